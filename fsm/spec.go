@@ -1,0 +1,72 @@
+package fsm
+
+// Flags of a command, named as COMMAND INFO prints them.
+type Flags uint32
+
+// The flags of Redis 7.0's command table.
+const (
+	FlagWrite Flags = 1 << iota
+	FlagReadonly
+	FlagDenyOOM
+	FlagAdmin
+	FlagPubSub
+	FlagNoScript
+	FlagBlocking
+	FlagLoading
+	FlagStale
+	FlagSkipMonitor
+	FlagSkipSlowlog
+	FlagAsking
+	FlagFast
+	FlagNoAuth
+	FlagMayReplicate
+	FlagNoMulti
+	FlagMovableKeys
+	FlagAllowBusy
+	FlagNoAsyncLoading
+	// FlagInternal commands stand in log entries only; clients get the unknown-command error.
+	FlagInternal
+	// FlagClock reads answer with the distance to a deadline (TTL, PTTL): the leader brings the log's clock up to date first.
+	FlagClock
+	// FlagAllKeys commands look at or change the whole keyspace without naming keys (FLUSHALL, KEYS, SCAN, DBSIZE).
+	FlagAllKeys
+)
+
+// Spec is everything the server knows about one command; COMMAND, arity errors, key extraction, routing and MOVED
+// follow from it.
+type Spec struct {
+	Name       string // lower case; sub-commands hold only their own word
+	Arity      int    // as COMMAND INFO: negative = at least
+	Flags      Flags
+	FirstKey   int // positions in Args, 0 = no keys
+	LastKey    int // negative counts from the end
+	KeyStep    int
+	KeyFlags   []string                             // flags of the first key spec: RW, access, update, ...
+	Keys       func(args [][]byte, dst []int) []int // movable keys: appends their positions; nil = by FirstKey, LastKey, KeyStep
+	Categories string                               // ACL categories beyond those that follow from flags and group, such as "string bitmap"
+	Since      string
+	Group      string
+	Summary    string
+	Complexity string
+	// Args documents the arguments for COMMAND DOCS; nil = none.
+	Args []Arg
+	// Run executes a data command; args[0] is the command's name. nil for commands that resp handles.
+	Run  func(tx *Tx, args [][]byte, out Out)
+	Subs []*Spec
+}
+
+// Arg is one argument as COMMAND DOCS describes it.
+type Arg struct {
+	Name, Type, Token, Since string
+	Optional, Multiple       bool
+	Args                     []Arg
+}
+
+// Command is one parsed command on its way through the server. Args[0] is the name. Raw is the same command in RESP
+// (array of bulk strings), as it stands in the log.
+type Command struct {
+	Spec *Spec
+	DB   int
+	Args [][]byte
+	Raw  []byte
+}

@@ -1,0 +1,108 @@
+package node
+
+import (
+	"kvapp/fsm"
+	"kvapp/raft"
+)
+
+// Outcome says what became of a Batch.
+type Outcome uint8
+
+// The outcomes. Only Done means that replies were produced; NotLeader, NoLeader, Overwritten, Busy and Loading mean
+// that no command of the batch is or will be in any log.
+const (
+	Done        Outcome = iota
+	NotLeader           // Batch.Leader holds the leader's client address
+	NoLeader            // nobody leads, park-timeout has passed
+	Uncertain           // proposed, outcome unknown: may still be committed
+	Overwritten         // proposed, and certainly replaced by another entry
+	Busy                // over the limit of uncommitted bytes
+	Loading             // the log is being replayed
+	Stopped             // this node is going down; nothing was proposed
+)
+
+// Batch is one run of data commands of one connection: proposed whole, answered in order. Its connection owns it and
+// reuses it; between Write or Read and their return it belongs to the node. Cmds may hold reads between the writes:
+// they are executed at their place on the node that proposed. Args and Raw must stay untouched until the call returns;
+// Raw is copied into the log entry.
+type Batch struct {
+	Cmds []fsm.Command
+	Out  fsm.Out
+	// ReadOnly is the connection's READONLY mode: a follower serves reads itself, linearizably.
+	ReadOnly bool
+	// Limit is the number of reply bytes after which Read returns early.
+	Limit int
+
+	Outcome Outcome
+	Leader  string // client address of the leader, with NotLeader
+	Index   uint64 // of the entry, after a Done write
+	ExecNs  int64  // time spent in the state machine
+
+	done    chan struct{}
+	raw     int // bytes of the write commands' Raw
+	queued  int64
+	readIdx uint64
+}
+
+// NewBatch returns a batch that writes its replies to out.
+func NewBatch(out fsm.Out) *Batch {
+	return &Batch{Out: out, Limit: 64 << 10, done: make(chan struct{}, 1)}
+}
+
+// Peer is one member as clients see it.
+type Peer struct {
+	raft.Member
+	Self   bool
+	Leader bool
+}
+
+// View is what any goroutine may know of the cluster without asking the loop. It is immutable.
+type View struct {
+	Self    raft.Member
+	Role    raft.Role
+	Term    uint64
+	Leader  raft.NodeID // 0 = none known
+	Members []raft.Member
+	Loading bool
+	Healthy bool // this node leads with a quorum, or has heard a leader within two election timeouts
+}
+
+// Status is everything RAFT STATUS and INFO print; asking for it is an event of the loop.
+type Status struct {
+	raft.Status
+	Name          string
+	Cluster       string
+	LogBytes      int64
+	LogSegments   int
+	Pending       int // batches proposed and not answered
+	PendingReads  int
+	LeaderChanges uint64
+	FsyncCount    uint64
+	FsyncNs       uint64 // sum
+	FsyncMaxNs    uint64
+	AppliedClock  int64 // ms, newest stamp applied
+	SnapshotIndex uint64
+	SnapshotBusy  bool
+	Now           int64 // the loop's interval clock, for ages
+}
+
+// Client is what the client's side of the server needs of a node. All methods are safe for any goroutine.
+type Client interface {
+	// Write proposes the batch (at least one write command, or a read with fsm.FlagClock) and returns when it is
+	// answered; b.Outcome tells how.
+	Write(b *Batch)
+	// Read serves the reads b.Cmds[from:] linearizably until the end or b.Limit and returns the next position.
+	Read(b *Batch, from int) (next int)
+	// Store is the state machine; its read methods may be called any time.
+	Store() *fsm.Store
+	// View returns the current picture of the cluster.
+	View() *View
+	// Status asks the loop.
+	Status() (Status, error)
+	// Wait blocks until n other nodes have the entry at index on disk, or the timeout; it returns how many do.
+	Wait(index uint64, n int, timeoutMs int64) int
+	// StateHash freezes the state and returns its hash and the index it stands for.
+	StateHash() (index uint64, hash uint64, err error)
+	// Snapshot takes a snapshot now and returns its index.
+	Snapshot() (index uint64, err error)
+}

@@ -1,0 +1,110 @@
+package raft
+
+// NodeID names a node inside one cluster; 0 means "none". It is derived from the node's name, so the same name
+// always gives the same id.
+type NodeID uint64
+
+// EntryKind says what an Entry's Data means.
+type EntryKind uint8
+
+const (
+	// EntryCommand carries bytes for the state machine; the core never looks into them.
+	EntryCommand EntryKind = 1
+	// EntryNoop is the first entry of every leader's term (thesis 6.4): once it is committed, everything before it is.
+	EntryNoop EntryKind = 2
+	// EntryMembership carries an encoded Membership. It takes effect when it is appended, not when it is committed.
+	EntryMembership EntryKind = 3
+)
+
+// Entry is one slot of the replicated log. Data is immutable from the moment the entry exists: the log, the network
+// and the applier share it.
+type Entry struct {
+	Index uint64
+	Term  uint64
+	Kind  EntryKind
+	Data  []byte
+}
+
+// Member is one node of the cluster as the membership entries describe it. Addresses are host:port.
+type Member struct {
+	ID         NodeID
+	Name       string // what the operator calls it, for example "n1"
+	PeerAddr   string // where other nodes reach its transport
+	ClientAddr string // where clients reach it; what MOVED and CLUSTER SLOTS announce
+	Learner    bool   // receives the log, does not vote
+}
+
+// Membership is the configuration of the cluster at one index of the log.
+//
+// Members holds every node in ascending order of ID. OldVoters is empty except in a joint configuration (thesis
+// 4.3), where decisions need a majority of the voters in Members and also a majority of OldVoters.
+type Membership struct {
+	Members   []Member
+	OldVoters []NodeID
+}
+
+// HardState is what a node must not forget: thesis figure 3.1. Commit may lag behind; it only saves work on restart.
+type HardState struct {
+	Term   uint64
+	Vote   NodeID
+	Commit uint64
+}
+
+// SnapshotMeta says which prefix of the log a snapshot stands for, and the membership in effect at its end.
+type SnapshotMeta struct {
+	Index      uint64
+	Term       uint64
+	Membership Membership
+}
+
+// MessageType names what a Message asks or answers.
+type MessageType uint8
+
+// The messages of the protocol. A heartbeat is a MsgAppend without entries.
+const (
+	MsgPreVote MessageType = 1 + iota
+	MsgPreVoteResp
+	MsgVote
+	MsgVoteResp
+	MsgAppend
+	MsgAppendResp
+	MsgReadIndex
+	MsgReadIndexResp
+	MsgTimeoutNow
+)
+
+// Message is what one core says to another. It is a plain value; only Entries points anywhere, at immutable data.
+//
+//	PreVote, Vote         Index, LogTerm = the candidate's last entry; Transfer set when the vote ignores leader contact
+//	PreVoteResp, VoteResp Reject
+//	Append                Index, LogTerm = the entry before Entries; Commit; Ctx, SentAt
+//	AppendResp            Index = last matching index, or with Reject Hint, HintTerm = where to look next; Ctx, SentAt echoed
+//	ReadIndex             Ctx = the asking node's read id
+//	ReadIndexResp         Ctx echoed; Index = what must be applied before the read, or Reject
+type Message struct {
+	Type     MessageType
+	Reject   bool
+	Transfer bool
+	From     NodeID
+	To       NodeID
+	Term     uint64
+	Index    uint64
+	LogTerm  uint64
+	Commit   uint64
+	Hint     uint64
+	HintTerm uint64
+	Ctx      uint64 // number of the leader's newest read round, or a follower's read id
+	SentAt   int64  // the leader's clock when it sent the Append, echoed by the answer; the lease counts from here
+	Entries  []Entry
+}
+
+// Role is what a node currently is.
+type Role uint8
+
+// Roles in the order of the protocol.
+const (
+	Follower Role = iota
+	PreCandidate
+	Candidate
+	Leader
+)
