@@ -1,7 +1,224 @@
 package fsm
 
-// Tx is the context of one command in execution.
-type Tx struct{}
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+)
 
-// Store is the keyspace.
-type Store struct{}
+const shardCount = 256
+
+// shard guards the slots with its number in their low 8 bits, in every database. Padded to a cache line of its own.
+type shard struct {
+	mu           sync.RWMutex
+	hits, misses atomic.Uint64 // of reads on this node; not part of the state
+	_            [24]byte
+}
+
+// Store is the keyspace: the state machine of one Raft group.
+//
+// One goroutine, the applier, calls Begin, Exec, End, ApplyEntry, SetApplied, Freeze and Restore; the rest may be
+// called from any goroutine. The applier changes what a reader can see only under the exclusive locks of the shards
+// concerned.
+type Store struct {
+	shards [shardCount]shard
+	dbs    [Databases]atomic.Pointer[database] // nil = empty; replaced under all locks, created under one
+	seed   maphash.Seed
+
+	applied  atomic.Uint64
+	clock    atomic.Int64 // largest nowMs of any entry
+	deadline atomic.Int64 // see NextDeadline
+	expired  atomic.Uint64
+
+	// epoch counts freezes; views counts those not closed. Both change under freezeMu, by the applier between
+	// commands or by a reader that holds every shard; the applier looks at them while it holds a shard exclusively.
+	freezeMu sync.Mutex
+	epoch    uint64
+	views    atomic.Int64
+
+	// Of the applier alone.
+	index     uint64 // of the entry in execution
+	now       int64  // its stamp
+	entrySeed uint64
+	position  uint64 // write commands executed in the entry
+	dueMoved  bool   // some deadline changed: End computes NextDeadline
+	tx        Tx
+
+	readers  sync.Pool     // *Tx
+	readSeed uint64        // of the randomness of reads outside of the log; another one in every process
+	readDice atomic.Uint64 // reads that rolled
+}
+
+// NewStore returns an empty keyspace.
+func NewStore() *Store { return newStore(maphash.MakeSeed()) }
+
+func newStore(seed maphash.Seed) *Store {
+	s := &Store{seed: seed, readSeed: maphash.Bytes(seed, []byte("reads"))}
+	s.readers.New = func() any { return new(Tx) }
+	return s
+}
+
+// Applied is the index of the last entry applied. Any goroutine.
+func (s *Store) Applied() uint64 { return s.applied.Load() }
+
+// Clock is the largest stamp of any applied entry in Unix ms: what reads take for now. Any goroutine.
+func (s *Store) Clock() int64 { return s.clock.Load() }
+
+// NextDeadline is the first stamp in Unix ms at which a sweep would delete something, 0 if no key has a deadline. Any
+// goroutine.
+func (s *Store) NextDeadline() int64 { return s.deadline.Load() }
+
+// Begin starts the entry at index with its stamp in Unix ms and its seed. The clock never goes back. Applier only.
+func (s *Store) Begin(index uint64, nowMs int64, seed uint64) {
+	if clock := s.clock.Load(); nowMs < clock {
+		nowMs = clock
+	}
+	s.clock.Store(nowMs)
+	s.index, s.now, s.entrySeed, s.position = index, nowMs, seed, 0
+}
+
+// Exec runs one command of the entry begun: a write as every node runs it, or a read that rides between the writes
+// and sees exactly what came before it. Only writes advance the position that seeds Rand, because the entry holds
+// only them. Applier only.
+func (s *Store) Exec(c *Command, out Out) {
+	tx := &s.tx
+	if c.Spec.Flags&FlagWrite == 0 {
+		tx.begin(s, c.DB, s.now, splitMix(^s.entrySeed+s.position))
+		c.Spec.Run(tx, c.Args, out)
+		return
+	}
+	tx.begin(s, c.DB, s.now, splitMix(s.entrySeed+s.position*golden))
+	s.position++
+	tx.writes = true
+	tx.lock(c.Spec, c.Args)
+	c.Spec.Run(tx, c.Args, out)
+	tx.unlock()
+}
+
+// End finishes the entry: Applied becomes its index. Applier only.
+func (s *Store) End() {
+	if s.dueMoved {
+		s.dueMoved = false
+		s.deadline.Store(s.earliest())
+	}
+	s.applied.Store(s.index)
+}
+
+// SetApplied passes an entry that holds no commands. Applier only.
+func (s *Store) SetApplied(index uint64) { s.applied.Store(index) }
+
+// Read executes one read at the state's clock, under the read locks of its keys' shards. Any goroutine.
+func (s *Store) Read(c *Command, out Out) {
+	tx, _ := s.readers.Get().(*Tx)
+	tx.begin(s, c.DB, 0, 0)
+	tx.lock(c.Spec, c.Args)
+	tx.now = s.clock.Load() // behind the lock: never older than the writes it shows
+	c.Spec.Run(tx, c.Args, out)
+	tx.unlock()
+	tx.reset()
+	s.readers.Put(tx)
+}
+
+// earliest finds the first stamp at which some key is due.
+func (s *Store) earliest() int64 {
+	first := int64(0)
+	for i := range s.dbs {
+		db := s.dbs[i].Load()
+		if db == nil {
+			continue
+		}
+		if d, ok := db.due.Min(); ok && (first == 0 || d.at < first-1) {
+			first = d.at + 1
+		}
+	}
+	return first
+}
+
+// Keys returns how many keys database db holds, and how many of them have a deadline; due keys count until they are
+// swept. Any goroutine.
+func (s *Store) Keys(db int) (keys, expires int64) {
+	d := s.dbs[db].Load()
+	if d == nil {
+		return 0, 0
+	}
+	return d.keys.Load(), d.expires.Load()
+}
+
+// AvgTTL is the mean time to live in ms of the keys of database db that have a deadline, by the state's clock and
+// accurate to a second. Any goroutine.
+func (s *Store) AvgTTL(db int) int64 {
+	d := s.dbs[db].Load()
+	if d == nil {
+		return 0
+	}
+	n := d.expires.Load()
+	if n == 0 {
+		return 0
+	}
+	return max(0, (d.expireSum.Load()/n)*1000-s.clock.Load())
+}
+
+// Expired is the number of keys deleted because they were due. Any goroutine.
+func (s *Store) Expired() uint64 { return s.expired.Load() }
+
+// Hits is the number of keys that reads found on this node. Any goroutine.
+func (s *Store) Hits() (n uint64) {
+	for i := range s.shards {
+		n += s.shards[i].hits.Load()
+	}
+	return n
+}
+
+// Misses is the number of keys that reads did not find on this node. Any goroutine.
+func (s *Store) Misses() (n uint64) {
+	for i := range s.shards {
+		n += s.shards[i].misses.Load()
+	}
+	return n
+}
+
+// MemoryUsed estimates the bytes of all keys and values from the logical state. Any goroutine.
+func (s *Store) MemoryUsed() (n int64) {
+	for i := range s.dbs {
+		if d := s.dbs[i].Load(); d != nil {
+			n += d.mem.Load()
+		}
+	}
+	return n
+}
+
+// CountKeysInSlot counts the keys of database 0 in a hash slot. Any goroutine.
+func (s *Store) CountKeysInSlot(slot int) int {
+	if slot < 0 || slot >= Slots {
+		return 0
+	}
+	sh := &s.shards[slot%shardCount]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return len(s.entriesOf(0, slot))
+}
+
+// KeysInSlot returns copies of up to n keys of database 0 in a hash slot. Any goroutine.
+func (s *Store) KeysInSlot(slot, n int) [][]byte {
+	if slot < 0 || slot >= Slots || n <= 0 {
+		return nil
+	}
+	sh := &s.shards[slot%shardCount]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	entries := s.entriesOf(0, slot)
+	keys := make([][]byte, min(n, len(entries)))
+	for i := range keys {
+		keys[i] = []byte(entries[i].key())
+	}
+	return keys
+}
+
+// entriesOf returns the dense array of a slot. REQUIRES: the slot's shard is locked, or the caller is the applier.
+func (s *Store) entriesOf(db, slot int) []entry {
+	d := s.dbs[db].Load()
+	if d == nil || d.slots[slot] == nil {
+		return nil
+	}
+	return d.slots[slot].entries
+}

@@ -1,0 +1,40 @@
+package fsm
+
+// Every error text of the data commands, once. The texts are Redis' own: clients compare them.
+const (
+	errWrongType   = "WRONGTYPE Operation against a key holding the wrong kind of value"
+	errSyntax      = "ERR syntax error"
+	errNotInteger  = "ERR value is not an integer or out of range"
+	errNotFloat    = "ERR value is not a valid float"
+	errOutOfRange  = "ERR value is out of range"
+	errPositive    = "ERR value is out of range, must be positive"
+	errIndexRange  = "ERR index out of range"
+	errNoSuchKey   = "ERR no such key"
+	errOverflow    = "ERR increment or decrement would overflow"
+	errNaNInfinity = "ERR increment would produce NaN or Infinity"
+	errTooLong     = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+	errOffset      = "ERR offset is out of range"
+	errDecrement   = "ERR decrement would overflow"
+	errCursor      = "ERR invalid cursor"
+	errSameObject  = "ERR source and destination objects are the same"
+	errDBIndex     = "ERR DB index is out of range"
+	errDBValue     = "ERR value is out of range, value must between %d and %d"
+	errFirstDB     = "ERR invalid first DB index"
+	errSecondDB    = "ERR invalid second DB index"
+	errExpireNXXX  = "ERR NX and XX, GT or LT options at the same time are not compatible"
+	errExpireGTLT  = "ERR GT and LT options at the same time are not compatible"
+	errLCSBoth     = "ERR If you want both the length and indexes, please just use IDX."
+	errLCSType     = "ERR The specified keys must contain string values"
+	errLCSMemory   = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
+)
+
+// errArity answers a wrong number of arguments that only the command itself can notice.
+func errArity(name string) string {
+	return "ERR wrong number of arguments for '" + name + "' command"
+}
+
+// errExpire answers a time to live that is not positive or does not fit.
+func errExpire(name string) string { return "ERR invalid expire time in '" + name + "' command" }
+
+// errOption answers an unknown option of commands that name it.
+func errOption(opt []byte) string { return "ERR Unsupported option " + string(opt) }

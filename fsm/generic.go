@@ -1,0 +1,5 @@
+package fsm
+
+var genericCommands []*Spec
+
+var internalCommands []*Spec
