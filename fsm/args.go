@@ -1,10 +1,6 @@
 package fsm
 
-import (
-	"math"
-	"math/big"
-	"strconv"
-)
+import "math"
 
 // maxString is the longest string value in bytes (Redis' proto-max-bulk-len).
 const maxString = 512 << 20
@@ -46,73 +42,6 @@ func parseInt(b []byte) (int64, bool) {
 		return 0, false
 	}
 	return int64(v), true
-}
-
-// parseFloat reads a double as Redis' getDoubleFromObject does, that is as C's strtod without leading space: decimal
-// and hexadecimal numbers, inf and infinity in any case; not nan, nothing behind the number, no overflow to infinity.
-func parseFloat(b []byte) (float64, bool) {
-	if !floatText(b) {
-		return 0, false
-	}
-	text := string(b)
-	if isHex(b) && !hasExponent(b) {
-		text += "p0" // Go demands an exponent, C does not
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(f) {
-		return 0, false
-	}
-	return f, true
-}
-
-// floatText reports whether b consists only of what C's strtod takes: Go would also accept underscores, and "nan".
-func floatText(b []byte) bool {
-	if len(b) == 0 {
-		return false
-	}
-	for _, c := range b {
-		if c == '_' || c <= ' ' {
-			return false
-		}
-	}
-	return true
-}
-
-// isHex reports whether b is a number with the prefix 0x.
-func isHex(b []byte) bool {
-	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
-		b = b[1:]
-	}
-	return len(b) > 2 && b[0] == '0' && b[1]|0x20 == 'x'
-}
-
-func hasExponent(hex []byte) bool {
-	for _, c := range hex {
-		if c|0x20 == 'p' {
-			return true
-		}
-	}
-	return false
-}
-
-// appendDouble prints a double as Redis 7.0 does, with 17 significant digits.
-func appendDouble(dst []byte, f float64) []byte {
-	switch {
-	case math.IsInf(f, 1):
-		return append(dst, "inf"...)
-	case math.IsInf(f, -1):
-		return append(dst, "-inf"...)
-	case math.IsNaN(f):
-		return append(dst, "nan"...)
-	}
-	return strconv.AppendFloat(dst, f, 'g', 17, 64)
-}
-
-// longDouble is a number with the 64 bits of precision of the x87 type by which Redis computes INCRBYFLOAT. inf is
-// +1 or -1 for an infinity, and num is nil then.
-type longDouble struct {
-	num *big.Float
-	inf int
 }
 
 // matchWord reports whether b is the word, which is given in lower case, in any case.

@@ -111,6 +111,7 @@ func (s *Store) SetApplied(index uint64) { s.applied.Store(index) }
 func (s *Store) Read(c *Command, out Out) {
 	tx, _ := s.readers.Get().(*Tx)
 	tx.begin(s, c.DB, 0, 0)
+	tx.ownRng = false
 	tx.lock(c.Spec, c.Args)
 	tx.now = s.clock.Load() // behind the lock: never older than the writes it shows
 	c.Spec.Run(tx, c.Args, out)

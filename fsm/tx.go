@@ -15,6 +15,7 @@ type Tx struct {
 	rng uint64
 
 	writes bool // this is a write command on the applier
+	ownRng bool // rng is seeded; false for reads outside of the log until they roll
 	locked shardSet
 
 	// The hash slot and hash of the key asked for last: commands look up the same slice several times.
@@ -29,7 +30,7 @@ type Tx struct {
 
 func (tx *Tx) begin(s *Store, db int, now int64, rng uint64) {
 	tx.s, tx.DB, tx.now, tx.rng = s, db, now, rng
-	tx.writes, tx.lastKey = false, nil
+	tx.writes, tx.ownRng, tx.lastKey = false, true, nil
 }
 
 // reset drops what would keep a connection's buffers alive while the Tx waits in the pool.
@@ -56,7 +57,8 @@ func splitMix(x uint64) uint64 {
 // Rand returns the next random number. In an entry it follows from the entry's seed and the position of the command,
 // the same on every node; a read outside of the log rolls its node's own dice.
 func (tx *Tx) Rand() uint64 {
-	if tx.rng == 0 {
+	if !tx.ownRng {
+		tx.ownRng = true
 		tx.rng = splitMix(tx.s.readSeed + tx.s.readDice.Add(1)*golden)
 	}
 	r := splitMix(tx.rng)
