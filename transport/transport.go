@@ -1,0 +1,309 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kvapp/raft"
+)
+
+// Times and limits. They are not configurable: none of them is worth a key that an operator has to understand.
+const (
+	handshakeTimeout = 2 * time.Second // dial and hello together
+	writeTimeout     = 5 * time.Second // without progress of writeBytes
+	backoffMin       = 20 * time.Millisecond
+	backoffMax       = time.Second
+	unreachableEvery = 100 * time.Millisecond // per peer
+	strangersEvery   = 10 * time.Second       // one log line for connections without a name
+
+	queueMessages = 4096     // per peer
+	queueBytes    = 64 << 20 // per peer
+	maxInbound    = 256      // connections that others opened
+)
+
+// ErrClosed ends whatever was under way when the transport closed, ErrUnknownPeer a snapshot for somebody who is not,
+// or no longer, among the peers.
+var (
+	ErrClosed      = errors.New("transport closed")
+	ErrUnknownPeer = errors.New("no such peer")
+)
+
+// Peer is another node as the membership describes it.
+type Peer struct {
+	ID         raft.NodeID
+	Name, Addr string // Addr is host:port
+}
+
+// Config is fixed for the life of a Transport. Every func but Refused, Unreachable and Logger is required.
+type Config struct {
+	Self     Hello        // To empty
+	Listener net.Listener // the peer port; the Transport closes it
+	// Admit says whether this incarnation of a node may speak. Its error's text is sent to the peer and the connection
+	// refused. Any goroutine; must not block long.
+	Admit func(name string, incarnation uint64) error
+	// Deliver takes the messages of one frame. The reader's goroutine: while it blocks, that peer is not read. msgs and
+	// all it points to belong to the receiver.
+	Deliver func(group uint32, from raft.NodeID, msgs []raft.Message)
+	// Unreachable says that messages for this peer were dropped or may be lost; at most every 100 ms per peer. One
+	// goroutine of the Transport's own.
+	Unreachable func(id raft.NodeID)
+	// ReceiveSnapshot reads exactly h.Size bytes from r and makes them durable; its error's text is sent back. Every
+	// byte of r was verified by a checksum. r fails when the stream is cut. The goroutine of the stream's connection.
+	ReceiveSnapshot func(h SnapshotHeader, r io.Reader) error
+	// Refused says that a peer refused this node for good. Once per change; the peer's sender goroutine.
+	Refused func(peer Peer, err *RefusedError)
+	Logger  *slog.Logger
+}
+
+// PeerStats counts what went to and came from one peer since it was added. The row with ID 0 stands for connections
+// that belong to no peer.
+type PeerStats struct {
+	Peer
+	Connected       bool   // the outbound connection is up
+	Sent, Received  uint64 // messages
+	Dropped         uint64 // messages
+	Reconnects      uint64 // handshakes after the first
+	BytesSent       uint64
+	BytesReceived   uint64
+	SnapshotsSent   uint64 // acknowledged by the peer
+	Malformed       uint64 // connections closed because their bytes made no sense
+	QueuedMessages  int
+	QueuedBytes     int
+	LastError       string // of the newest attempt to connect; empty while connected
+	RefusalsByPeers uint64 // how often this node's hello was refused
+}
+
+// Transport is the node's side of the peer network. Make one with New.
+type Transport struct {
+	cfg    Config
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // every goroutine
+
+	// peers is replaced, never changed, under mu; Send and the readers look without a lock.
+	peers     atomic.Pointer[map[raft.NodeID]*peer]
+	strangers counters
+	notify    chan struct{} // capacity 1: some peer has lost messages
+	quiet     atomic.Int64  // unix ns until which strangers are not logged
+
+	mu      sync.Mutex
+	started bool
+	closed  bool
+	inbound map[net.Conn]struct{}
+	readers map[raft.NodeID]net.Conn // newest inbound message connection of each node
+}
+
+// New checks cfg. Nothing runs before Start.
+func New(cfg Config) (*Transport, error) {
+	switch {
+	case cfg.Self.Node == 0 || cfg.Self.Name == "":
+		return nil, errors.New("transport: Self needs a node id and a name")
+	case cfg.Listener == nil || cfg.Admit == nil || cfg.Deliver == nil || cfg.ReceiveSnapshot == nil:
+		return nil, errors.New("transport: Listener, Admit, Deliver and ReceiveSnapshot are required")
+	}
+	if err := cfg.Self.check(); err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	cfg.Self.To = ""
+	if cfg.Unreachable == nil {
+		cfg.Unreachable = func(raft.NodeID) {}
+	}
+	if cfg.Refused == nil {
+		cfg.Refused = func(Peer, *RefusedError) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	t := &Transport{
+		cfg:     cfg,
+		notify:  make(chan struct{}, 1),
+		inbound: make(map[net.Conn]struct{}),
+		readers: make(map[raft.NodeID]net.Conn),
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.peers.Store(&map[raft.NodeID]*peer{})
+	return t, nil
+}
+
+// Start begins to accept connections and to dial the peers. Call it once.
+func (t *Transport) Start() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.started || t.closed {
+		return
+	}
+	t.started = true
+	t.wg.Add(2)
+	go t.acceptLoop()
+	go t.reportLoop()
+	for _, p := range *t.peers.Load() {
+		t.startPeer(p)
+	}
+}
+
+// startPeer is called with mu held.
+func (t *Transport) startPeer(p *peer) {
+	t.wg.Add(1)
+	go func() {
+		defer t.wg.Done()
+		p.run()
+	}()
+}
+
+// Close ends every connection and goroutine, and returns when the last callback has returned. It must not be called
+// from a callback. A second call does nothing.
+func (t *Transport) Close() error {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil
+	}
+	t.closed = true
+	t.cancel()
+	err := t.cfg.Listener.Close()
+	for c := range t.inbound {
+		_ = c.Close()
+	}
+	t.mu.Unlock()
+	t.wg.Wait()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("transport: close the listener: %w", err)
+	}
+	return nil
+}
+
+// SetPeers makes peers the nodes to talk to: new ones are dialled, those that are missing are dropped with their
+// queue, a changed address takes effect at once. The node itself may be among them. Any goroutine.
+func (t *Transport) SetPeers(peers []Peer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	old := *t.peers.Load()
+	next := make(map[raft.NodeID]*peer, len(peers))
+	for _, want := range peers {
+		if want.ID == t.cfg.Self.Node || want.ID == 0 {
+			continue
+		}
+		p := old[want.ID]
+		if p != nil && p.name == want.Name {
+			p.setAddr(want.Addr)
+			next[want.ID] = p
+			continue
+		}
+		p = newPeer(t, want)
+		next[want.ID] = p
+		if t.started {
+			t.startPeer(p)
+		}
+	}
+	t.peers.Store(&next)
+	for id, p := range old {
+		if next[id] != p {
+			p.cancel()
+		}
+	}
+}
+
+// Send queues messages for the peers they name in To, all of one group. It never blocks: what does not fit a peer's
+// queue, or is for nobody known, is dropped and counted. The message values are copied, their entries shared. Any
+// goroutine; messages of one caller to one peer keep their order.
+func (t *Transport) Send(group uint32, msgs []raft.Message) {
+	peers := *t.peers.Load()
+	for i := range msgs {
+		if p := peers[msgs[i].To]; p != nil {
+			p.push(group, &msgs[i])
+		} else {
+			t.strangers.dropped.Add(1)
+		}
+	}
+	// Wake only now: a sender that woke at the first message of a burst would write it alone.
+	for i := range msgs {
+		if p := peers[msgs[i].To]; p != nil {
+			p.wakeUp()
+		}
+	}
+}
+
+// Stats returns one row per peer in ascending order of ID; any goroutine.
+func (t *Transport) Stats() []PeerStats {
+	peers := *t.peers.Load()
+	out := []PeerStats{t.strangers.stats()}
+	for _, id := range slices.Sorted(maps.Keys(peers)) {
+		out = append(out, peers[id].stats())
+	}
+	return out
+}
+
+// reportLoop is the goroutine that calls Unreachable. It is apart from the senders because one of them may hang in a
+// write exactly when its queue overflows, and apart from Send because the caller must not be called back.
+func (t *Transport) reportLoop() {
+	defer t.wg.Done()
+	timer := time.NewTimer(unreachableEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-t.notify:
+		case <-t.ctx.Done():
+			return
+		}
+		for id, p := range *t.peers.Load() {
+			if p.lost.Swap(false) {
+				t.cfg.Unreachable(id)
+			}
+		}
+		timer.Reset(unreachableEvery)
+		select {
+		case <-timer.C:
+		case <-t.ctx.Done():
+			return
+		}
+	}
+}
+
+// counters are what Stats adds up.
+type counters struct {
+	sent, received, dropped, connects, snapshots atomic.Uint64
+	bytesSent, bytesReceived                     atomic.Uint64
+	malformed, refusals                          atomic.Uint64
+}
+
+func (c *counters) stats() PeerStats {
+	s := PeerStats{
+		Sent:            c.sent.Load(),
+		Received:        c.received.Load(),
+		Dropped:         c.dropped.Load(),
+		BytesSent:       c.bytesSent.Load(),
+		BytesReceived:   c.bytesReceived.Load(),
+		SnapshotsSent:   c.snapshots.Load(),
+		Malformed:       c.malformed.Load(),
+		RefusalsByPeers: c.refusals.Load(),
+	}
+	if n := c.connects.Load(); n > 1 {
+		s.Reconnects = n - 1
+	}
+	return s
+}
+
+// tune sets the options of a peer connection: no delay for small messages, and a dead peer is noticed.
+func tune(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetNoDelay(true)
+		_ = tcp.SetKeepAliveConfig(keepAlive)
+		setUserTimeout(tcp, int(userTimeout/time.Millisecond))
+	}
+}
+
+const userTimeout = 10 * time.Second
+
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}
