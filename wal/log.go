@@ -1,0 +1,251 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	tidwall "github.com/tidwall/wal"
+
+	"kvapp/raft"
+)
+
+const defaultSegmentSize = 4 << 20
+
+// Options tune Open; the zero value is the default.
+type Options struct {
+	SegmentSize int          // bytes at which a segment is closed and the next one begun; default 4 MB
+	Logger      *slog.Logger // told about repairs; nil: nobody is
+
+	fs   *fsys                 // tests only
+	wrap func(backend) backend // tests only
+}
+
+// backend is the part of *tidwall.Log that is used; the disk may fail in each of these, so tests stand in between.
+type backend interface {
+	WriteBatch(b *tidwall.Batch) error
+	Sync() error
+	TruncateFront(index uint64) error
+	ClearCache() error
+	Close() error
+}
+
+// Recovered is what a log held when it was opened.
+type Recovered struct {
+	Identity Identity
+	Hard     raft.HardState // Commit lies between Snapshot.Meta.Index and the last entry
+	Snapshot Snapshot       // zero: there is none
+	First    uint64         // first index that Read can return; at most Snapshot.Meta.Index+1
+	Entries  []raft.Entry   // everything behind Snapshot.Meta.Index, without a gap
+	Notes    []string       // repairs that were made, one line each
+}
+
+// Log is an open journal; see the package documentation for which goroutine may call what.
+type Log struct {
+	dir      string // of the journal
+	fs       *fsys
+	lock     *os.File
+	segSize  int64
+	identity Identity
+
+	// Of the appender only.
+	w      backend
+	next   uint64 // seq of the next record
+	hard   raft.HardState
+	packer packer
+
+	// files is held shared while segment files are read and exclusively while they are replaced.
+	// Order: files before mu.
+	files  sync.RWMutex
+	closed bool // under files
+
+	mu       sync.Mutex
+	idx      index // of durable entries only
+	segments []segment
+	snapshot Snapshot
+
+	failure   atomic.Pointer[error] // sticky; ErrClosed after Close
+	first     atomic.Uint64
+	last      atomic.Uint64
+	bytes     atomic.Int64
+	nsegments atomic.Int64
+}
+
+// Open locks dir, verifies every record of its log, repairs what a crash leaves and returns the log with its content.
+// The identity in the log must match every field of want that is not zero. A log that cannot be trusted is refused
+// with an error that names file, byte and record.
+func Open(dir string, want Identity, opt Options) (*Log, Recovered, error) {
+	if opt.SegmentSize <= 0 {
+		opt.SegmentSize = defaultSegmentSize
+	}
+	if opt.fs == nil {
+		opt.fs = &fsys{}
+	}
+	if ok, err := Exists(dir); err != nil {
+		return nil, Recovered{}, err
+	} else if !ok {
+		return nil, Recovered{}, fmt.Errorf("%w: %s", ErrNoLog, dir)
+	}
+	lock, err := lockDir(opt.fs, dir)
+	if err != nil {
+		return nil, Recovered{}, fmt.Errorf("wal: open: %w", err)
+	}
+	l, rec, err := openLocked(dir, &want, &opt)
+	if err != nil {
+		closeQuietly(lock)
+		return nil, Recovered{}, err
+	}
+	l.lock = lock
+	if opt.Logger != nil {
+		for _, note := range rec.Notes {
+			opt.Logger.Warn("log_repaired", "dir", dir, "note", note)
+		}
+	}
+	return l, rec, nil
+}
+
+func openLocked(dir string, want *Identity, opt *Options) (*Log, Recovered, error) {
+	logDir := filepath.Join(dir, logName)
+	s, p, err := load(opt.fs, dir)
+	if err != nil {
+		return nil, Recovered{}, err
+	}
+	if err := checkIdentity(dir, &p.identity, want); err != nil {
+		return nil, Recovered{}, err
+	}
+	rec := p.recovered()
+	notes, err := repair(opt.fs, logDir, &s)
+	if err != nil {
+		return nil, Recovered{}, fmt.Errorf("wal: repair: %w", err)
+	}
+	rec.Notes = append(rec.Notes, notes...)
+	w, err := tidwall.Open(logDir, &tidwall.Options{
+		NoSync:           true, // Append syncs once, behind its last write
+		SegmentSize:      opt.SegmentSize,
+		SegmentCacheSize: 1,
+		NoCopy:           true,
+		AllowEmpty:       true,
+		DirPerms:         dirPerm,
+		FilePerms:        filePerm,
+	})
+	if err != nil {
+		return nil, Recovered{}, fmt.Errorf("wal: open %s: %w", logDir, err)
+	}
+	last, err := w.LastIndex()
+	if err == nil && last != s.next-1 {
+		err = fmt.Errorf("tidwall/wal finds record %d last, verification %d", last, s.next-1)
+	}
+	if err != nil {
+		closeQuietly(w)
+		return nil, Recovered{}, fmt.Errorf("wal: open %s: %w", logDir, err)
+	}
+	l := &Log{
+		dir: logDir, fs: opt.fs, segSize: int64(opt.SegmentSize), identity: p.identity,
+		w: w, next: s.next, hard: rec.Hard, idx: p.idx, segments: s.segments, snapshot: p.snapshot,
+	}
+	if opt.wrap != nil {
+		l.w = opt.wrap(w)
+	}
+	l.publishCounts()
+	return l, rec, nil
+}
+
+// load reads and verifies the journal and checks what it needs beside it. It changes nothing.
+func load(fs *fsys, dir string) (scan, *replay, error) {
+	p := newReplay()
+	s, err := scanLog(fs, filepath.Join(dir, logName), p.apply)
+	if err != nil {
+		var ce *CorruptError
+		if !errors.As(err, &ce) {
+			err = fmt.Errorf("wal: verify: %w", err)
+		}
+		return s, p, err
+	}
+	if err := p.finish(); err != nil {
+		if s.torn != nil {
+			err = fmt.Errorf("%w (and %w)", err, s.torn)
+		}
+		return s, p, fmt.Errorf("%w, in %s", err, dir)
+	}
+	if p.snapshot.Name != "" {
+		if err := checkSnapshotFile(filepath.Join(dir, snapshotsName, p.snapshot.Name), &p.snapshot); err != nil {
+			return s, p, err
+		}
+	}
+	return s, p, nil
+}
+
+func checkIdentity(dir string, have, want *Identity) error {
+	switch {
+	case want.Cluster != "" && want.Cluster != have.Cluster:
+		return &IdentityError{dir, "cluster", have.Cluster, want.Cluster}
+	case want.Name != "" && want.Name != have.Name:
+		return &IdentityError{dir, "name", have.Name, want.Name}
+	case want.Node != 0 && want.Node != have.Node:
+		return &IdentityError{dir, "node", formatID(uint64(have.Node)), formatID(uint64(want.Node))}
+	case want.Incarnation != 0 && want.Incarnation != have.Incarnation:
+		return &IdentityError{dir, "incarnation", formatID(have.Incarnation), formatID(want.Incarnation)}
+	}
+	return nil
+}
+
+func formatID(v uint64) string { return strconv.FormatUint(v, 16) }
+
+// First is the lowest index Read can return; Last()+1 when there is no entry.
+func (l *Log) First() uint64 { return l.first.Load() }
+
+// Last is the highest durable index: the newest snapshot's when there is no entry behind it.
+func (l *Log) Last() uint64 { return l.last.Load() }
+
+// Bytes is the size of all segment files.
+func (l *Log) Bytes() int64 { return l.bytes.Load() }
+
+// Segments is the number of segment files.
+func (l *Log) Segments() int { return int(l.nsegments.Load()) }
+
+// publishCounts makes the counters follow idx and segments. REQUIRES: mu is held or l is not shared yet.
+func (l *Log) publishCounts() {
+	l.first.Store(l.idx.first)
+	l.last.Store(l.idx.last())
+	l.bytes.Store(int64(l.segments[len(l.segments)-1].end() - l.segments[0].start))
+	l.nsegments.Store(int64(len(l.segments)))
+}
+
+// err is the sticky failure, nil while the log works.
+func (l *Log) err() error {
+	if p := l.failure.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// fail makes err the answer of every later call and returns what that answer is: the first failure wins.
+func (l *Log) fail(op string, err error) error {
+	err = fmt.Errorf("wal: %s: %w", op, err)
+	l.failure.CompareAndSwap(nil, &err)
+	return l.err()
+}
+
+// Close releases the log and its lock. Everything that Append returned nil for is durable already. On a log that has
+// failed it returns the failure.
+func (l *Log) Close() error {
+	l.files.Lock()
+	defer l.files.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
+	l.closed = true
+	failed := l.err()
+	closed := error(ErrClosed)
+	l.failure.CompareAndSwap(nil, &closed)
+	err := l.w.Close()
+	if failed != nil {
+		err = failed // whatever tidwall/wal says now adds nothing
+	}
+	return errors.Join(err, l.lock.Close())
+}

@@ -1,0 +1,132 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"sort"
+	"sync"
+)
+
+const (
+	peersMagic   = "KVAPPEER"
+	peersVersion = 1
+	maxPeers     = 4096 // a cluster has a handful; this bounds the file
+)
+
+// Registry remembers which incarnation of each node this node has accepted, in the file dir/peers:
+//
+//	"KVAPPEER" | version u32 | count u32 | count x (name: uvarint length, bytes | incarnation u64) | crc32c u32
+//
+// names in ascending order. Its methods may be called from any goroutine.
+type Registry struct {
+	dir string
+	fs  *fsys
+
+	mu     sync.Mutex
+	known  map[string]uint64
+	failed error // sticky: after it nobody knows what the file holds
+}
+
+// OpenRegistry reads dir/peers; without the file no node is known.
+func OpenRegistry(dir string) (*Registry, error) { return openRegistry(&fsys{}, dir) }
+
+func openRegistry(fs *fsys, dir string) (*Registry, error) {
+	r := &Registry{dir: dir, fs: fs, known: map[string]uint64{}}
+	path := filepath.Join(dir, peersName)
+	b, err := fs.readFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("wal: peers: %w", err)
+	}
+	if r.known, err = decodePeers(path, b); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Admit accepts the node name with this incarnation if it is the first one ever seen of it, and then records that
+// durably, or the one recorded. Any other incarnation is refused with a *WipedError.
+func (r *Registry) Admit(name string, incarnation uint64) error {
+	if name == "" || len(name) > maxName {
+		return fmt.Errorf("wal: peers: node name of %d bytes, want 1 to %d", len(name), maxName)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed != nil {
+		return r.failed
+	}
+	if known, ok := r.known[name]; ok {
+		if known != incarnation {
+			return &WipedError{Name: name, Known: known, Seen: incarnation}
+		}
+		return nil
+	}
+	if len(r.known) >= maxPeers {
+		return fmt.Errorf("wal: peers: %d nodes are known already", maxPeers)
+	}
+	r.known[name] = incarnation
+	path := filepath.Join(r.dir, peersName)
+	if err := r.fs.writeAtomic(path, filepath.Join(r.dir, peersTempName), encodePeers(r.known)); err != nil {
+		r.failed = fmt.Errorf("wal: peers: %w", err)
+		return r.failed
+	}
+	return nil
+}
+
+func encodePeers(known map[string]uint64) []byte {
+	names := make([]string, 0, len(known))
+	for name := range known {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	b := append([]byte(nil), peersMagic...)
+	b = binary.LittleEndian.AppendUint32(b, peersVersion)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(names)))
+	for _, name := range names {
+		b = appendString(b, name)
+		b = binary.LittleEndian.AppendUint64(b, known[name])
+	}
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// decodePeers reads what encodePeers wrote; path is for the error.
+func decodePeers(path string, b []byte) (map[string]uint64, error) {
+	damage := func(at int, record uint64, reason string) error {
+		return &CorruptError{path, int64(at), record, reason}
+	}
+	end := len(b) - 4
+	if end < len(peersMagic)+8 || string(b[:len(peersMagic)]) != peersMagic {
+		return nil, damage(0, 0, "not a list of peers")
+	}
+	if crc32.Checksum(b[:end], castagnoli) != binary.LittleEndian.Uint32(b[end:]) {
+		return nil, damage(0, 0, errTorn.Error())
+	}
+	d := decoder{b: b[len(peersMagic):end]}
+	if v := d.u32(); v != peersVersion {
+		return nil, damage(len(peersMagic), 0, fmt.Sprintf("format version %d, this version reads %d", v, peersVersion))
+	}
+	count := d.u32()
+	if count > maxPeers {
+		return nil, damage(len(peersMagic)+4, 0, fmt.Sprintf("impossible count %d", count))
+	}
+	known := make(map[string]uint64, count)
+	for i := range uint64(count) {
+		at := end - len(d.b)
+		name := string(d.bytes(maxName))
+		incarnation := d.u64()
+		if _, twice := known[name]; twice || d.failed || name == "" {
+			return nil, damage(at, i, "malformed entry")
+		}
+		known[name] = incarnation
+	}
+	if len(d.b) != 0 {
+		return nil, damage(end-len(d.b), uint64(count), "bytes behind the last entry")
+	}
+	return known, nil
+}

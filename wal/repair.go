@@ -1,0 +1,117 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// repair brings the journal directory into the state that the scan describes, so that tidwall/wal opens it: it
+// finishes a TruncateFront, cuts off a torn last batch and removes leftovers. A crash anywhere in it leaves a state
+// that scans to the same result. It returns a note per thing done.
+func repair(fs *fsys, logDir string, s *scan) (notes []string, err error) {
+	if n := s.listing.start; n != 0 {
+		for _, first := range s.listing.segments {
+			if first >= n {
+				break // the rename replaces a segment of the same name
+			}
+			if err := fs.remove(segmentPath(logDir, first)); err != nil {
+				return nil, err
+			}
+		}
+		path := segmentPath(logDir, n)
+		if err := fs.rename(path+startSuffix, path); err != nil {
+			return nil, err
+		}
+		notes = append(notes, fmt.Sprintf("finished an interrupted compaction: the log begins with segment %s", path))
+	}
+	if s.torn != nil {
+		if err := cutTorn(fs, s); err != nil {
+			return nil, err
+		}
+		notes = append(notes, fmt.Sprintf("cut a torn write of %d bytes off %s at byte %d, record %d (%s); the bytes are kept in %s",
+			s.tornSize, s.torn.File, s.torn.Offset, s.torn.Record, s.torn.Reason, s.torn.File+tornSuffix))
+	}
+	for _, path := range s.listing.temps {
+		if err := fs.remove(path); err != nil {
+			return nil, err
+		}
+		notes = append(notes, "removed the leftover "+path)
+	}
+	for _, first := range s.listing.torn {
+		if first < s.segments[0].first {
+			if err := fs.remove(segmentPath(logDir, first) + tornSuffix); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := rewrite(fs, segmentPath(logDir, s.segments[len(s.segments)-1].first)); err != nil {
+		return nil, err
+	}
+	return notes, fs.syncDir(logDir)
+}
+
+// rewrite writes the bytes of the last segment over themselves and syncs it, also when nothing was repaired. The
+// process before may have died without syncing them, or because syncing them failed: then they are in the page cache,
+// marked clean, and not on the disk. What this start has read and will act on must be there after a power loss.
+func rewrite(fs *fsys, path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 1<<20)
+	for off := int64(0); err == nil; {
+		var n int
+		if n, err = file.ReadAt(buf, off); n > 0 && (err == nil || err == io.EOF) {
+			if werr := fs.writeAt(file, buf[:n], off); werr != nil {
+				err = werr
+			}
+		}
+		off += int64(n)
+	}
+	if err == io.EOF {
+		err = fs.sync(file)
+	}
+	return errors.Join(err, file.Close())
+}
+
+// cutTorn saves the torn bytes and truncates the segment in front of them.
+func cutTorn(fs *fsys, s *scan) error {
+	data, err := fs.readFile(s.torn.File)
+	if err != nil {
+		return err
+	}
+	save, err := fs.create(s.torn.File + tornSuffix)
+	if err != nil {
+		return err
+	}
+	if err := fs.write(save, data[s.torn.Offset:]); err != nil {
+		closeQuietly(save)
+		return err
+	}
+	if err := fs.sync(save); err != nil {
+		closeQuietly(save)
+		return err
+	}
+	if err := save.Close(); err != nil {
+		return err
+	}
+	if err := fs.truncate(s.torn.File, s.torn.Offset); err != nil {
+		return err
+	}
+	return fs.syncFile(s.torn.File)
+}
+
+// checkSnapshotFile says whether the snapshot that the log begins with is there. Its content is verified when it is
+// read.
+func checkSnapshotFile(path string, sn *Snapshot) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("wal: the log begins behind snapshot %s, which cannot be read: %w", sn.Name, err)
+	}
+	if st.Size() != sn.Size {
+		return &CorruptError{path, min(st.Size(), sn.Size), 0, fmt.Sprintf("the snapshot has %d bytes, the log says %d", st.Size(), sn.Size)}
+	}
+	return nil
+}
