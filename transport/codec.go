@@ -29,12 +29,13 @@ const (
 type frameType uint8
 
 const (
-	frameControl       frameType = 1 + iota // messages without entries: nothing decoded points into the payload
-	frameEntries                            // messages, at least one of them with entries
-	frameSnapshot                           // a SnapshotHeader; first frame of a snapshot stream
-	frameSnapshotChunk                      // raw bytes of the snapshot file
-	frameSnapshotDone                       // the receiver's verdict: empty for success, else the error's text
-	frameTypeEnd                            // one above the last type
+	frameControl        frameType = 1 + iota // messages without entries: nothing decoded points into the payload
+	frameEntries                             // messages, at least one of them with entries
+	frameSnapshot                            // a SnapshotHeader; first frame of a snapshot stream
+	frameSnapshotChunk                       // raw bytes of the snapshot file
+	frameSnapshotDone                        // the receiver's verdict: empty for success, else the error's text
+	frameSnapshotOffset                      // how much of the file the receiver has, a u64; its answer to the header
+	frameTypeEnd                             // one above the last type
 )
 
 const (

@@ -49,8 +49,9 @@
 //
 // The checksum covers the first 12 bytes and the payload. Types: 1 messages none of which has entries, 2 messages,
 // 3 snapshot header, 4 snapshot bytes (up to 256 KiB), 5 the receiver's verdict on a snapshot: nothing, or an error's
-// text. A connection for messages carries types 1 and 2, one for a snapshot 3, then 4 until the announced size is
-// reached, and 5 the other way. The payload of 1 and 2 is any number of messages:
+// text, 6 how many bytes of the snapshot the receiver has, a u64. A connection for messages carries types 1 and 2. One
+// for a snapshot carries 3, is answered by 6, carries 4 from that offset to the announced size, and is answered by 5.
+// When it breaks, another with the same header continues the stream within ten seconds. The payload of 1 and 2 is any number of messages:
 //
 //	message  type:u8 flags:u8 0:u8[2] entries:u32 term:u64 index:u64 log_term:u64 commit:u64 hint:u64 hint_term:u64
 //	         ctx:u64 sent_at:i64 entry[entries]

@@ -24,11 +24,12 @@ const (
 
 // payloadLimits bounds the payload of each type of frame in bytes.
 var payloadLimits = [frameTypeEnd]uint32{
-	frameControl:       maxPayload,
-	frameEntries:       maxPayload,
-	frameSnapshot:      1 << 20,
-	frameSnapshotChunk: chunkBytes,
-	frameSnapshotDone:  maxVerdict,
+	frameControl:        maxPayload,
+	frameEntries:        maxPayload,
+	frameSnapshot:       1 << 20,
+	frameSnapshotChunk:  chunkBytes,
+	frameSnapshotDone:   maxVerdict,
+	frameSnapshotOffset: 8,
 }
 
 // frame is one frame as it came from the wire.

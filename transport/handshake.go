@@ -34,7 +34,6 @@ const (
 	CodeSelf                     // the caller has the peer's own id or name
 	CodeIdentity                 // name and id of the caller do not belong together
 	CodeAdmit                    // the peer does not admit this incarnation: its disk was wiped, or it was removed
-	CodeBusy                     // too many connections; passes
 	codeEnd                      // one above the last code
 )
 
@@ -45,7 +44,6 @@ var codeNames = [codeEnd]string{
 	CodeSelf:     "self",
 	CodeIdentity: "identity",
 	CodeAdmit:    "incarnation",
-	CodeBusy:     "busy",
 }
 
 // String names the code in one word.
@@ -56,7 +54,8 @@ func (c Code) String() string {
 	return codeNames[c]
 }
 
-// RefusedError says that a peer answered the hello with a refusal.
+// RefusedError says that a peer answered the hello with a refusal. Trying again is pointless until somebody changes
+// something.
 type RefusedError struct {
 	Peer   string // the peer's name, or its address where the name is unknown
 	Reason string // the peer's words
@@ -66,9 +65,6 @@ type RefusedError struct {
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("refused by %s (%s): %s", e.Peer, e.Code, e.Reason)
 }
-
-// Final reports whether trying again is pointless until somebody changes something.
-func (e *RefusedError) Final() bool { return e.Code != CodeBusy }
 
 // purpose says what a connection is for.
 type purpose uint8

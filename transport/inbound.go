@@ -65,28 +65,31 @@ func (t *Transport) serve(conn net.Conn) {
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
-	p := (*t.peers.Load())[hello.Node]
-	count := &t.strangers
-	if p != nil {
-		count = &p.counters
-		if !p.connected.Load() {
-			p.kickNow()
-		}
+	if p := (*t.peers.Load())[hello.Node]; p != nil && !p.connected.Load() {
+		p.kickNow()
 	}
 	switch what {
 	case purposeMessages:
-		err = t.readMessages(conn, hello, count)
+		err = t.readMessages(conn, hello)
 	case purposeSnapshot:
 		err = t.readSnapshot(conn, hello)
 	case purposeProbe:
 		return
 	}
 	if errors.Is(err, errMalformed) {
-		count.malformed.Add(1)
+		t.count(hello.Node).malformed.Add(1)
 		t.cfg.Logger.Error("peer connection closed", "peer", hello.Name, "from", conn.RemoteAddr().String(), "err", err)
 		return
 	}
 	t.cfg.Logger.Debug("peer connection ended", "peer", hello.Name, "err", err)
+}
+
+// count returns where to count what comes from a node.
+func (t *Transport) count(id raft.NodeID) *counters {
+	if p := (*t.peers.Load())[id]; p != nil {
+		return &p.counters
+	}
+	return &t.strangers
 }
 
 // welcome reads the hello and answers it. An error has been told to the caller where it is a *RefusedError.
@@ -105,6 +108,9 @@ func (t *Transport) welcome(conn net.Conn) (purpose, Hello, error) {
 		refused.Peer = hello.Name
 		if _, werr := conn.Write(appendAnswer(nil, refused.Code, refused.Reason, &self)); werr != nil {
 			return 0, hello, errors.Join(err, werr)
+		}
+		if refused.Code == CodeVersion { // the rest of what the caller said is still unread
+			lingerClose(conn)
 		}
 		return 0, hello, err
 	}
@@ -140,7 +146,7 @@ func (t *Transport) check(what purpose, h *Hello) error {
 }
 
 // readMessages delivers what a peer sends until its connection ends.
-func (t *Transport) readMessages(conn net.Conn, hello Hello, count *counters) error {
+func (t *Transport) readMessages(conn net.Conn, hello Hello) error {
 	t.replaceReader(hello.Node, conn)
 	defer t.forgetReader(hello.Node, conn)
 	fr := newFrameReader(conn)
@@ -160,6 +166,7 @@ func (t *Transport) readMessages(conn net.Conn, hello Hello, count *counters) er
 		if err != nil {
 			return err
 		}
+		count := t.count(hello.Node)
 		count.bytesReceived.Add(fr.read - before)
 		count.received.Add(uint64(len(msgs)))
 		if len(msgs) > 0 {

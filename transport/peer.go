@@ -155,7 +155,7 @@ func (p *peer) run() {
 		if p.ctx.Err() != nil {
 			return
 		}
-		if up {
+		if up && time.Since(began) > backoffMax { // one that ended sooner may do so again
 			wait = backoffMin
 		}
 		p.failed(err, up)
@@ -306,9 +306,7 @@ func (p *peer) failed(err error, up bool) {
 		if *refused != p.refused {
 			p.refused = *refused
 			log.Error("peer refuses this node", "peer", p.name, "code", refused.Code.String(), "reason", refused.Reason)
-			if refused.Final() {
-				p.t.cfg.Refused(p.public(), refused)
-			}
+			p.t.cfg.Refused(p.public(), refused)
 		}
 		return
 	}

@@ -17,6 +17,8 @@ const (
 	chunkBytes = 256 << 10
 	// chunkTimeout is how long the receiver may take to make room for one chunk.
 	chunkTimeout = 30 * time.Second
+	// resumeWindow is how long both sides wait for a stream that broke to be continued.
+	resumeWindow = 10 * time.Second
 	// verdictTimeout is how long the receiver may take to make a whole snapshot durable.
 	verdictTimeout = 5 * time.Minute
 
@@ -36,9 +38,11 @@ type SnapshotHeader struct {
 }
 
 // SendSnapshot streams a snapshot file over a connection of its own: header, h.Size bytes of what open returns, and the
-// receiver's verdict. It never blocks. done is called exactly once, from another goroutine: nil means that the
-// receiver's ReceiveSnapshot returned nil. Removing the peer or closing the transport ends the stream. Any goroutine.
-// On a closed transport done is called before SendSnapshot returns.
+// receiver's verdict. A connection that breaks on the way is replaced, and the stream continues where the receiver
+// stands; open is called once per connection (an io.Seeker saves reading what is skipped). It never blocks. done is
+// called exactly once, from another goroutine: nil means that the receiver's ReceiveSnapshot returned nil. Removing the
+// peer or closing the transport ends the stream. Any goroutine. On a closed transport done is called before
+// SendSnapshot returns.
 func (t *Transport) SendSnapshot(to raft.NodeID, h SnapshotHeader, open func() (io.ReadCloser, error), done func(error)) {
 	t.mu.Lock()
 	closed := t.closed
@@ -60,7 +64,8 @@ func (t *Transport) sendSnapshot(p *peer, h *SnapshotHeader, open func() (io.Rea
 	if p == nil {
 		return fmt.Errorf("transport: send a snapshot: %w", ErrUnknownPeer)
 	}
-	err := p.stream(h, open)
+	s := outStream{p: p, h: h, open: open}
+	err := s.run()
 	switch {
 	case err == nil:
 		p.snapshots.Add(1)
@@ -73,173 +78,154 @@ func (t *Transport) sendSnapshot(p *peer, h *SnapshotHeader, open func() (io.Rea
 	return fmt.Errorf("transport: send snapshot %s to %s: %w", h.Name, p.name, err)
 }
 
-// stream is one snapshot stream from dial to verdict.
-func (p *peer) stream(h *SnapshotHeader, open func() (io.ReadCloser, error)) error {
-	if h.Size < 0 || len(h.Name) > maxFileName {
-		return fmt.Errorf("size %d, name of %d bytes", h.Size, len(h.Name))
+// outStream is the sending side of one snapshot, owned by its goroutine.
+type outStream struct {
+	p     *peer
+	h     *SnapshotHeader
+	open  func() (io.ReadCloser, error)
+	moved time.Time // when the receiver last took something; zero before it took the header
+}
+
+// finalError ends a stream although a new connection could be made.
+type finalError struct{ error }
+
+func (e finalError) Unwrap() error { return e.error }
+
+// run tries one connection after the other until there is a verdict or the window closes. A first connection that does
+// not even get its header through is not repeated: the caller decides when to try again.
+func (s *outStream) run() error {
+	if s.h.Size < 0 || len(s.h.Name) > maxFileName {
+		return fmt.Errorf("size %d, name of %d bytes", s.h.Size, len(s.h.Name))
 	}
-	src, err := open()
+	for wait := backoffMin; ; wait = min(2*wait, backoffMax) {
+		err := s.attempt()
+		var final finalError
+		var refused *RefusedError
+		if err == nil || errors.As(err, &final) || errors.As(err, &refused) || s.p.ctx.Err() != nil {
+			return err
+		}
+		if time.Since(s.moved) > resumeWindow {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-s.p.ctx.Done():
+		}
+	}
+}
+
+// attempt is one connection from dial to verdict.
+func (s *outStream) attempt() error {
+	src, err := s.open()
 	if err != nil {
-		return err
+		return finalError{err}
 	}
 	defer src.Close()
-	conn, err := p.call(p.ctx, p.public().Addr, purposeSnapshot)
+	conn, err := s.p.call(s.p.ctx, s.p.public().Addr, purposeSnapshot)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(p.ctx, func() { _ = conn.Close() })()
-	if err := p.sendFile(conn, h, src); err != nil {
+	defer context.AfterFunc(s.p.ctx, func() { _ = conn.Close() })()
+
+	fr := newFrameReader(conn)
+	if err := s.sendFile(conn, fr, src); err != nil {
 		// A receiver that gives up says why before it closes.
 		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
-		if verdict := readVerdict(conn); verdict != nil && !isNetwork(verdict) {
+		var final finalError
+		if verdict := readVerdict(fr); errors.As(verdict, &final) {
 			return verdict
 		}
 		return err
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(verdictTimeout)); err != nil {
+	_ = conn.SetReadDeadline(time.Now().Add(verdictTimeout))
+	return readVerdict(fr)
+}
+
+// sendFile sends the header, learns where the receiver stands and sends the rest of the file.
+func (s *outStream) sendFile(conn net.Conn, fr *frameReader, src io.Reader) error {
+	var e encoder
+	e.begin(s.h.Group)
+	e.buf = appendSnapshotHeader(e.buf, s.h)
+	e.end(frameSnapshot)
+	if err := s.flush(&e, conn); err != nil {
 		return err
 	}
-	return readVerdict(conn)
-}
-
-func (p *peer) sendFile(conn net.Conn, h *SnapshotHeader, src io.Reader) error {
-	var e encoder
-	e.begin(h.Group)
-	e.buf = appendSnapshotHeader(e.buf, h)
-	e.end(frameSnapshot)
+	_ = conn.SetReadDeadline(time.Now().Add(chunkTimeout))
+	at, err := readOffset(fr, s.h.Size)
+	if err != nil {
+		return err
+	}
+	s.moved = time.Now()
+	if err := skip(src, at); err != nil {
+		return finalError{fmt.Errorf("skip %d bytes of the snapshot: %w", at, err)}
+	}
 	chunk := make([]byte, chunkBytes)
-	for left := h.Size; ; {
-		n, err := e.flush(conn, chunkTimeout)
-		p.bytesSent.Add(uint64(n))
-		if err != nil || left == 0 {
-			return err
-		}
-		part := chunk[:min(left, chunkBytes)]
+	for at < s.h.Size {
+		part := chunk[:min(s.h.Size-at, chunkBytes)]
 		if _, err := io.ReadFull(src, part); err != nil {
-			return fmt.Errorf("read the snapshot, %d of %d bytes left: %w", left, h.Size, err)
+			return finalError{fmt.Errorf("read the snapshot at %d of %d bytes: %w", at, s.h.Size, err)}
 		}
-		left -= int64(len(part))
-		e.begin(h.Group)
+		e.begin(s.h.Group)
 		e.raw(part)
 		e.end(frameSnapshotChunk)
+		if err := s.flush(&e, conn); err != nil {
+			return err
+		}
+		at += int64(len(part))
+		s.moved = time.Now()
 	}
+	return nil
 }
 
-// verdictError is what the receiver of a snapshot answered.
-type verdictError string
-
-func (e verdictError) Error() string { return "the receiver says: " + string(e) }
-
-func isNetwork(err error) bool {
-	var v verdictError
-	return !errors.As(err, &v)
+func (s *outStream) flush(e *encoder, conn net.Conn) error {
+	n, err := e.flush(conn, chunkTimeout)
+	s.p.bytesSent.Add(uint64(n))
+	return err
 }
 
-func readVerdict(conn net.Conn) error {
-	f, err := newFrameReader(conn).next()
+func skip(r io.Reader, n int64) error {
+	if n == 0 {
+		return nil
+	}
+	if seeker, ok := r.(io.Seeker); ok {
+		_, err := seeker.Seek(n, io.SeekStart)
+		return err
+	}
+	_, err := io.CopyN(io.Discard, r, n)
+	return err
+}
+
+// readOffset reads how much of a file of size bytes the receiver has.
+func readOffset(fr *frameReader, size int64) (int64, error) {
+	f, err := fr.next()
+	if err != nil {
+		return 0, fmt.Errorf("wait for the receiver: %w", err)
+	}
+	if f.kind != frameSnapshotOffset || len(f.payload) != 8 {
+		return 0, malformed("frame type %d of %d bytes instead of an offset", f.kind, len(f.payload))
+	}
+	at := binary.LittleEndian.Uint64(f.payload)
+	if at > uint64(size) {
+		return 0, malformed("offset %d in %d bytes", at, size)
+	}
+	return int64(at), nil
+}
+
+// readVerdict reads the receiver's last word. A finalError is its refusal, any other error means that there was none.
+func readVerdict(fr *frameReader) error {
+	f, err := fr.next()
+	var timeout net.Error
 	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return finalError{fmt.Errorf("wait for the receiver: %w", err)}
 	case err != nil:
 		return fmt.Errorf("wait for the receiver: %w", err)
 	case f.kind != frameSnapshotDone:
 		return malformed("frame type %d instead of a verdict", f.kind)
 	case len(f.payload) > 0:
-		return verdictError(f.payload[:min(len(f.payload), maxVerdict)])
+		return finalError{fmt.Errorf("the receiver says: %s", f.payload)}
 	}
-	return nil
-}
-
-// readSnapshot serves one inbound snapshot stream.
-func (t *Transport) readSnapshot(conn net.Conn, hello Hello) error {
-	fr := newFrameReader(conn)
-	_ = conn.SetReadDeadline(time.Now().Add(handshakeTimeout))
-	f, err := fr.next()
-	if err != nil {
-		return err
-	}
-	if f.kind != frameSnapshot {
-		return malformed("frame type %d instead of a snapshot header", f.kind)
-	}
-	h, err := decodeSnapshotHeader(f.payload)
-	if err != nil {
-		return err
-	}
-	h.Group, h.From = f.group, hello.Node
-	body := &chunkReader{conn: conn, fr: fr, left: h.Size}
-	err = t.cfg.ReceiveSnapshot(h, body)
-	if err == nil && body.left > 0 {
-		err = fmt.Errorf("%d of %d bytes were not read", body.left, h.Size)
-	}
-	var e encoder
-	e.begin(h.Group)
-	if err != nil {
-		t.cfg.Logger.Warn("snapshot not received", "peer", hello.Name, "name", h.Name, "err", err)
-		text := err.Error()
-		if text == "" {
-			text = "failed"
-		}
-		e.buf = append(e.buf, text[:min(len(text), maxVerdict)]...)
-	}
-	e.end(frameSnapshotDone)
-	if _, werr := e.flush(conn, writeTimeout); werr != nil {
-		return errors.Join(err, werr)
-	}
-	if err != nil {
-		lingerClose(conn)
-	}
-	return errors.Join(err, body.err)
-}
-
-// lingerClose lets the peer read what was written last although it is still sending: closing with unread bytes would
-// reset the connection and take the verdict with it.
-func lingerClose(conn net.Conn) {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.CloseWrite()
-	}
-	_ = conn.SetReadDeadline(time.Now().Add(time.Second))
-	_, _ = io.Copy(io.Discard, conn)
-}
-
-// chunkReader is the io.Reader that ReceiveSnapshot sees: the bytes of verified chunks, then io.EOF.
-type chunkReader struct {
-	conn net.Conn
-	fr   *frameReader
-	part []byte // of the newest chunk, not yet read
-	left int64  // bytes of the file not yet read, part included
-	err  error  // final
-}
-
-func (c *chunkReader) Read(p []byte) (int, error) {
-	if c.err != nil {
-		return 0, c.err
-	}
-	if c.left == 0 {
-		return 0, io.EOF
-	}
-	if len(c.part) == 0 {
-		if c.err = c.next(); c.err != nil {
-			return 0, c.err
-		}
-	}
-	n := copy(p, c.part)
-	c.part, c.left = c.part[n:], c.left-int64(n)
-	return n, nil
-}
-
-func (c *chunkReader) next() error {
-	_ = c.conn.SetReadDeadline(time.Now().Add(chunkTimeout))
-	f, err := c.fr.next()
-	switch {
-	case err == io.EOF:
-		return fmt.Errorf("the stream ended %d bytes early: %w", c.left, io.ErrUnexpectedEOF)
-	case err != nil:
-		return fmt.Errorf("%d bytes before the end: %w", c.left, err)
-	case f.kind != frameSnapshotChunk:
-		return malformed("frame type %d among chunks", f.kind)
-	case len(f.payload) == 0 || len(f.payload) > chunkBytes || int64(len(f.payload)) > c.left:
-		return malformed("chunk of %d bytes, %d bytes are left", len(f.payload), c.left)
-	}
-	c.part = f.payload
 	return nil
 }
 

@@ -92,13 +92,17 @@ type Transport struct {
 	// peers is replaced, never changed, under mu; Send and the readers look without a lock.
 	peers     atomic.Pointer[map[raft.NodeID]*peer]
 	strangers counters
-	notify    chan struct{} // capacity 1: some peer has lost messages
-	quiet     atomic.Int64  // unix ns until which strangers are not logged
+
+	resumeWindow time.Duration // how long a broken snapshot stream is waited for; a test makes it short
+
+	notify chan struct{} // capacity 1: some peer has lost messages
+	quiet  atomic.Int64  // unix ns until which strangers are not logged
 
 	mu      sync.Mutex
 	started bool
 	closed  bool
 	inbound map[net.Conn]struct{}
+	streams map[streamKey]*inStream  // snapshots being received
 	readers map[raft.NodeID]net.Conn // newest inbound message connection of each node
 }
 
@@ -124,10 +128,12 @@ func New(cfg Config) (*Transport, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	t := &Transport{
-		cfg:     cfg,
-		notify:  make(chan struct{}, 1),
-		inbound: make(map[net.Conn]struct{}),
-		readers: make(map[raft.NodeID]net.Conn),
+		cfg:          cfg,
+		notify:       make(chan struct{}, 1),
+		resumeWindow: resumeWindow,
+		streams:      make(map[streamKey]*inStream),
+		inbound:      make(map[net.Conn]struct{}),
+		readers:      make(map[raft.NodeID]net.Conn),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.peers.Store(&map[raft.NodeID]*peer{})
