@@ -77,3 +77,19 @@ func floatArg(b []byte, out Out) (float64, bool) {
 	}
 	return f, ok
 }
+
+// smallInt reads an integer that fits 32 bits.
+func smallInt(b []byte) (int64, bool) {
+	n, ok := parseInt(b)
+	return n, ok && n >= math.MinInt32 && n <= math.MaxInt32
+}
+
+// smallIntArg reads an argument of 32 bits; otherwise it answers the error.
+func smallIntArg(b []byte, out Out) (int64, bool) {
+	n, ok := intArg(b, out)
+	if ok && (n < math.MinInt32 || n > math.MaxInt32) {
+		out.Error(errIntRange)
+		return 0, false
+	}
+	return n, ok
+}

@@ -1,8 +1,10 @@
 package fsm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 )
 
 // A log entry for the state machine is a header {version, now_ms, seed} and any number of {database, RESP command}.
@@ -28,3 +30,134 @@ func AppendEntryCommand(dst []byte, db int, raw []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(db))
 	return append(dst, raw...)
 }
+
+// entryReader takes the commands out of an entry one by one, without copying: the arguments are parts of the entry.
+type entryReader struct {
+	nowMs int64
+	seed  uint64
+	rest  []byte
+}
+
+func readEntry(data []byte) (r entryReader, err error) {
+	if len(data) < EntryHeaderSize {
+		return r, fmt.Errorf("%w: %d bytes", errEntry, len(data))
+	}
+	if data[0] != entryVersion {
+		return r, fmt.Errorf("%w: version %d", errEntry, data[0])
+	}
+	r.nowMs = int64(binary.LittleEndian.Uint64(data[1:]))
+	r.seed = binary.LittleEndian.Uint64(data[9:])
+	r.rest = data[EntryHeaderSize:]
+	return r, nil
+}
+
+func (r *entryReader) more() bool { return len(r.rest) > 0 }
+
+// next reads one command into c, reusing c.Args, and checks that it is a write command this build knows: an entry is
+// never skipped in part.
+func (r *entryReader) next(c *Command) error {
+	db, n := binary.Uvarint(r.rest)
+	if n <= 0 || db >= Databases {
+		return fmt.Errorf("%w: database", errEntry)
+	}
+	raw := r.rest[n:]
+	args, size, err := parseRESP(raw, c.Args[:0])
+	if err != nil {
+		return err
+	}
+	spec := lookupAny(args[0])
+	if spec == nil || spec.Run == nil || spec.Flags&FlagWrite == 0 {
+		return fmt.Errorf("%w: %.64q is no write command", errEntry, args[0])
+	}
+	if !spec.CheckArity(len(args)) {
+		return fmt.Errorf("%w: %s with %d arguments", errEntry, spec.Name, len(args))
+	}
+	*c = Command{Spec: spec, DB: int(db), Args: args, Raw: raw[:size]}
+	r.rest = raw[size:]
+	return nil
+}
+
+// minBulk is the size in bytes of the shortest bulk string, "$0\r\n\r\n".
+const minBulk = 6
+
+// parseRESP reads an array of at least one bulk string at the beginning of b. It returns the strings as parts of b,
+// and the size of the whole.
+func parseRESP(b []byte, args [][]byte) (_ [][]byte, size int, err error) {
+	count, at, ok := respLength(b, 0, '*')
+	if !ok || count < 1 || count > (len(b)-at)/minBulk {
+		return nil, 0, fmt.Errorf("%w: array", errEntry)
+	}
+	for range count {
+		n, start, ok := respLength(b, at, '$')
+		if !ok || n > maxString || n > len(b)-start-2 {
+			return nil, 0, fmt.Errorf("%w: bulk string", errEntry)
+		}
+		end := start + n
+		if b[end] != '\r' || b[end+1] != '\n' {
+			return nil, 0, fmt.Errorf("%w: bulk string", errEntry)
+		}
+		args = append(args, b[start:end:end])
+		at = end + 2
+	}
+	return args, at, nil
+}
+
+// respLength reads a line of a mark and a number that stands at b[at:]; next is behind the line.
+func respLength(b []byte, at int, mark byte) (n, next int, ok bool) {
+	if at >= len(b) || b[at] != mark {
+		return 0, 0, false
+	}
+	line := b[at+1 : min(len(b), at+24)]
+	end := bytes.IndexByte(line, '\r')
+	if end < 0 || end+1 >= len(line) || line[end+1] != '\n' {
+		return 0, 0, false
+	}
+	v, ok := parseInt(line[:end])
+	if !ok || v < 0 || v > int64(len(b)) {
+		return 0, 0, false
+	}
+	return int(v), at + 1 + end + 2, true
+}
+
+// ApplyEntry applies a whole entry as a follower or a restarting node does: the replies go nowhere. An error means
+// that the entry is damaged or from a newer version; the node must stop, because part of it may have been applied.
+// Applier only.
+func (s *Store) ApplyEntry(index uint64, data []byte) error {
+	r, err := readEntry(data)
+	if err != nil {
+		return fmt.Errorf("apply entry %d: %w", index, err)
+	}
+	s.Begin(index, r.nowMs, r.seed)
+	for r.more() {
+		if err := r.next(&s.replay); err != nil {
+			return fmt.Errorf("apply entry %d: %w", index, err)
+		}
+		s.Exec(&s.replay, discard{})
+	}
+	clear(s.replay.Args)
+	s.replay.Raw = nil
+	s.End()
+	return nil
+}
+
+// discard is an Out for commands whose replies nobody waits for.
+type discard struct{}
+
+func (discard) Simple(string)           {}
+func (discard) Error(string)            {}
+func (discard) Int(int64)               {}
+func (discard) Bulk([]byte)             {}
+func (discard) BulkString(string)       {}
+func (discard) Null()                   {}
+func (discard) NullArray()              {}
+func (discard) Array(int)               {}
+func (discard) Map(int)                 {}
+func (discard) Set(int)                 {}
+func (discard) Push(int)                {}
+func (discard) Double(float64)          {}
+func (discard) Bool(bool)               {}
+func (discard) BigNumber(string)        {}
+func (discard) Verbatim(string, string) {}
+func (discard) RESP3() bool             { return false }
+func (discard) Len() int                { return 0 }
+func (discard) Truncate(int)            {}

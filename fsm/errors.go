@@ -18,7 +18,7 @@ const (
 	errCursor      = "ERR invalid cursor"
 	errSameObject  = "ERR source and destination objects are the same"
 	errDBIndex     = "ERR DB index is out of range"
-	errDBValue     = "ERR value is out of range, value must between %d and %d"
+	errIntRange    = "ERR value is out of range, value must between -2147483648 and 2147483647"
 	errFirstDB     = "ERR invalid first DB index"
 	errSecondDB    = "ERR invalid second DB index"
 	errExpireNXXX  = "ERR NX and XX, GT or LT options at the same time are not compatible"

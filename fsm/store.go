@@ -43,6 +43,7 @@ type Store struct {
 	position  uint64 // write commands executed in the entry
 	dueMoved  bool   // some deadline changed: End computes NextDeadline
 	tx        Tx
+	replay    Command // of ApplyEntry; its Args are reused
 
 	readers  sync.Pool     // *Tx
 	readSeed uint64        // of the randomness of reads outside of the log; another one in every process

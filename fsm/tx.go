@@ -336,11 +336,15 @@ func (tx *Tx) touched(key []byte) {
 
 // setDeadline gives the key at p another deadline in Unix ms; 0 = none.
 func (tx *Tx) setDeadline(p *place, at int64) {
-	e := p.entry()
-	if e.expireAt == at {
-		return
+	if p.entry().expireAt != at {
+		tx.s.dueMoved = true
+		p.setDeadline(at)
 	}
-	tx.s.dueMoved = true
+}
+
+// setDeadline keeps the order of expiry and its counters in step with the entry.
+func (p *place) setDeadline(at int64) {
+	e := p.entry()
 	if e.expireAt != 0 {
 		p.db.due.Delete(deadline{e.expireAt, e.key()})
 		p.db.expires.Add(-1)

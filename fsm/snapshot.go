@@ -1,0 +1,321 @@
+package fsm
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A snapshot payload is
+//
+//	magic(8) clock(8) applied(8)                     little endian
+//	{ db+1, slot, n, n * key }                       for every slot that is not empty, ascending
+//	0, number of keys
+//
+// and a key is
+//
+//	kind, deadline, version, length, key, length, value
+//
+// where every number is a uvarint. Keys stand in the dense order of their slot, which is state: a restored node must
+// answer SCAN cursors and removals as the others do. Checksums are the business of whoever stores the payload.
+
+const snapshotMagic = "kvfsm\x00\x00\x01" // the last byte is the version
+
+var errSnapshot = errors.New("malformed snapshot")
+
+// flushAt is the size in bytes at which the writer of a snapshot passes its buffer on.
+const flushAt = 64 << 10
+
+// appendUint appends numbers as uvarints.
+func appendUint(dst []byte, numbers ...uint64) []byte {
+	for _, n := range numbers {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	return dst
+}
+
+// WriteTo writes the payload of a snapshot and returns its size in bytes. It implements io.WriterTo.
+func (v *View) WriteTo(w io.Writer) (n int64, err error) {
+	sw := snapshotWriter{w: w}
+	sw.buf = append(make([]byte, 0, 2*flushAt), snapshotMagic...)
+	sw.buf = binary.LittleEndian.AppendUint64(sw.buf, uint64(v.clock))
+	sw.buf = binary.LittleEndian.AppendUint64(sw.buf, v.index)
+	for db := range v.slots {
+		v.eachSlot(db, func(slot int, entries []entry) { sw.slot(db, slot, entries) })
+	}
+	sw.buf = appendUint(sw.buf, 0, sw.keys)
+	sw.flush()
+	if sw.err != nil {
+		return sw.n, fmt.Errorf("write snapshot: %w", sw.err)
+	}
+	return sw.n, nil
+}
+
+type snapshotWriter struct {
+	w    io.Writer
+	buf  []byte
+	val  []byte
+	keys uint64
+	n    int64
+	err  error // the first one; nothing is written behind it
+}
+
+func (sw *snapshotWriter) flush() {
+	if sw.err == nil {
+		var n int
+		n, sw.err = sw.w.Write(sw.buf)
+		sw.n += int64(n)
+	}
+	sw.buf = sw.buf[:0]
+	if cap(sw.buf) > 16*flushAt {
+		sw.buf = make([]byte, 0, 2*flushAt)
+	}
+}
+
+func (sw *snapshotWriter) slot(db, slot int, entries []entry) {
+	if sw.err != nil {
+		return
+	}
+	sw.keys += uint64(len(entries))
+	sw.buf = appendUint(sw.buf, uint64(db)+1, uint64(slot), uint64(len(entries)))
+	for i := range entries {
+		e := &entries[i]
+		sw.buf = appendUint(sw.buf, uint64(e.kind()), uint64(e.expireAt), e.version, uint64(e.keyLen()))
+		sw.buf = append(sw.buf, e.key()...)
+		sw.val = e.appendValue(sw.val[:0])
+		sw.buf = appendUint(sw.buf, uint64(len(sw.val)))
+		sw.buf = append(sw.buf, sw.val...)
+		if cap(sw.val) > 16*flushAt {
+			sw.val = nil
+		}
+		if len(sw.buf) >= flushAt {
+			sw.flush()
+		}
+	}
+}
+
+// Restore replaces the whole state by the snapshot payload in r, which it reads to its end: an error of r there, such
+// as a wrong checksum, still counts. With an error the state is unchanged. Readers see the old state or the new one.
+// Applier only, between entries.
+func (s *Store) Restore(r io.Reader) error {
+	sr := snapshotReader{r: bufio.NewReaderSize(r, flushAt), s: s}
+	if err := sr.read(); err != nil {
+		return fmt.Errorf("restore snapshot: %w", err)
+	}
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+	}
+	for i := range s.dbs {
+		s.dbs[i].Store(sr.dbs[i])
+	}
+	s.clock.Store(sr.clock)
+	s.applied.Store(sr.applied)
+	s.deadline.Store(s.earliest())
+	for i := range s.shards {
+		s.shards[i].mu.Unlock()
+	}
+	s.index, s.now, s.dueMoved = sr.applied, sr.clock, false
+	return nil
+}
+
+type snapshotReader struct {
+	r       *bufio.Reader
+	s       *Store
+	epoch   uint64
+	dbs     [Databases]*database
+	clock   int64
+	applied uint64
+	buf     []byte
+}
+
+func (sr *snapshotReader) read() error {
+	sr.s.freezeMu.Lock()
+	sr.epoch = sr.s.epoch
+	sr.s.freezeMu.Unlock()
+	var head [len(snapshotMagic) + 16]byte
+	if _, err := io.ReadFull(sr.r, head[:]); err != nil {
+		return shortRead(err)
+	}
+	if string(head[:len(snapshotMagic)]) != snapshotMagic {
+		return fmt.Errorf("%w: unknown version", errSnapshot)
+	}
+	sr.clock = int64(binary.LittleEndian.Uint64(head[len(snapshotMagic):]))
+	sr.applied = binary.LittleEndian.Uint64(head[len(snapshotMagic)+8:])
+	total, last := uint64(0), -1
+	for {
+		db, err := sr.uint(Databases)
+		if err != nil {
+			return err
+		}
+		if db == 0 {
+			break
+		}
+		slot, err := sr.uint(Slots - 1)
+		if err != nil {
+			return err
+		}
+		at := int(db)*Slots + int(slot)
+		if at <= last {
+			return fmt.Errorf("%w: slots out of order", errSnapshot)
+		}
+		last = at
+		n, err := sr.slot(int(db)-1, int(slot))
+		if err != nil {
+			return err
+		}
+		total += n
+	}
+	return sr.finish(total)
+}
+
+// finish checks the number of keys and that nothing follows.
+func (sr *snapshotReader) finish(total uint64) error {
+	n, err := sr.uint(1 << 62)
+	if err != nil {
+		return err
+	}
+	if n != total {
+		return fmt.Errorf("%w: %d keys instead of %d", errSnapshot, total, n)
+	}
+	if _, err := sr.r.ReadByte(); err != io.EOF {
+		if err == nil {
+			err = fmt.Errorf("%w: data behind the end", errSnapshot)
+		}
+		return err
+	}
+	return nil
+}
+
+// slot reads the keys of one slot.
+func (sr *snapshotReader) slot(n, slot int) (keys uint64, err error) {
+	if keys, err = sr.uint(1<<32 - 2); err != nil {
+		return 0, err
+	}
+	if keys == 0 {
+		return 0, fmt.Errorf("%w: empty slot", errSnapshot)
+	}
+	db := sr.dbs[n]
+	if db == nil {
+		db = newDatabase()
+		sr.dbs[n] = db
+	}
+	d := &slotDict{epoch: sr.epoch}
+	db.slots[slot] = d
+	for range keys {
+		e, at, err := sr.key(slot)
+		if err != nil {
+			return 0, err
+		}
+		key := []byte(e.key())
+		if d.find(e.hash, key) >= 0 {
+			return 0, fmt.Errorf("%w: key twice", errSnapshot)
+		}
+		p := place{db: db, dict: d, slot: slot}
+		p.pos = d.insert(e)
+		db.counts.add(slot, 1)
+		db.keys.Add(1)
+		db.mem.Add(e.cost())
+		if at != 0 {
+			p.setDeadline(at)
+		}
+	}
+	return keys, nil
+}
+
+// key reads one key with its value; its deadline is returned apart.
+func (sr *snapshotReader) key(slot int) (e entry, at int64, err error) {
+	k, err := sr.uint(kindCount - 1)
+	if err != nil {
+		return e, 0, err
+	}
+	deadline, err := sr.uint(1<<63 - 1)
+	if err != nil {
+		return e, 0, err
+	}
+	version, err := sr.uint(1<<64 - 1)
+	if err != nil {
+		return e, 0, err
+	}
+	name, err := sr.bytes(maxString)
+	if err != nil {
+		return e, 0, err
+	}
+	key := append([]byte(nil), name...)
+	if int(Slot(key)) != slot {
+		return e, 0, fmt.Errorf("%w: key in the wrong slot", errSnapshot)
+	}
+	val, err := sr.bytes(1 << 40)
+	if err != nil {
+		return e, 0, err
+	}
+	if err := e.restore(kind(k), key, val); err != nil {
+		return e, 0, err
+	}
+	e.hash, e.version = hashKey(sr.s.seed, key), version
+	return e, int64(deadline), nil
+}
+
+// restore gives an empty entry its key and the value encoded in val.
+func (e *entry) restore(k kind, key, val []byte) error {
+	if k == kindString {
+		if len(val) > maxString {
+			return fmt.Errorf("%w: string too long", errSnapshot)
+		}
+		e.fill(key, val)
+		return nil
+	}
+	if decoders[k] == nil {
+		return fmt.Errorf("%w: unknown type %d", errSnapshot, k)
+	}
+	o, err := decoders[k](val)
+	if err != nil {
+		return fmt.Errorf("%s value: %w", kindNames[k], err)
+	}
+	e.data, e.obj, e.num, e.meta = string(key), o, int64(o.size()), uint32(len(key))<<2
+	return nil
+}
+
+// uint reads a number up to limit.
+func (sr *snapshotReader) uint(limit uint64) (uint64, error) {
+	n, err := binary.ReadUvarint(sr.r)
+	if err != nil {
+		return 0, shortRead(err)
+	}
+	if n > limit {
+		return 0, fmt.Errorf("%w: number out of range", errSnapshot)
+	}
+	return n, nil
+}
+
+// bytes reads a length and as many bytes, valid until the next call. Memory grows with what r really holds, whatever
+// the length claims.
+func (sr *snapshotReader) bytes(limit uint64) ([]byte, error) {
+	n, err := sr.uint(limit)
+	if err != nil {
+		return nil, err
+	}
+	if cap(sr.buf) > 16*flushAt {
+		sr.buf = nil
+	}
+	sr.buf = sr.buf[:0]
+	for n > 0 {
+		part := min(n, flushAt)
+		start := len(sr.buf)
+		sr.buf = append(sr.buf, make([]byte, part)...)
+		if _, err := io.ReadFull(sr.r, sr.buf[start:]); err != nil {
+			return nil, shortRead(err)
+		}
+		n -= part
+	}
+	return sr.buf, nil
+}
+
+// shortRead names an end of the data where more must follow.
+func shortRead(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("%w: cut short", errSnapshot)
+	}
+	return err
+}
