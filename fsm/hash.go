@@ -1,3 +1,122 @@
 package fsm
 
-var hashCommands []*Spec
+var hashCommands = []*Spec{
+	{
+		Name: "hdel", Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "delete"}, Since: "2.0.0", Group: "hash", Run: runHDel,
+		Summary:    "Deletes fields of a hash; the key goes with the last one.",
+		Complexity: "O(N) in the fields given",
+		Args:       []Arg{argKey("key"), argString("field").many()},
+	},
+	{
+		Name: "hexists", Arity: 3, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO"}, Since: "2.0.0", Group: "hash", Run: runHExists,
+		Summary:    "Tells whether a hash has a field.",
+		Complexity: "O(1)",
+		Args:       []Arg{argKey("key"), argString("field")},
+	},
+	{
+		Name: "hget", Arity: 3, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Since: "2.0.0", Group: "hash", Run: runHGet,
+		Summary:    "Returns the value of a field.",
+		Complexity: "O(1)",
+		Args:       []Arg{argKey("key"), argString("field")},
+	},
+	{
+		Name: "hgetall", Arity: 2, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Since: "2.0.0", Group: "hash", Run: runHGetAll,
+		Summary:    "Returns all fields and values of a hash.",
+		Complexity: "O(N) in the size of the hash",
+		Args:       []Arg{argKey("key")},
+	},
+	{
+		Name: "hincrby", Arity: 4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "access", "update"}, Since: "2.0.0", Group: "hash", Run: runHIncrBy,
+		Summary:    "Adds an integer to the value of a field; a missing field counts as 0.",
+		Complexity: "O(1)",
+		Args:       []Arg{argKey("key"), argString("field"), argInt("increment")},
+	},
+	{
+		Name: "hincrbyfloat", Arity: 4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "access", "update"}, Since: "2.6.0", Group: "hash", Run: runHIncrByFloat,
+		Summary:    "Adds a floating point number to the value of a field; a missing field counts as 0.",
+		Complexity: "O(1)",
+		Args:       []Arg{argKey("key"), argString("field"), argDouble("increment")},
+	},
+	{
+		Name: "hkeys", Arity: 2, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Since: "2.0.0", Group: "hash", Run: runHList(false),
+		Summary:    "Returns all fields of a hash.",
+		Complexity: "O(N) in the size of the hash",
+		Args:       []Arg{argKey("key")},
+	},
+	{
+		Name: "hlen", Arity: 2, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO"}, Since: "2.0.0", Group: "hash", Run: runHLen,
+		Summary:    "Returns the number of fields of a hash.",
+		Complexity: "O(1)",
+		Args:       []Arg{argKey("key")},
+	},
+	{
+		Name: "hmget", Arity: -3, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Since: "2.0.0", Group: "hash", Run: runHMGet,
+		Summary:    "Returns the values of several fields.",
+		Complexity: "O(N) in the fields given",
+		Args:       []Arg{argKey("key"), argString("field").many()},
+	},
+	{
+		Name: "hmset", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "update"}, Since: "2.0.0", Group: "hash", Run: runHSet("hmset", true),
+		Summary:    "Sets fields of a hash; HSET does the same and tells how many are new.",
+		Complexity: "O(N) in the fields given",
+		Args:       []Arg{argKey("key"), argBlock("field_value", argString("field"), argString("value")).many()},
+	},
+	{
+		Name: "hrandfield", Arity: -2, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Since: "6.2.0", Group: "hash", Run: runHRandField,
+		Summary:    "Returns fields chosen at random, with their values if wanted.",
+		Complexity: "O(N) in the fields returned",
+		Args: []Arg{
+			argKey("key"),
+			argBlock("options", argInt("count"), argToken("withvalues", "WITHVALUES").optional()).optional(),
+		},
+	},
+	{
+		Name: "hscan", Arity: -3, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Since: "2.8.0", Group: "hash", Run: runHScan,
+		Summary:    "Walks the fields and values of a hash step by step.",
+		Complexity: "O(1) per step, O(N) for the whole hash",
+		Args: []Arg{
+			argKey("key"), argInt("cursor"), argPattern("pattern").with("MATCH").optional(),
+			argInt("count").with("COUNT").optional(),
+		},
+	},
+	{
+		Name: "hset", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "update"}, Since: "2.0.0", Group: "hash", Run: runHSet("hset", false),
+		Summary:    "Sets fields of a hash and returns how many are new.",
+		Complexity: "O(N) in the fields given",
+		Args:       []Arg{argKey("key"), argBlock("field_value", argString("field"), argString("value")).many()},
+	},
+	{
+		Name: "hsetnx", Arity: 4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "insert"}, Since: "2.0.0", Group: "hash", Run: runHSetNX,
+		Summary:    "Sets a field only if the hash does not have it.",
+		Complexity: "O(1)",
+		Args:       []Arg{argKey("key"), argString("field"), argString("value")},
+	},
+	{
+		Name: "hstrlen", Arity: 3, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO"}, Since: "3.2.0", Group: "hash", Run: runHStrLen,
+		Summary:    "Returns the length of the value of a field.",
+		Complexity: "O(1)",
+		Args:       []Arg{argKey("key"), argString("field")},
+	},
+	{
+		Name: "hvals", Arity: 2, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Since: "2.0.0", Group: "hash", Run: runHList(true),
+		Summary:    "Returns all values of a hash.",
+		Complexity: "O(N) in the size of the hash",
+		Args:       []Arg{argKey("key")},
+	},
+}

@@ -1,0 +1,229 @@
+//go:build oracle
+
+package fsm
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// oracle is a live redis-server behind a Unix socket.
+type oracle struct {
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+func startOracle(t *testing.T, proto string) *oracle {
+	dir, err := os.MkdirTemp("", "oracle")
+	require.NoError(t, err)
+	sock := filepath.Join(dir, "s")
+	cmd := exec.Command("redis-server", "--port", "0", "--unixsocket", sock, "--save", "", "--dir", dir)
+	require.NoError(t, cmd.Start(), "redis-server must be installed")
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = os.RemoveAll(dir)
+	})
+	o := &oracle{}
+	require.Eventually(t, func() bool {
+		o.conn, err = net.Dial("unix", sock)
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	t.Cleanup(func() { _ = o.conn.Close() })
+	o.r = bufio.NewReader(o.conn)
+	require.NotContains(t, o.do(t, []string{"HELLO", proto})[0], "-ERR")
+	return o
+}
+
+// do pipelines commands and returns their replies.
+func (o *oracle) do(t require.TestingT, cmds ...[]string) []string {
+	var b []byte
+	for _, c := range cmds {
+		b = fmt.Appendf(b, "*%d\r\n", len(c))
+		for _, a := range c {
+			b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(a), a)
+		}
+	}
+	_, err := o.conn.Write(b)
+	require.NoError(t, err)
+	replies := make([]string, len(cmds))
+	for i, c := range cmds {
+		replies[i], err = readReply(o.r, unordered(c[0]))
+		require.NoError(t, err)
+	}
+	return replies
+}
+
+// unordered commands promise no order.
+func unordered(name string) bool {
+	switch strings.ToUpper(name) {
+	case "SMEMBERS", "SUNION", "SINTER", "SDIFF", "HKEYS", "HVALS", "HGETALL", "SPOP", "SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER":
+		return true
+	}
+	return false
+}
+
+// readReply reads one value and returns its bytes, the elements of an aggregate sorted if sorted.
+func readReply(r *bufio.Reader, sorted bool) (string, error) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(line[1:]))
+	switch line[0] {
+	case '$':
+		if n < 0 {
+			return line, nil
+		}
+		b := make([]byte, n+2)
+		for got := 0; got < len(b) && err == nil; {
+			var k int
+			k, err = r.Read(b[got:])
+			got += k
+		}
+		return line + string(b), err
+	case '*', '~', '%', '>':
+		parts := []string{}
+		if line[0] == '%' {
+			n *= 2
+		}
+		for range n {
+			p, err := readReply(r, false)
+			if err != nil {
+				return "", err
+			}
+			parts = append(parts, p)
+		}
+		if sorted {
+			slices.Sort(parts)
+		}
+		return line + strings.Join(parts, ""), nil
+	}
+	return line, nil
+}
+
+// tokens are the values that stand for a letter in a template.
+var tokens = map[string][]string{
+	"L": {"l1", "l2", "l1", "l2", "l3", "str", "none", "s1"},
+	"T": {"s1", "s2", "s3", "s1", "s2", "s3", "str", "none"},
+	"H": {"h1", "h2", "h1", "h2", "str", "none"},
+	"Z": {"z1", "z2", "z3", "z1", "z2", "z3", "none", "str"},
+	"Y": {"z1", "z2", "z3", "s1", "s2", "none", "str"},
+	"E": {"a", "b", "c", "d", "", "10", "-7", "hello world", strings.Repeat("x", 70), strings.Repeat("y", 5000)},
+	"I": {"0", "1", "-1", "2", "-2", "3", "-3", "5", "100", "-100", "9223372036854775807", "-9223372036854775808", "-9223372036854775807"},
+	"C": {"0", "1", "2", "3", "10", "-1", "-2"},
+	"P": {"1", "2", "3"},
+	"S": {"0", "1", "-1", "2.5", "3", "1e3", "inf", "-inf", "-0", "0.1", "3.0000000000000004", "1e-7", "+5", "0x10"},
+	"R": {"0", "1", "(1", "-inf", "+inf", "(2.5", "3", "2", "inf", "(inf", "", "(", "1e400", "-1e400", " 1", "nan", "x"},
+	"X": {"-", "+", "[a", "(a", "[b", "(c", "[d", "[", "(", "a", "[hello world"},
+	"F": {"1", "-3", "1.5", "0.1", "1e2", "-1e-3", "inf", "nan", "abc", "100000000000000000000", "3.0e3", " 1", "1 "},
+	"W": {"1", "2", "0", "-1.5", "inf", "x"},
+	"A": {"SUM", "MIN", "MAX", "sum", "AVG"},
+	"D": {"LEFT", "RIGHT", "left"},
+	"B": {"BEFORE", "AFTER", "NEAR"},
+	"M": {"MIN", "MAX", "min"},
+}
+
+// templates: "?A:B" is an optional group, "+A:B" a group that may repeat.
+var templates = []string{
+	"LPUSH L +E", "LPUSH L +E", "RPUSH L +E", "RPUSH L +E", "RPUSH L E E E E E", "LPUSHX L +E", "RPUSHX L +E", "LPOP L", "RPOP L", "LPOP L C", "RPOP L C",
+	"LRANGE L I I", "LRANGE L 0 -1", "LLEN L", "LINDEX L I", "LSET L I E", "LINSERT L B E E", "LREM L C E", "LREM L I E", "LTRIM L I I",
+	"LPOS L E ?RANK:I ?COUNT:C ?MAXLEN:C", "LMOVE L L D D", "RPOPLPUSH L L", "LMPOP P +L D ?COUNT:C",
+	"SADD T +E", "SADD T E E E E", "SREM T +E", "SCARD T", "SMEMBERS T", "SISMEMBER T E", "SMISMEMBER T +E", "SMOVE T T E",
+	"SINTER +T", "SUNION +T", "SDIFF +T", "SINTERSTORE T +T", "SUNIONSTORE T +T", "SDIFFSTORE T +T", "SINTERCARD P +T ?LIMIT:C",
+	"SPOP T 100", "SPOP T 0", "SPOP T -1", "SPOP none", "SPOP none 5", "SRANDMEMBER T 100", "SRANDMEMBER T 0", "SRANDMEMBER none", "SRANDMEMBER none -3",
+	"SRANDMEMBER T x", "SSCAN none C", "SSCAN str 0", "SSCAN T x", "HSCAN H x",
+	"HSET H +E:E", "HSET H E E E E", "HSET H E I", "HSET H E F", "HSETNX H E E", "HMSET H +E:E", "HGET H E", "HMGET H +E", "HGETALL H", "HDEL H +E", "HLEN H", "HEXISTS H E",
+	"HKEYS H", "HVALS H", "HSTRLEN H E", "HINCRBY H E I", "HINCRBYFLOAT H E F", "HRANDFIELD H 100", "HRANDFIELD none", "HRANDFIELD none 5 WITHVALUES", "HRANDFIELD H 0 WITHVALUES",
+	"HRANDFIELD H x WITHVALUES", "HRANDFIELD H 3 WITHSCORES", "HRANDFIELD H 1 2 3", "ZRANDMEMBER Z 100", "ZRANDMEMBER none 3 WITHSCORES", "ZRANDMEMBER Z 0", "ZRANDMEMBER Z 0 WITHSCORES",
+	"ZADD Z +S:E", "ZADD Z S E S E S E", "ZADD Z S E S E S E", "ZADD Z ?NX ?XX ?GT ?LT ?CH ?INCR +S:E", "ZADD Z ?NX ?CH S E", "ZADD Z ?XX ?INCR S E", "ZADD Z ?GT ?CH S E", "ZADD Z ?LT ?INCR S E", "ZADD Z F E",
+	"ZREM Z +E", "ZINCRBY Z S E", "ZSCORE Z E", "ZMSCORE Z +E", "ZCARD Z", "ZCOUNT Z R R", "ZLEXCOUNT Z X X", "ZRANK Z E", "ZREVRANK Z E",
+	"ZRANGE Z I I ?REV ?WITHSCORES", "ZRANGE Z 0 -1 WITHSCORES", "ZRANGE Z R R BYSCORE ?REV ?LIMIT:I:I ?WITHSCORES", "ZRANGE Z X X BYLEX ?REV ?LIMIT:C:C ?WITHSCORES", "ZRANGE Z I I ?LIMIT:C:C",
+	"ZRANGESTORE Z Z I I ?REV", "ZRANGESTORE Z Z R R BYSCORE ?REV ?LIMIT:C:C", "ZRANGESTORE Z Z X X BYLEX ?WITHSCORES",
+	"ZREVRANGE Z I I ?WITHSCORES", "ZRANGEBYSCORE Z R R ?WITHSCORES ?LIMIT:C:C", "ZREVRANGEBYSCORE Z R R ?WITHSCORES ?LIMIT:C:C", "ZRANGEBYLEX Z X X ?LIMIT:C:C", "ZREVRANGEBYLEX Z X X ?LIMIT:C:C",
+	"ZREMRANGEBYRANK Z I I", "ZREMRANGEBYSCORE Z R R", "ZREMRANGEBYLEX Z X X", "ZPOPMIN Z", "ZPOPMAX Z", "ZPOPMIN Z C", "ZPOPMAX Z C", "ZMPOP P +Z M ?COUNT:C",
+	"ZUNION P +Y ?WEIGHTS:W:W ?AGGREGATE:A ?WITHSCORES", "ZINTER P +Y ?WEIGHTS:W:W ?AGGREGATE:A ?WITHSCORES", "ZDIFF P +Y ?WITHSCORES",
+	"ZUNION 2 Y Y ?WEIGHTS:W:W ?AGGREGATE:A ?WITHSCORES", "ZINTER 2 Y Y ?WEIGHTS:W:W ?AGGREGATE:A ?WITHSCORES", "ZDIFF 2 Y Y ?WITHSCORES",
+	"ZUNIONSTORE Z 2 Y Y ?WEIGHTS:W:W ?AGGREGATE:A ?WITHSCORES", "ZINTERSTORE Z 2 Y Y ?WEIGHTS:W:W ?AGGREGATE:A", "ZDIFFSTORE Z 2 Y Y ?WEIGHTS:W:W", "ZINTERCARD P +Y ?LIMIT:C",
+	"ZUNION I +Y", "ZINTERCARD I Y", "SINTERCARD I T", "LMPOP I L LEFT", "ZMPOP I Z MIN", "ZSCAN none 0", "ZSCAN str 0",
+}
+
+func drawCommand(t *rapid.T) []string {
+	var cmd []string
+	expand := func(group string) {
+		for _, w := range strings.Split(group, ":") {
+			if v, ok := tokens[w]; ok {
+				w = rapid.SampledFrom(v).Draw(t, "value")
+			}
+			cmd = append(cmd, w)
+		}
+	}
+	for _, w := range strings.Fields(rapid.SampledFrom(templates).Draw(t, "template")) {
+		switch w[0] {
+		case '?':
+			if rapid.Bool().Draw(t, "option") {
+				expand(w[1:])
+			}
+		case '+':
+			for range rapid.IntRange(1, 3).Draw(t, "repeat") {
+				if len(w) > 1 {
+					expand(w[1:])
+				}
+			}
+		default:
+			expand(w)
+		}
+	}
+	switch rapid.IntRange(0, 40).Draw(t, "damage") {
+	case 1:
+		cmd = cmd[:rapid.IntRange(1, len(cmd)).Draw(t, "cut")]
+	case 2:
+		cmd = append(cmd, rapid.SampledFrom([]string{"x", "COUNT", "WITHSCORES", "LIMIT", "1"}).Draw(t, "extra"))
+	case 3:
+		cmd[rapid.IntRange(min(1, len(cmd)-1), len(cmd)-1).Draw(t, "at")] = rapid.SampledFrom([]string{"x", "", "1.5", "0", "none"}).Draw(t, "junk")
+	}
+	return cmd
+}
+
+// TestOracleCollections runs random commands on a live redis-server and here, and compares every byte of the replies.
+func TestOracleCollections(t *testing.T) {
+	for _, proto := range []string{"2", "3"} {
+		t.Run("resp"+proto, func(t *testing.T) {
+			o := startOracle(t, proto)
+			rapid.Check(t, func(t *rapid.T) {
+				b := newBench()
+				b.out.resp3 = proto == "3"
+				cmds := [][]string{{"SET", "str", "v"}}
+				for range rapid.IntRange(1, 60).Draw(t, "commands") {
+					cmds = append(cmds, drawCommand(t))
+				}
+				want := o.do(t, append([][]string{{"FLUSHALL"}}, cmds...)...)[1:]
+				for i, c := range cmds {
+					got, err := readReply(bufio.NewReader(strings.NewReader(b.do(c...))), unordered(c[0]))
+					require.NoError(t, err)
+					require.Equal(t, want[i], got, "command %d %q of %q", i, c, cmds[:i])
+				}
+			})
+		})
+	}
+}
+
+// TestOracleSpecs compares what COMMAND INFO and DOCS tell of every command here.
+func TestOracleSpecs(t *testing.T) {
+	o := startOracle(t, "2")
+	for _, s := range slices.Concat(listCommands, setCommands, hashCommands, zsetCommands) {
+		require.NotContains(t, o.do(t, []string{"COMMAND", "INFO", s.Name})[0], "*-1", s.Name)
+	}
+}
