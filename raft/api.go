@@ -82,7 +82,8 @@ type Effects struct {
 	Reads     []Read
 	Fetch     []Fetch
 	Snapshots []SendSnapshot
-	// Changed is set when role, term, leader, membership or lease differ from before.
+	// Changed is set when role, term, leader or membership differ from before, or a lease was gained or lost. A lease
+	// that only grows does not set it: ask LeaseUntil.
 	Changed bool
 }
 
@@ -152,14 +153,3 @@ type Status struct {
 	Membership  Membership
 	Peers       []PeerStatus
 }
-
-// The methods of *Raft (see raft.go):
-//
-//	New(cfg Config, rec Recovered) (*Raft, error)
-//	(*Raft) Step(ev *Event, out *Effects) error   an error is an *InvariantError: the process must stop
-//	(*Raft) NextDeadline() int64                  feed EvTick at this time at the latest
-//	(*Raft) LeaseUntil() int64                    reads may be served locally while the clock is below; 0 = no lease.
-//	                                              Non-zero only when the own no-op is applied (EvApplied).
-//	(*Raft) Role() Role; Term() uint64; Leader() NodeID; Commit() uint64; LastIndex() uint64; Membership() *Membership
-//	(*Raft) Status() Status                       allocates
-//	(*Raft) Check() error                         every invariant that one node can see

@@ -78,7 +78,8 @@ const (
 //	PreVote, Vote         Index, LogTerm = the candidate's last entry; Transfer set when the vote ignores leader contact
 //	PreVoteResp, VoteResp Reject
 //	Append                Index, LogTerm = the entry before Entries; Commit; Ctx, SentAt
-//	AppendResp            Index = last matching index, or with Reject Hint, HintTerm = where to look next; Ctx, SentAt echoed
+//	AppendResp            Index = last matching durable index; or with Reject Index = the refused one and Hint, HintTerm =
+//	                      where to look next; Ctx, SentAt echoed
 //	ReadIndex             Ctx = the asking node's read id
 //	ReadIndexResp         Ctx echoed; Index = what must be applied before the read, or Reject
 type Message struct {

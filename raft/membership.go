@@ -1,0 +1,385 @@
+package raft
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+const (
+	membershipVersion = 1
+	maxMembers        = 64
+	maxMemberString   = 1 << 10
+)
+
+// ErrMembership says that bytes are no encoded Membership, or that a Membership breaks its own rules.
+var ErrMembership = errors.New("malformed membership")
+
+// NodeIDFromName derives the id of a node from its name: FNV-1a 64, never 0.
+func NodeIDFromName(name string) NodeID {
+	h := uint64(14695981039346656037)
+	for i := 0; i < len(name); i++ {
+		h = (h ^ uint64(name[i])) * 1099511628211
+	}
+	if h == 0 {
+		return 1
+	}
+	return NodeID(h)
+}
+
+// AppendMembership appends the encoding of m to dst: a version, the members, the old voters.
+func AppendMembership(dst []byte, m Membership) []byte {
+	dst = append(dst, membershipVersion)
+	dst = binary.AppendUvarint(dst, uint64(len(m.Members)))
+	for i := range m.Members {
+		p := &m.Members[i]
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(p.ID))
+		var flags byte
+		if p.Learner {
+			flags = 1
+		}
+		dst = append(dst, flags)
+		for _, s := range [...]string{p.Name, p.PeerAddr, p.ClientAddr} {
+			dst = binary.AppendUvarint(dst, uint64(len(s)))
+			dst = append(dst, s...)
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(m.OldVoters)))
+	for _, id := range m.OldVoters {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(id))
+	}
+	return dst
+}
+
+// DecodeMembership reads what AppendMembership wrote. Any other input gives an error that is ErrMembership.
+func DecodeMembership(b []byte) (Membership, error) {
+	d := decoder{b: b}
+	var m Membership
+	if v := d.byte(); v != membershipVersion {
+		d.fail()
+	}
+	if n := d.count(); n > 0 {
+		m.Members = make([]Member, n)
+	}
+	for i := range m.Members {
+		p := &m.Members[i]
+		p.ID = NodeID(d.uint64())
+		flags := d.byte()
+		if flags > 1 {
+			d.fail()
+		}
+		p.Learner = flags == 1
+		p.Name, p.PeerAddr, p.ClientAddr = d.string(), d.string(), d.string()
+	}
+	if n := d.count(); n > 0 {
+		m.OldVoters = make([]NodeID, n)
+	}
+	for i := range m.OldVoters {
+		m.OldVoters[i] = NodeID(d.uint64())
+	}
+	if d.bad || len(d.b) != 0 {
+		return Membership{}, fmt.Errorf("%w: %d bytes", ErrMembership, len(b))
+	}
+	if err := m.valid(); err != nil {
+		return Membership{}, err
+	}
+	return m, nil
+}
+
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) fail() { d.bad, d.b = true, nil }
+
+func (d *decoder) take(n int) []byte {
+	if n > len(d.b) {
+		d.fail()
+		return nil
+	}
+	b := d.b[:n]
+	d.b = d.b[n:]
+	return b
+}
+
+func (d *decoder) byte() byte {
+	if b := d.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (d *decoder) uint64() uint64 {
+	if b := d.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+// uvarint accepts the shortest form only, so that every Membership has one encoding.
+func (d *decoder) uvarint(limit uint64) int {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 || v > limit || (n > 1 && v < 1<<(7*(n-1))) {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return int(v)
+}
+
+func (d *decoder) count() int { return d.uvarint(maxMembers) }
+
+func (d *decoder) string() string { return string(d.take(d.uvarint(maxMemberString))) }
+
+// valid checks the rules that Membership documents, and the limits of the encoding.
+func (m *Membership) valid() error {
+	if len(m.Members) > maxMembers || len(m.OldVoters) > maxMembers {
+		return fmt.Errorf("%w: more than %d members", ErrMembership, maxMembers)
+	}
+	for i := range m.Members {
+		p := &m.Members[i]
+		if p.ID == 0 || (i > 0 && p.ID <= m.Members[i-1].ID) {
+			return fmt.Errorf("%w: ids are not ascending", ErrMembership)
+		}
+		if max(len(p.Name), len(p.PeerAddr), len(p.ClientAddr)) > maxMemberString {
+			return fmt.Errorf("%w: a name or address is too long", ErrMembership)
+		}
+	}
+	for i, id := range m.OldVoters {
+		if id == 0 || (i > 0 && id <= m.OldVoters[i-1]) {
+			return fmt.Errorf("%w: old voters are not ascending", ErrMembership)
+		}
+	}
+	return nil
+}
+
+// decodeEntry reads the membership of a log entry, which must be able to decide something.
+func decodeEntry(b []byte) (Membership, error) {
+	m, err := DecodeMembership(b)
+	if err != nil {
+		return m, err
+	}
+	for i := range m.Members {
+		if !m.Members[i].Learner {
+			return m, nil
+		}
+	}
+	return m, fmt.Errorf("%w: no voter", ErrMembership)
+}
+
+// memberAt is a membership and the index of the log from which it holds.
+type memberAt struct {
+	index uint64
+	m     Membership
+}
+
+// Membership returns the membership in effect: the newest in the log, committed or not. It must not be changed; a
+// later membership does not change it either.
+func (r *Raft) Membership() *Membership { return &r.members[len(r.members)-1].m }
+
+// MembershipAt returns the membership in effect at index, which must be at or behind the newest snapshot: what belongs
+// into the SnapshotMeta of a snapshot taken there.
+func (r *Raft) MembershipAt(index uint64) Membership {
+	i := len(r.members) - 1
+	for i > 0 && r.members[i].index > index {
+		i--
+	}
+	return r.members[i].m
+}
+
+// pushMembership lets m hold from index on.
+func (r *Raft) pushMembership(index uint64, m Membership) {
+	// Nothing is ever written over an old element, so what Membership returned stays as it was.
+	r.members = append(r.members, memberAt{index: index, m: m})
+	r.rebuildPeers()
+}
+
+// popMemberships rolls back what was appended at or above index.
+func (r *Raft) popMemberships(index uint64) {
+	n := len(r.members)
+	for n > 1 && r.members[n-1].index >= index {
+		n--
+	}
+	if n < len(r.members) {
+		r.members = slices.Clone(r.members[:n])
+		r.rebuildPeers()
+	}
+}
+
+// dropMemberships forgets what was replaced at or below index.
+func (r *Raft) dropMemberships(index uint64) {
+	n := 0
+	for n+1 < len(r.members) && r.members[n+1].index <= index {
+		n++
+	}
+	if n > 0 {
+		r.members = slices.Clone(r.members[n:])
+	}
+}
+
+// rebuildPeers makes the peers follow the membership; what is known of those that stay is kept.
+func (r *Raft) rebuildPeers() {
+	m := r.Membership()
+	old := r.peers
+	peers := make([]peer, 0, len(m.Members)+len(m.OldVoters))
+	for i := range m.Members {
+		peers = append(peers, peer{id: m.Members[i].ID, voter: !m.Members[i].Learner})
+	}
+	for _, id := range m.OldVoters {
+		i := slices.IndexFunc(peers, func(p peer) bool { return p.id == id })
+		if i < 0 {
+			i = len(peers)
+			peers = append(peers, peer{id: id})
+		}
+		peers[i].oldVoter = true
+	}
+	slices.SortFunc(peers, func(a, b peer) int { return cmp.Compare(a.id, b.id) })
+	for i := range peers {
+		p := &peers[i]
+		voter, oldVoter := p.voter, p.oldVoter
+		if j := slices.IndexFunc(old, func(o peer) bool { return o.id == p.id }); j >= 0 {
+			*p = old[j]
+			p.voter, p.oldVoter = voter, oldVoter
+			continue
+		}
+		p.next = r.log.last + 1
+		if p.id != r.cfg.ID {
+			p.flight.msgs = make([]flight, r.cfg.MaxInflightMsgs)
+		}
+	}
+	r.peers = peers
+	r.joint = len(m.OldVoters) > 0
+	r.version++
+}
+
+// peer finds a member by its id; nil if it is none.
+func (r *Raft) peer(id NodeID) *peer {
+	for i := range r.peers {
+		if r.peers[i].id == id {
+			return &r.peers[i]
+		}
+	}
+	return nil
+}
+
+// isVoter says whether the node itself may lead.
+func (r *Raft) isVoter() bool {
+	p := r.peer(r.cfg.ID)
+	return p != nil && (p.voter || p.oldVoter)
+}
+
+// soleVoter says whether the node decides alone.
+func (r *Raft) soleVoter() bool {
+	for i := range r.peers {
+		if p := &r.peers[i]; (p.voter || p.oldVoter) && p.id != r.cfg.ID {
+			return false
+		}
+	}
+	return r.isVoter()
+}
+
+// kth returns the highest value that a majority of values has reached; zero for no values. It reorders values.
+func kth[T cmp.Ordered](values []T) T {
+	for i := 1; i < len(values); i++ { // insertion sort: a handful of values, descending
+		v := values[i]
+		j := i
+		for ; j > 0 && values[j-1] < v; j-- {
+			values[j] = values[j-1]
+		}
+		values[j] = v
+	}
+	if len(values) == 0 {
+		var zero T
+		return zero
+	}
+	return values[len(values)/2]
+}
+
+// measure names a number that peers have reached.
+type measure uint8
+
+const (
+	byMatch   measure = iota // last index on the peer's disk
+	byRead                   // newest read round answered
+	bySentAt                 // newest send time that was answered
+	byContact                // newest time of an answer
+)
+
+func (r *Raft) value(p *peer, by measure) uint64 {
+	self := p.id == r.cfg.ID
+	switch by {
+	case byMatch:
+		if self {
+			return r.dur.index
+		}
+		return p.match
+	case byRead:
+		if self {
+			return r.readCtx
+		}
+		return p.readCtx
+	case bySentAt:
+		if self {
+			return uint64(r.now)
+		}
+		return uint64(p.sentAt)
+	default:
+		if self {
+			return uint64(r.now)
+		}
+		return uint64(p.contact)
+	}
+}
+
+// reached returns the highest value that a quorum has reached: a majority of the voters and, in a joint membership,
+// also of the old voters.
+func (r *Raft) reached(by measure) uint64 {
+	var buf [maxMembers]uint64
+	values := buf[:0]
+	for i := range r.peers {
+		if r.peers[i].voter {
+			values = append(values, r.value(&r.peers[i], by))
+		}
+	}
+	v := kth(values)
+	if !r.joint {
+		return v
+	}
+	values = buf[:0]
+	for i := range r.peers {
+		if r.peers[i].oldVoter {
+			values = append(values, r.value(&r.peers[i], by))
+		}
+	}
+	return min(v, kth(values))
+}
+
+// votes counts: won if a quorum granted, lost if no quorum can any more.
+func (r *Raft) countVotes() (won, lost bool) {
+	won = true
+	for half := range 2 {
+		if half == 1 && !r.joint {
+			break
+		}
+		n, yes, no := 0, 0, 0
+		for i := range r.peers {
+			p := &r.peers[i]
+			if (half == 0 && !p.voter) || (half == 1 && !p.oldVoter) {
+				continue
+			}
+			n++
+			switch p.vote {
+			case voteYes:
+				yes++
+			case voteNo:
+				no++
+			}
+		}
+		won = won && yes > n/2
+		lost = lost || n-no <= n/2
+	}
+	return won, lost
+}
