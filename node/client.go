@@ -38,10 +38,9 @@ type Batch struct {
 	Index   uint64 // of the entry, after a Done write
 	ExecNs  int64  // time spent in the state machine
 
-	done    chan struct{}
-	raw     int // bytes of the write commands' Raw
-	queued  int64
-	readIdx uint64
+	done     chan struct{} // capacity 1: finishing never blocks
+	raw      int           // bytes the write commands take in an entry
+	deadline int64         // interval clock: when to stop waiting for a leader
 }
 
 // NewBatch returns a batch that writes its replies to out.
@@ -49,11 +48,10 @@ func NewBatch(out fsm.Out) *Batch {
 	return &Batch{Out: out, Limit: 64 << 10, done: make(chan struct{}, 1)}
 }
 
-// Peer is one member as clients see it.
-type Peer struct {
-	raft.Member
-	Self   bool
-	Leader bool
+// finish hands the batch back to its connection. REQUIRES: called once per Write or Read.
+func (b *Batch) finish(o Outcome) {
+	b.Outcome = o
+	b.done <- struct{}{}
 }
 
 // View is what any goroutine may know of the cluster without asking the loop. It is immutable.
@@ -62,6 +60,7 @@ type View struct {
 	Role    raft.Role
 	Term    uint64
 	Leader  raft.NodeID // 0 = none known
+	Last    raft.NodeID // the newest leader ever known; what CLUSTER SLOTS shows during an election
 	Members []raft.Member
 	Loading bool
 	Healthy bool // this node leads with a quorum, or has heard a leader within two election timeouts

@@ -1,0 +1,34 @@
+// Package node drives one Raft group: it joins the consensus core (raft), the durable log, the state machine (fsm)
+// and the transport, and it is what the client's side of the server (resp) talks to.
+//
+// # The parts
+//
+// Driver is the brain. It owns the core, the proposals that wait for their commit and the reads that wait for their
+// index. Handle takes one Event, EndTurn turns everything that the turn gathered into effects. Neither blocks, starts
+// a goroutine or looks at a clock, so a simulator can run it as it stands.
+//
+// Node is the body: the goroutines around one Driver. All of them live in run.go.
+//
+//	goroutine      owns                          talks by
+//	conn (many)    its Batch                     inbox -> Batch.done
+//	loop           the Driver                    inbox; hands out append, apply, send
+//	appender       the journal's writer          one job at a time -> EvAppended
+//	applier        the state machine's writer    apply queue -> Batch.done, EvFrozen; an atomic applied index
+//	fetcher        cold reads of the journal     fetch queue -> EvFetched
+//	snapshotter    one frozen view (0 or 1)      -> EvSnapshotWritten
+//
+// # One turn of the loop
+//
+// The loop takes everything that stands in its inbox, hands each event to the Driver, and ends the turn: all waiting
+// client batches become one entry (up to MaxEntryBytes), which leaves for the followers while the own fsync runs.
+// While an fsync runs no new entry is built: the next batch grows by itself, so there are no batching timers.
+//
+// # Invariants
+//
+//   - A Batch is answered exactly once. Until then the node owns it; afterwards nothing here refers to it.
+//   - Done is answered only for an entry that is committed and applied on this node.
+//   - NotLeader, NoLeader, Overwritten, Busy, Loading and Stopped are answered only when no log holds the commands, or
+//     another entry is committed in their place. Everything else is Uncertain.
+//   - At most one append job is under way; what piles up meanwhile is merged into the next one.
+//   - The first error of the journal, of the state machine or of an invariant ends the loop; Run returns it.
+package node

@@ -1,0 +1,410 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"kvapp/fsm"
+	"kvapp/raft"
+)
+
+// Config holds what does not change while the node runs. Durations are in ns of the interval clock.
+type Config struct {
+	Name    string
+	Cluster string // cluster id, for display
+	Raft    raft.Config
+
+	ParkTimeout   int64 // how long a command waits for a leader to be known
+	CommitTimeout int64 // how long a proposal waits for its commit before it is Uncertain
+	QuorumReads   bool  // never use the lease
+
+	MaxEntryBytes int    // client bytes merged into one entry; a single larger batch still goes whole
+	SweepLimit    int    // keys deleted by one expiry sweep
+	SnapshotBytes int64  // take a snapshot when the journal grew by this much since the last one
+	SnapshotKeep  uint64 // entries kept behind a snapshot for slow followers
+	ApplyBacklog  int64  // bytes handed to the applier and not applied above which appends of the leader are refused
+}
+
+// Driver is the logic of one node; see the package comment. Only the loop goroutine may touch it.
+type Driver struct {
+	cfg   Config
+	core  *raft.Raft
+	clock Clock
+	seed  func() uint64
+	store *fsm.Store // only its atomics: Applied, Clock, NextDeadline
+	log   Log
+
+	now int64
+	eff raft.Effects
+	out Work
+
+	// Client batches that are in no entry yet, oldest first.
+	waiting []*Batch
+	// Own proposals not yet handed to the applier. Invariant: index strictly ascending.
+	pending []*proposal
+
+	asking  []*Batch            // reads of this turn, to be asked in one round
+	rounds  map[uint64][]*Batch // read id -> reads whose index is not known yet
+	lastID  uint64
+	ready   readyQueue // reads whose index is known but not applied
+	waiters []*waiter
+
+	next      AppendJob // what piled up while an append job is under way
+	appending bool
+
+	role      raft.Role
+	term      uint64
+	leader    raft.NodeID
+	lastKnown raft.NodeID
+	seenAt    int64  // when a leader was last known
+	noop      uint64 // index of the own no-op while leading; proposals wait until it is applied
+	applied   uint64
+	handed    uint64 // last index handed to the applier
+	backlog   int64  // bytes handed to the applier and not applied
+	sizes     []handedEntry
+	loading   bool
+	loadTo    uint64 // the recovered commit index: until it is applied the node is loading
+	changes   uint64 // leader changes seen
+	published bool   // View.Healthy as last published
+	sweepAt   int64  // earliest interval time of the next sweep
+
+	snap      SnapshotFile
+	snapBytes int64 // journal size after the last snapshot
+	snapBusy  bool
+	takers    []chan<- uint64
+	received  SnapshotFile
+}
+
+type handedEntry struct {
+	index uint64
+	bytes int64
+}
+
+// NewDriver joins a recovered core with its surroundings. snap is the newest own snapshot (zero if none), loadTo the
+// commit index found in the journal.
+func NewDriver(cfg Config, core *raft.Raft, store *fsm.Store, log Log, clock Clock, seed func() uint64, snap SnapshotFile, loadTo uint64) *Driver {
+	d := &Driver{
+		cfg: cfg, core: core, store: store, log: log, clock: clock, seed: seed, snap: snap, loadTo: loadTo,
+		rounds: map[uint64][]*Batch{}, applied: store.Applied(), snapBytes: log.Bytes(),
+		now: clock.Now(), seenAt: clock.Now(),
+	}
+	if snap.Meta.Index == 0 {
+		d.snapBytes = 0
+	}
+	d.loading = d.applied < loadTo
+	d.out.Members = core.Membership().Members
+	d.out.View = d.view()
+	return d
+}
+
+// Handle takes one event at interval time now. It queues what the event asks for; EndTurn acts.
+func (d *Driver) Handle(now int64, ev *Event) error {
+	d.now = now
+	switch ev.Kind {
+	case EvWrite:
+		d.write(ev.Batch)
+	case EvRead:
+		d.read(ev.Batch)
+	case EvMessages:
+		return d.messages(ev.Msgs)
+	case EvAppended:
+		return d.appended(ev)
+	case EvFetched:
+		return d.step(raft.Event{Kind: raft.EvFetched, To: ev.Fetch.To, Index: ev.Fetch.Lo, Entries: ev.Entries, Failed: ev.Failed})
+	case EvFrozen:
+		d.frozen(ev)
+	case EvSnapshotWritten:
+		d.snapshotWritten(ev)
+	case EvSnapshotSent:
+		return d.step(raft.Event{Kind: raft.EvSnapshotSent, To: ev.Peer, Snapshot: ev.Snapshot.Meta, Failed: ev.Failed})
+	case EvSnapshotReceived:
+		d.received = ev.Snapshot
+		return d.step(raft.Event{Kind: raft.EvSnapshotReceived, From: ev.Peer, Term: ev.Term, Snapshot: ev.Snapshot.Meta})
+	case EvUnreachable:
+		return d.step(raft.Event{Kind: raft.EvUnreachable, To: ev.Peer})
+	case EvWait:
+		d.waiters = append(d.waiters, ev.Wait)
+	case EvStatus:
+		ev.Status <- d.status()
+	case EvTakeSnapshot:
+		d.takeSnapshot(ev.Taken)
+	case EvHash:
+		d.out.Apply = append(d.out.Apply, ApplyItem{Frozen: ev.Frozen})
+	default:
+		return fmt.Errorf("node: unknown event %d", ev.Kind)
+	}
+	return nil
+}
+
+// step feeds the core; what it asks for gathers in d.eff until EndTurn.
+func (d *Driver) step(ev raft.Event) error {
+	ev.Now = d.now
+	if err := d.core.Step(&ev, &d.eff); err != nil {
+		return fmt.Errorf("raft core: %w", err)
+	}
+	return nil
+}
+
+// messages passes on what peers say. Appends are refused while the applier is too far behind: the leader's window
+// then closes, and memory stays bounded.
+func (d *Driver) messages(msgs []raft.Message) error {
+	full := d.backlog > d.cfg.ApplyBacklog
+	for i := range msgs {
+		if full && msgs[i].Type == raft.MsgAppend && len(msgs[i].Entries) > 0 {
+			continue
+		}
+		if err := d.step(raft.Event{Kind: raft.EvMessage, Msg: msgs[i]}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EndTurn ends a turn: it lets the core see the time, proposes what waits, asks for reads, and returns the work.
+func (d *Driver) EndTurn(now int64) (*Work, error) {
+	d.now = now
+	d.expireParked()
+	if err := d.progress(); err != nil {
+		return nil, err
+	}
+	if now >= d.core.NextDeadline() {
+		if err := d.step(raft.Event{Kind: raft.EvTick}); err != nil {
+			return nil, err
+		}
+	}
+	d.roles()
+	if err := d.ask(); err != nil {
+		return nil, err
+	}
+	if err := d.propose(); err != nil {
+		return nil, err
+	}
+	if err := d.absorb(); err != nil {
+		return nil, err
+	}
+	d.maybeSnapshot()
+	d.serveReady()
+	d.serveWaiters()
+	d.fill()
+	return &d.out, nil
+}
+
+// progress tells the core how far the state machine is.
+func (d *Driver) progress() error {
+	applied := d.store.Applied()
+	if applied == d.applied {
+		return nil
+	}
+	d.applied = applied
+	n := 0
+	for n < len(d.sizes) && d.sizes[n].index <= applied {
+		d.backlog -= d.sizes[n].bytes
+		n++
+	}
+	d.sizes = d.sizes[:copy(d.sizes, d.sizes[n:])]
+	if d.loading && applied >= d.loadTo {
+		d.loading = false
+		d.out.View = d.view()
+	}
+	return d.step(raft.Event{Kind: raft.EvApplied, Index: applied})
+}
+
+// roles follows the core's role, term and leader.
+func (d *Driver) roles() {
+	role, term, leader := d.core.Role(), d.core.Term(), d.core.Leader()
+	if leader != 0 {
+		d.seenAt = d.now
+	}
+	healthy := d.healthy()
+	if role == d.role && term == d.term && leader == d.leader && !d.eff.Changed {
+		if d.out.View == nil && healthy != d.published {
+			d.out.View = d.view()
+		}
+		return
+	}
+	if leader != 0 && leader != d.lastKnown {
+		d.changes++
+		d.lastKnown = leader
+	}
+	if role == raft.Leader && (d.role != raft.Leader || d.term != term) {
+		d.noop = d.core.LastIndex() // the core appended it in the step that won the election
+	}
+	d.role, d.term, d.leader = role, term, leader
+	if role != raft.Leader {
+		d.noop = 0
+	}
+	if d.eff.Changed {
+		d.out.Members = d.core.Membership().Members
+	}
+	d.out.View = d.view()
+	d.reroute()
+}
+
+// reroute answers the parked batches that now know where to go.
+func (d *Driver) reroute() {
+	if d.leader == 0 || d.role == raft.Leader {
+		return
+	}
+	addr := d.leaderAddr()
+	for _, b := range d.waiting {
+		b.Leader = addr
+		b.finish(NotLeader)
+	}
+	clear(d.waiting)
+	d.waiting = d.waiting[:0]
+}
+
+func (d *Driver) leaderAddr() string {
+	for _, m := range d.core.Membership().Members {
+		if m.ID == d.leader {
+			return m.ClientAddr
+		}
+	}
+	return ""
+}
+
+// write takes a client's batch.
+func (d *Driver) write(b *Batch) {
+	switch {
+	case d.loading:
+		b.finish(Loading)
+	case d.leader != 0 && d.role != raft.Leader:
+		b.Leader = d.leaderAddr()
+		b.finish(NotLeader)
+	default:
+		b.deadline = d.now + d.cfg.ParkTimeout
+		b.measure()
+		d.waiting = append(d.waiting, b)
+	}
+}
+
+// propose turns everything that waits into entries, unless an fsync is under way: then the next batch grows.
+func (d *Driver) propose() error {
+	if d.role != raft.Leader || d.noop == 0 || d.applied < d.noop || d.appending {
+		return nil
+	}
+	sweep := d.dueSweep()
+	for len(d.waiting) > 0 || sweep {
+		p := &proposal{nowMs: max(d.clock.WallMs(), d.store.Clock()), seed: d.seed(), since: d.now}
+		size, n := 0, 0
+		for n < len(d.waiting) && (n == 0 || size+d.waiting[n].raw <= d.cfg.MaxEntryBytes) {
+			size += d.waiting[n].raw
+			n++
+		}
+		if sweep {
+			p.sweep.Raw, p.sweep = fsm.SweepCommand(nil, d.cfg.SweepLimit)
+			size += entryBytes(&p.sweep)
+			sweep = false
+		}
+		p.batches = append(p.batches, d.waiting[:n]...)
+		at := len(d.eff.Proposed)
+		if err := d.step(raft.Event{Kind: raft.EvPropose, EntryKind: raft.EntryCommand, Data: p.encode(size)}); err != nil {
+			return err
+		}
+		if at >= len(d.eff.Proposed) {
+			return errors.New("node: the core did not answer a proposal")
+		}
+		res := d.eff.Proposed[at]
+		if res.Err != nil {
+			return nil // still waiting: for room, or for the new leader
+		}
+		p.index, p.term = res.Index, res.Term
+		d.pending = append(d.pending, p)
+		rest := copy(d.waiting, d.waiting[n:])
+		clear(d.waiting[rest:])
+		d.waiting = d.waiting[:rest]
+	}
+	return nil
+}
+
+// dueSweep says whether keys are due whose deletion the leader should propose now.
+func (d *Driver) dueSweep() bool {
+	due := d.store.NextDeadline()
+	if due == 0 || d.now < d.sweepAt || due > d.clock.WallMs() {
+		return false
+	}
+	d.sweepAt = d.now + sweepEvery
+	return true
+}
+
+// sweepEvery is the least time between two proposed sweeps in ns.
+const sweepEvery = 5e6
+
+// expireParked answers what has waited too long.
+func (d *Driver) expireParked() {
+	n := 0
+	for n < len(d.waiting) && d.waiting[n].deadline <= d.now {
+		if d.role == raft.Leader {
+			d.waiting[n].finish(Busy)
+		} else {
+			d.waiting[n].finish(NoLeader)
+		}
+		n++
+	}
+	if n > 0 {
+		rest := copy(d.waiting, d.waiting[n:])
+		clear(d.waiting[rest:])
+		d.waiting = d.waiting[:rest]
+	}
+	// A proposal keeps its place: its entry may still be committed, then without anybody to answer.
+	for _, p := range d.pending {
+		if p.since+d.cfg.CommitTimeout > d.now {
+			break
+		}
+		p.finish(Uncertain)
+	}
+}
+
+// Deadline returns the interval time at which EndTurn must run even if nothing happens.
+func (d *Driver) Deadline() int64 {
+	at := d.core.NextDeadline()
+	if len(d.waiting) > 0 {
+		at = min(at, d.waiting[0].deadline)
+	}
+	for _, p := range d.pending {
+		if len(p.batches) > 0 {
+			at = min(at, p.since+d.cfg.CommitTimeout)
+			break
+		}
+	}
+	if r := d.readDeadline(); r != 0 {
+		at = min(at, r)
+	}
+	for _, w := range d.waiters {
+		at = min(at, w.deadline)
+	}
+	if d.role == raft.Leader {
+		if due := d.store.NextDeadline(); due != 0 {
+			in := max(due-d.clock.WallMs(), 0) * 1e6
+			at = min(at, max(d.now+in, d.sweepAt))
+		}
+	}
+	return at
+}
+
+// stop answers every batch the Driver holds: what was proposed may still be committed by the others.
+func (d *Driver) stop() {
+	for _, b := range d.waiting {
+		b.finish(Stopped)
+	}
+	for _, p := range d.pending {
+		p.finish(Uncertain)
+	}
+	for _, b := range d.asking {
+		b.finish(Stopped)
+	}
+	for _, round := range d.rounds {
+		for _, b := range round {
+			b.finish(Stopped)
+		}
+	}
+	for _, b := range d.ready.take(1<<64 - 1) {
+		b.finish(Stopped)
+	}
+	for i := range d.out.Apply {
+		if p := d.out.Apply[i].Proposal; p != nil {
+			p.finish(Uncertain)
+		}
+	}
+	d.waiting, d.pending, d.asking, d.rounds = nil, nil, nil, nil
+}

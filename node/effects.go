@@ -1,0 +1,140 @@
+package node
+
+import (
+	"kvapp/raft"
+)
+
+// absorb turns the core's effects into work. The order of Apply and Restore is the order of the log.
+func (d *Driver) absorb() error {
+	e := &d.eff
+	d.roles()
+	d.out.Send = append(d.out.Send, e.Send...)
+	d.out.Fetch = append(d.out.Fetch, e.Fetch...)
+	d.mergePersist(&e.Persist)
+	if e.Install != nil {
+		d.install(e.Install.Index)
+	}
+	for i := range e.Apply {
+		d.handOver(&e.Apply[i])
+	}
+	for i := range e.Reads {
+		d.readAnswer(&e.Reads[i])
+	}
+	for _, s := range e.Snapshots {
+		if d.snap.Meta.Index >= s.Index && d.snap.Meta.Index != 0 {
+			d.out.Snapshots = append(d.out.Snapshots, SnapshotJob{To: s.To, Term: s.Term, File: d.snap})
+			continue
+		}
+		if err := d.step(raft.Event{Kind: raft.EvSnapshotSent, To: s.To, Failed: true}); err != nil {
+			return err
+		}
+	}
+	e.Reset()
+	return nil
+}
+
+// mergePersist adds to the next append job.
+func (d *Driver) mergePersist(p *raft.Persist) {
+	if p.Seq == 0 {
+		return
+	}
+	n := &d.next
+	n.Seq = p.Seq
+	n.Record.Hard = p.Hard
+	n.Record.HasHard = n.Record.HasHard || p.HardDirty || len(p.Entries) > 0 || p.Install != nil
+	if p.Install != nil {
+		f := d.received
+		n.Record.Install = &f
+		n.Record.Entries = n.Record.Entries[:0]
+	}
+	n.Record.Entries = append(n.Record.Entries, p.Entries...)
+}
+
+// install replaces the state by the received snapshot. What this node had proposed below it is of unknown fate.
+func (d *Driver) install(index uint64) {
+	f := d.received
+	for len(d.pending) > 0 && d.pending[0].index <= index {
+		d.pending[0].finish(Uncertain)
+		d.pending = d.pending[1:]
+	}
+	d.out.Apply = append(d.out.Apply, ApplyItem{Restore: &f})
+	d.handed = index
+	d.snap = f
+}
+
+// handOver gives one committed entry to the applier, with the proposal it came from if that was ours.
+func (d *Driver) handOver(e *raft.Entry) {
+	item := ApplyItem{Entry: *e}
+	for len(d.pending) > 0 && d.pending[0].index <= e.Index {
+		p := d.pending[0]
+		d.pending = d.pending[1:]
+		switch {
+		case p.index < e.Index:
+			p.finish(Uncertain)
+		case p.term != e.Term:
+			p.finish(Overwritten)
+		case len(p.batches) > 0:
+			item.Proposal = p
+		}
+	}
+	size := int64(len(e.Data))
+	d.backlog += size
+	d.sizes = append(d.sizes, handedEntry{e.Index, size})
+	d.handed = e.Index
+	d.out.Apply = append(d.out.Apply, item)
+}
+
+// fill completes the work of the turn.
+func (d *Driver) fill() {
+	if !d.appending && (d.next.Seq != 0 || d.next.Compact) {
+		job := d.next
+		d.next = AppendJob{}
+		d.appending = true
+		d.out.Append = &job
+	}
+	d.out.Lease = d.core.LeaseUntil()
+	if d.cfg.QuorumReads || d.loading {
+		d.out.Lease = 0
+	}
+	d.out.WakeAt = d.wakeAt()
+}
+
+// wakeAt is the lowest applied index somebody waits for.
+func (d *Driver) wakeAt() uint64 {
+	at := d.ready.lowest()
+	if d.noop > d.applied && (at == 0 || d.noop < at) {
+		at = d.noop
+	}
+	if d.loading && (at == 0 || d.loadTo < at) {
+		at = d.loadTo
+	}
+	return at
+}
+
+// Done resets the work after it has been done.
+func (w *Work) reset() {
+	w.Send, w.Fetch, w.Snapshots = w.Send[:0], w.Fetch[:0], w.Snapshots[:0]
+	clear(w.Apply)
+	w.Apply = w.Apply[:0]
+	w.Append, w.Write, w.Members, w.View = nil, nil, nil, nil
+}
+
+// appended takes the answer of the appender.
+func (d *Driver) appended(ev *Event) error {
+	d.appending = false
+	if ev.First != 0 {
+		d.snapBusy = false
+		d.snapBytes = d.log.Bytes()
+		for _, c := range d.takers {
+			c <- d.snap.Meta.Index
+		}
+		d.takers = d.takers[:0]
+		if err := d.step(raft.Event{Kind: raft.EvSnapshotSaved, Snapshot: d.snap.Meta, Index: ev.First}); err != nil {
+			return err
+		}
+	}
+	if ev.Seq == 0 {
+		return nil
+	}
+	return d.step(raft.Event{Kind: raft.EvPersisted, Seq: ev.Seq})
+}

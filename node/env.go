@@ -1,0 +1,69 @@
+package node
+
+import (
+	"io"
+
+	"kvapp/raft"
+)
+
+// The interfaces of this file stand where chance enters: disk, network, clock and dice. cmd/kvapp wires the real
+// ones; a simulator brings its own.
+
+// SnapshotFile names one durable snapshot file.
+type SnapshotFile struct {
+	Meta raft.SnapshotMeta
+	Name string
+	Size int64  // bytes
+	Sum  uint32 // CRC32C of the whole file
+}
+
+// Record is one write to the journal: one batch, one fsync. Hard comes first, then Install, then Entries.
+type Record struct {
+	Hard    raft.HardState
+	HasHard bool
+	Install *SnapshotFile
+	Entries []raft.Entry
+}
+
+// Log is the durable journal. Append and Compact are called by the appender goroutine, Read by the fetcher, the rest
+// by any. Every error is final.
+type Log interface {
+	Append(r *Record) error
+	// Compact marks s as the start of the log and drops what is not needed behind keepFrom; it returns the first
+	// index still readable.
+	Compact(s SnapshotFile, keepFrom uint64) (first uint64, err error)
+	// Read returns entries from [lo, hi): at least one, then as many as fit in maxBytes.
+	Read(lo, hi uint64, maxBytes int) ([]raft.Entry, error)
+	Bytes() int64
+	Segments() int
+}
+
+// SnapshotWriter takes the payload of one snapshot. Exactly one of Commit and Abort ends it.
+type SnapshotWriter interface {
+	io.Writer
+	Commit() (SnapshotFile, error)
+	Abort()
+}
+
+// Snapshots is the store of snapshot files; any goroutine.
+type Snapshots interface {
+	Create(meta raft.SnapshotMeta) (SnapshotWriter, error)
+	Open(f SnapshotFile) (io.ReadCloser, error)
+	// PruneBelow removes the files of snapshots below index.
+	PruneBelow(index uint64) error
+}
+
+// Transport carries messages to the other members. Its methods are called by the loop and never block.
+type Transport interface {
+	Send(msgs []raft.Message)
+	// SendSnapshot streams f to a member; done is called once, from any goroutine.
+	SendSnapshot(to raft.NodeID, term uint64, f SnapshotFile, done func(error))
+	SetMembers(m []raft.Member)
+}
+
+// Clock tells time. Now is an interval clock in ns that counts suspended time and never goes back (CLOCK_BOOTTIME);
+// WallMs is Unix time in milliseconds and may jump. Any goroutine.
+type Clock interface {
+	Now() int64
+	WallMs() int64
+}

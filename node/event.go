@@ -1,0 +1,93 @@
+package node
+
+import (
+	"kvapp/fsm"
+	"kvapp/raft"
+)
+
+// EventKind says which fields of an Event are set.
+type EventKind uint8
+
+// Everything that happens to a Driver.
+const (
+	EvWrite            EventKind = 1 + iota // Batch: a client's run with at least one write
+	EvRead                                  // Batch: a client's run of reads that found no lease
+	EvMessages                              // Msgs: from one peer
+	EvAppended                              // Seq, First (after a compaction): an append job is durable
+	EvFetched                               // Fetch, Entries, Failed
+	EvFrozen                                // View, Snapshot.Meta.{Index,Term}: the applier froze the state
+	EvSnapshotWritten                       // Snapshot: the snapshotter is done
+	EvSnapshotSent                          // Peer, Snapshot.Meta, Failed
+	EvSnapshotReceived                      // Peer, Term, Snapshot
+	EvUnreachable                           // Peer
+	EvWait                                  // Wait
+	EvStatus                                // Status
+	EvTakeSnapshot                          // Index answer through Reply
+	EvHash                                  // Hash
+)
+
+// Event is one input of the Driver. Slices and pointers belong to the Driver from then on.
+type Event struct {
+	Kind     EventKind
+	Failed   bool
+	Seq      uint64
+	First    uint64
+	Term     uint64
+	Peer     raft.NodeID
+	Batch    *Batch
+	Msgs     []raft.Message
+	Fetch    raft.Fetch
+	Entries  []raft.Entry
+	Snapshot SnapshotFile
+	View     *fsm.View
+	Wait     *waiter
+	Status   chan<- Status // capacity 1
+	Taken    chan<- uint64 // capacity 1: index of the snapshot, 0 if none could be taken
+	Frozen   chan<- *fsm.View
+}
+
+// Work is what a turn of the Driver asks of the goroutines around it, in the order in which to do it. The Driver owns
+// it; it is valid until the next EndTurn.
+type Work struct {
+	Send      []raft.Message
+	Append    *AppendJob // at most one is under way
+	Apply     []ApplyItem
+	Fetch     []raft.Fetch
+	Snapshots []SnapshotJob // streams to start
+	Write     *WriteJob     // snapshot file to write
+	Members   []raft.Member // non-nil: the transport's peers changed
+	View      *View         // non-nil: publish
+	Lease     int64         // reads may be served below this time; always current
+	WakeAt    uint64        // wake the loop when this index is applied; 0 = no need
+}
+
+// AppendJob is one write of the journal: a Record, or a compaction.
+type AppendJob struct {
+	Seq      uint64
+	Record   Record
+	Compact  bool
+	Snapshot SnapshotFile
+	KeepFrom uint64
+}
+
+// SnapshotJob is one stream to start.
+type SnapshotJob struct {
+	To   raft.NodeID
+	Term uint64
+	File SnapshotFile
+}
+
+// WriteJob is one snapshot file to write from a frozen view.
+type WriteJob struct {
+	Meta raft.SnapshotMeta
+	View *fsm.View
+}
+
+// ApplyItem is one step of the applier: exactly one of its parts is set.
+type ApplyItem struct {
+	Entry    raft.Entry
+	Proposal *proposal // the batches of this entry, when this node proposed it
+	Restore  *SnapshotFile
+	Freeze   bool             // post EvFrozen
+	Frozen   chan<- *fsm.View // hand a view to somebody who asked
+}

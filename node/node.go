@@ -1,0 +1,223 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"kvapp/fsm"
+	"kvapp/raft"
+)
+
+// Deps is the world around a node.
+type Deps struct {
+	Log       Log
+	Snapshots Snapshots
+	Transport Transport
+	Clock     Clock
+	Seed      func() uint64 // randomness for entries; loop goroutine only
+	Logger    *slog.Logger
+	// Recovered is what the journal held; Snapshot its newest snapshot (zero if none).
+	Recovered raft.Recovered
+	Snapshot  SnapshotFile
+	// OnRole is told the role whenever it changes; loop goroutine.
+	OnRole func(raft.Role)
+}
+
+// Node is a Driver with its goroutines. It implements Client.
+type Node struct {
+	cfg   Config
+	deps  Deps
+	store *fsm.Store
+	drv   *Driver
+
+	inbox   *queue[Event]
+	applies *queue[ApplyItem]
+	fetches *queue[raft.Fetch]
+	appends chan *AppendJob // capacity 1, at most one job under way
+	writes  chan *WriteJob  // capacity 1, at most one snapshot under way
+	wakeAt  atomic.Uint64   // the applier nudges the loop when it passes this index
+	lease   atomic.Int64    // interval time until which local reads are linearizable
+	view    atomic.Pointer[View]
+	fsyncs  fsyncCounters
+	stopped chan struct{} // closed when Run has ended: nobody will answer any more
+}
+
+type fsyncCounters struct{ count, sum, max atomic.Uint64 }
+
+var _ Client = (*Node)(nil)
+
+// ErrStopped is returned when the node is going down.
+var ErrStopped = errors.New("node stopped")
+
+// New restores the state machine from the newest snapshot and builds the core from the recovered log. Nothing runs
+// before Run. An error names what is damaged.
+func New(cfg Config, deps Deps) (*Node, error) {
+	store := fsm.NewStore()
+	if deps.Snapshot.Meta.Index > 0 {
+		if err := restore(store, deps.Snapshots, deps.Snapshot); err != nil {
+			return nil, err
+		}
+	}
+	rec := deps.Recovered
+	rec.Applied = rec.Snapshot.Index
+	cfg.Raft.Now = deps.Clock.Now()
+	core, err := raft.New(cfg.Raft, rec)
+	if err != nil {
+		return nil, fmt.Errorf("raft core: %w", err)
+	}
+	n := &Node{
+		cfg: cfg, deps: deps, store: store,
+		drv:     NewDriver(cfg, core, store, deps.Log, deps.Clock, deps.Seed, deps.Snapshot, rec.Hard.Commit),
+		inbox:   newQueue[Event](),
+		applies: newQueue[ApplyItem](),
+		fetches: newQueue[raft.Fetch](),
+		appends: make(chan *AppendJob, 1),
+		writes:  make(chan *WriteJob, 1),
+		stopped: make(chan struct{}),
+	}
+	n.view.Store(n.drv.out.View)
+	return n, nil
+}
+
+func restore(store *fsm.Store, snaps Snapshots, f SnapshotFile) error {
+	r, err := snaps.Open(f)
+	if err != nil {
+		return fmt.Errorf("open snapshot %s: %w", f.Name, err)
+	}
+	err = store.Restore(r)
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("load snapshot %s: %w", f.Name, err)
+	}
+	store.SetApplied(f.Meta.Index)
+	return nil
+}
+
+// Deliver takes messages of a peer; any goroutine.
+func (n *Node) Deliver(msgs []raft.Message) { n.inbox.put(Event{Kind: EvMessages, Msgs: msgs}) }
+
+// Unreachable tells that messages for a peer were dropped; any goroutine.
+func (n *Node) Unreachable(id raft.NodeID) { n.inbox.put(Event{Kind: EvUnreachable, Peer: id}) }
+
+// SnapshotReceived tells that a whole snapshot file of the leader of term is on disk; any goroutine.
+func (n *Node) SnapshotReceived(from raft.NodeID, term uint64, f SnapshotFile) {
+	n.inbox.put(Event{Kind: EvSnapshotReceived, Peer: from, Term: term, Snapshot: f})
+}
+
+// Write implements Client.
+func (n *Node) Write(b *Batch) { n.submit(Event{Kind: EvWrite, Batch: b}) }
+
+// submit hands a batch to the loop and waits for its answer.
+func (n *Node) submit(ev Event) {
+	n.inbox.put(ev)
+	select {
+	case <-ev.Batch.done:
+	case <-n.stopped:
+		n.abandon(ev.Batch)
+	}
+}
+
+// abandon decides what to tell a batch when the node stopped: the loop has answered every batch it had seen.
+func (n *Node) abandon(b *Batch) {
+	select {
+	case <-b.done:
+	default:
+		b.Outcome = Stopped
+	}
+}
+
+// Read implements Client. The fast path takes no hop: lease, read under the shard's lock, and only then the question
+// whether the lease still holds, so that a pause in between cannot serve stale data.
+func (n *Node) Read(b *Batch, from int) int {
+	mark := b.Out.Len()
+	if n.lease.Load() > n.deps.Clock.Now() {
+		next := n.exec(b, from)
+		if n.lease.Load() > n.deps.Clock.Now() {
+			b.Outcome = Done
+			return next
+		}
+		b.Out.Truncate(mark)
+	}
+	b.deadline = 0
+	n.submit(Event{Kind: EvRead, Batch: b})
+	if b.Outcome != Done {
+		return from
+	}
+	return n.exec(b, from)
+}
+
+func (n *Node) exec(b *Batch, from int) int {
+	limit := b.Out.Len() + b.Limit
+	for from < len(b.Cmds) {
+		n.store.Read(&b.Cmds[from], b.Out)
+		from++
+		if b.Out.Len() >= limit {
+			break
+		}
+	}
+	return from
+}
+
+// Store implements Client.
+func (n *Node) Store() *fsm.Store { return n.store }
+
+// View implements Client.
+func (n *Node) View() *View { return n.view.Load() }
+
+// Status implements Client.
+func (n *Node) Status() (Status, error) {
+	c := make(chan Status, 1)
+	n.inbox.put(Event{Kind: EvStatus, Status: c})
+	select {
+	case s := <-c:
+		s.FsyncCount, s.FsyncNs, s.FsyncMaxNs = n.fsyncs.count.Load(), n.fsyncs.sum.Load(), n.fsyncs.max.Load()
+		return s, nil
+	case <-n.stopped:
+		return Status{}, ErrStopped
+	}
+}
+
+// Wait implements Client.
+func (n *Node) Wait(index uint64, want int, timeoutMs int64) int {
+	w := &waiter{index: index, n: want, deadline: n.deps.Clock.Now() + timeoutMs*1e6, done: make(chan int, 1)}
+	if timeoutMs == 0 {
+		w.deadline = 1<<63 - 1
+	}
+	n.inbox.put(Event{Kind: EvWait, Wait: w})
+	select {
+	case have := <-w.done:
+		return have
+	case <-n.stopped:
+		return 0
+	}
+}
+
+// StateHash implements Client.
+func (n *Node) StateHash() (uint64, uint64, error) {
+	c := make(chan *fsm.View, 1)
+	n.inbox.put(Event{Kind: EvHash, Frozen: c})
+	select {
+	case v := <-c:
+		defer v.Close()
+		total, _ := v.Hash()
+		return v.Index(), total, nil
+	case <-n.stopped:
+		return 0, 0, ErrStopped
+	}
+}
+
+// Snapshot implements Client.
+func (n *Node) Snapshot() (uint64, error) {
+	c := make(chan uint64, 1)
+	n.inbox.put(Event{Kind: EvTakeSnapshot, Taken: c})
+	select {
+	case index := <-c:
+		return index, nil
+	case <-n.stopped:
+		return 0, ErrStopped
+	}
+}

@@ -1,0 +1,152 @@
+package node
+
+import (
+	"kvapp/raft"
+)
+
+// read takes a batch of reads that found no lease: it joins the round of this turn, or is redirected.
+func (d *Driver) read(b *Batch) {
+	if d.loading {
+		b.finish(Loading)
+		return
+	}
+	if b.deadline == 0 {
+		b.deadline = d.now + d.cfg.ParkTimeout
+	}
+	d.asking = append(d.asking, b)
+}
+
+// ask opens one read round for everything that asked in this turn. Without a leader the reads stay parked.
+func (d *Driver) ask() error {
+	if len(d.asking) == 0 {
+		return nil
+	}
+	keep := d.asking[:0]
+	var round []*Batch
+	for _, b := range d.asking {
+		switch {
+		case b.deadline <= d.now:
+			b.finish(NoLeader)
+		case d.leader == 0:
+			keep = append(keep, b)
+		case d.role != raft.Leader && !b.ReadOnly:
+			b.Leader = d.leaderAddr()
+			b.finish(NotLeader)
+		default:
+			round = append(round, b)
+		}
+	}
+	clear(d.asking[len(keep):])
+	d.asking = keep
+	if len(round) == 0 {
+		return nil
+	}
+	d.lastID++
+	d.rounds[d.lastID] = round
+	return d.step(raft.Event{Kind: raft.EvReadIndex, ID: d.lastID})
+}
+
+// readAnswer takes the core's word on one round. A round that lost its leader is asked again in the next turn.
+func (d *Driver) readAnswer(r *raft.Read) {
+	round := d.rounds[r.ID]
+	delete(d.rounds, r.ID)
+	if r.Err != nil {
+		d.asking = append(d.asking, round...)
+		return
+	}
+	d.ready.add(r.Index, round)
+}
+
+// serveReady wakes the reads whose index is applied; they read the store themselves.
+func (d *Driver) serveReady() {
+	for _, b := range d.ready.take(d.applied) {
+		b.deadline = 0
+		b.finish(Done)
+	}
+}
+
+// readDeadline is when the oldest parked read gives up, 0 if none is parked.
+func (d *Driver) readDeadline() int64 {
+	if len(d.asking) == 0 {
+		return 0
+	}
+	if d.leader != 0 {
+		return d.now + askAgain
+	}
+	return d.asking[0].deadline
+}
+
+// askAgain is the pause in ns before a read round that failed is asked again.
+const askAgain = 5e6
+
+// readyQueue holds reads by the index that must be applied first.
+type readyQueue struct {
+	items []readyRead
+}
+
+type readyRead struct {
+	index uint64
+	round []*Batch
+}
+
+func (q *readyQueue) add(index uint64, round []*Batch) {
+	q.items = append(q.items, readyRead{index, round})
+}
+
+func (q *readyQueue) lowest() uint64 {
+	var low uint64
+	for _, r := range q.items {
+		if low == 0 || r.index < low {
+			low = r.index
+		}
+	}
+	return low
+}
+
+// take removes and returns the reads that may be served at applied.
+func (q *readyQueue) take(applied uint64) []*Batch {
+	var done []*Batch
+	keep := q.items[:0]
+	for _, r := range q.items {
+		if r.index > applied {
+			keep = append(keep, r)
+			continue
+		}
+		done = append(done, r.round...)
+	}
+	clear(q.items[len(keep):])
+	q.items = keep
+	return done
+}
+
+// waiter is one WAIT: n other nodes must have index on disk.
+type waiter struct {
+	index    uint64
+	n        int
+	deadline int64
+	done     chan int // capacity 1
+}
+
+// serveWaiters answers the WAITs that are satisfied, too late, or on a node that does not lead any more.
+func (d *Driver) serveWaiters() {
+	if len(d.waiters) == 0 {
+		return
+	}
+	st := d.core.Status()
+	keep := d.waiters[:0]
+	for _, w := range d.waiters {
+		have := 0
+		for _, p := range st.Peers {
+			if p.Match >= w.index {
+				have++
+			}
+		}
+		if have >= w.n || w.deadline <= d.now || d.role != raft.Leader {
+			w.done <- have
+			continue
+		}
+		keep = append(keep, w)
+	}
+	clear(d.waiters[len(keep):])
+	d.waiters = keep
+}

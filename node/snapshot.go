@@ -1,0 +1,97 @@
+package node
+
+import "kvapp/raft"
+
+// maybeSnapshot starts a snapshot when the journal has grown enough.
+func (d *Driver) maybeSnapshot() {
+	if d.snapBusy || d.loading || d.log.Bytes()-d.snapBytes < d.cfg.SnapshotBytes {
+		return
+	}
+	d.freeze()
+}
+
+// takeSnapshot serves an operator's wish; the answer is the index of the snapshot.
+func (d *Driver) takeSnapshot(answer chan<- uint64) {
+	d.takers = append(d.takers, answer)
+	if !d.snapBusy {
+		d.freeze()
+	}
+}
+
+func (d *Driver) freeze() {
+	d.snapBusy = true
+	d.out.Apply = append(d.out.Apply, ApplyItem{Freeze: true})
+}
+
+// frozen has the view; the snapshotter writes it.
+func (d *Driver) frozen(ev *Event) {
+	meta := ev.Snapshot.Meta
+	if meta.Index <= d.snap.Meta.Index {
+		ev.View.Close()
+		d.snapshotIdle()
+		return
+	}
+	meta.Membership = d.core.MembershipAt(meta.Index)
+	d.out.Write = &WriteJob{Meta: meta, View: ev.View}
+}
+
+// snapshotWritten has the durable file: the appender marks it in the journal and cuts what is not needed.
+func (d *Driver) snapshotWritten(ev *Event) {
+	f := ev.Snapshot
+	if f.Meta.Index <= d.snap.Meta.Index {
+		d.snapshotIdle() // a snapshot of the leader overtook it
+		return
+	}
+	d.snap = f
+	d.next.Compact = true
+	d.next.Snapshot = f
+	d.next.KeepFrom = 1
+	if f.Meta.Index > d.cfg.SnapshotKeep {
+		d.next.KeepFrom = f.Meta.Index + 1 - d.cfg.SnapshotKeep
+	}
+}
+
+func (d *Driver) snapshotIdle() {
+	d.snapBusy = false
+	d.snapBytes = d.log.Bytes()
+	for _, c := range d.takers {
+		c <- d.snap.Meta.Index
+	}
+	d.takers = d.takers[:0]
+}
+
+// healthy says whether this node sees a working cluster.
+func (d *Driver) healthy() bool {
+	return d.role == raft.Leader || d.now-d.seenAt < 2*d.cfg.Raft.ElectionTimeout
+}
+
+// view builds the picture that other goroutines see.
+func (d *Driver) view() *View {
+	m := d.core.Membership()
+	v := &View{
+		Role: d.role, Term: d.term, Leader: d.leader, Last: d.lastKnown, Members: m.Members,
+		Loading: d.loading, Healthy: d.healthy(),
+	}
+	for _, x := range m.Members {
+		if x.ID == d.cfg.Raft.ID {
+			v.Self = x
+		}
+	}
+	d.published = v.Healthy
+	return v
+}
+
+// status collects what operators look at; the loop's goroutines add the figures of the disk.
+func (d *Driver) status() Status {
+	s := Status{
+		Status: d.core.Status(), Name: d.cfg.Name, Cluster: d.cfg.Cluster,
+		LogBytes: d.log.Bytes(), LogSegments: d.log.Segments(), PendingReads: len(d.asking) + len(d.rounds),
+		LeaderChanges: d.changes,
+		AppliedClock:  d.store.Clock(), SnapshotIndex: d.snap.Meta.Index, SnapshotBusy: d.snapBusy, Now: d.now,
+	}
+	s.Applied = d.store.Applied()
+	for _, p := range d.pending {
+		s.Pending += len(p.batches)
+	}
+	return s
+}
