@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -85,8 +84,8 @@ func (l *Log) check(b *Batch) error {
 	// Only the appender changes idx and snapshot, so it may read them without the mutex.
 	idx, snapshot := l.idx, l.snapshot.Meta.Index
 	if b.Install != nil {
-		if len(b.Install.Name) > maxName || b.Install.Size < 0 {
-			return errors.New("snapshot name or size out of range")
+		if err := b.Install.valid(); err != nil {
+			return err
 		}
 		snapshot = b.Install.Meta.Index
 		idx = index{first: snapshot + 1}

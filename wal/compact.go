@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"errors"
 	"fmt"
 	"sort"
 )
@@ -40,10 +39,8 @@ func (l *Log) checkCompact(s *Snapshot, keepFrom uint64) error {
 		return fmt.Errorf("snapshot at %d, but the last entry is %d", i, l.idx.last())
 	case keepFrom > i+1:
 		return fmt.Errorf("keeping from %d would lose entries behind the snapshot at %d", keepFrom, i)
-	case len(s.Name) > maxName || s.Size < 0:
-		return errors.New("snapshot name or size out of range")
 	}
-	return nil
+	return s.valid()
 }
 
 // mark makes durable what a log must begin with, so that everything in front of it can go.

@@ -41,6 +41,8 @@ func (x *index) dropBelow(p uint64) {
 // checkNext says whether an entry i may be appended when the newest snapshot ends at snapshot.
 func (x *index) checkNext(i, snapshot uint64) error {
 	switch {
+	case i > maxIndex:
+		return fmt.Errorf("entry %d is out of range", i)
 	case i <= snapshot:
 		return fmt.Errorf("entry %d is part of the snapshot at %d", i, snapshot)
 	case i < x.first:

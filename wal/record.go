@@ -17,6 +17,7 @@ const (
 	maxCluster = 64
 	maxName    = 255
 	maxRecord  = 1 << 31 // bytes of one record, header included
+	maxIndex   = 1 << 62 // of an entry
 )
 
 type recordType uint8
@@ -60,6 +61,15 @@ func (id *Identity) valid() error {
 		return fmt.Errorf("wal: node name of %d bytes, want at most %d", len(id.Name), maxName)
 	}
 	return nil
+}
+
+// valid refuses what could be written but not read back.
+func (s *Snapshot) valid() error {
+	if len(s.Name) > maxName || s.Size < 0 || s.Meta.Index > maxIndex {
+		return fmt.Errorf("snapshot %q at %d of %d bytes is out of range", s.Name, s.Meta.Index, s.Size)
+	}
+	_, err := raft.DecodeMembership(raft.AppendMembership(nil, s.Meta.Membership))
+	return err
 }
 
 // record is one decoded record. Only the field that belongs to typ is set; entry.Data aliases the input.
@@ -113,7 +123,7 @@ func appendSnapshot(dst []byte, s *Snapshot) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Size))
 	dst = binary.LittleEndian.AppendUint32(dst, s.Sum)
 	dst = appendString(dst, s.Name)
-	m := appendMembership(nil, s.Meta.Membership)
+	m := raft.AppendMembership(nil, s.Meta.Membership)
 	dst = binary.AppendUvarint(dst, uint64(len(m)))
 	return append(dst, m...)
 }
@@ -180,7 +190,7 @@ func decodeSnapshot(d *decoder, s *Snapshot) error {
 		return errors.New("malformed snapshot record")
 	}
 	var err error
-	if s.Meta.Membership, err = decodeMembership(m); err != nil {
+	if s.Meta.Membership, err = raft.DecodeMembership(m); err != nil {
 		return fmt.Errorf("membership of the snapshot: %w", err)
 	}
 	return nil

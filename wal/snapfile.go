@@ -36,7 +36,7 @@ func appendSnapHeader(dst []byte, meta *raft.SnapshotMeta) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, snapBlock)
 	dst = binary.LittleEndian.AppendUint64(dst, meta.Index)
 	dst = binary.LittleEndian.AppendUint64(dst, meta.Term)
-	m := appendMembership(nil, meta.Membership)
+	m := raft.AppendMembership(nil, meta.Membership)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(m)))
 	dst = append(dst, m...)
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[from:], castagnoli))
@@ -150,7 +150,7 @@ func (r *snapReader) header() (raft.SnapshotMeta, error) {
 	meta.Index = binary.LittleEndian.Uint64(head[16:])
 	meta.Term = binary.LittleEndian.Uint64(head[24:])
 	var err error
-	if meta.Membership, err = decodeMembership(head[snapFixed:end]); err != nil {
+	if meta.Membership, err = raft.DecodeMembership(head[snapFixed:end]); err != nil {
 		return meta, r.damage(snapFixed, err.Error())
 	}
 	return meta, nil
@@ -268,7 +268,7 @@ func openSnapshot(fs *fsys, path string, sn Snapshot) (*snapReader, error) {
 }
 
 func sameMembership(a, b *raft.Membership) bool {
-	return string(appendMembership(nil, *a)) == string(appendMembership(nil, *b))
+	return string(raft.AppendMembership(nil, *a)) == string(raft.AppendMembership(nil, *b))
 }
 
 // verifySnapshot reads all of sn.

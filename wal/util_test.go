@@ -29,7 +29,9 @@ func mustOpen(t testing.TB, dir string, opt Options) (*Log, Recovered) {
 	return l, rec
 }
 
-func hard(term, commit uint64) raft.HardState { return raft.HardState{Term: term, Vote: 7, Commit: commit} }
+func hard(term, commit uint64) raft.HardState {
+	return raft.HardState{Term: term, Vote: 7, Commit: commit}
+}
 
 // ents makes entries lo..hi of a term whose data tells them apart.
 func ents(lo, hi, term uint64, size int) []raft.Entry {
