@@ -1,0 +1,48 @@
+// Package fsm is the state machine of one Raft group: the keyspace, every command on data, the command table, log
+// entries, and snapshots. It knows nothing of Raft, the network or the disk.
+//
+// # Determinism
+//
+// Nodes that apply the same entries hold the same state, byte for byte. An apply therefore looks only at the state
+// and at its entry: time is the entry's stamp (Tx.Now), randomness follows from the entry's seed and the position of
+// the write command in it (Tx.Rand). No command looks at a clock, at global randomness or at the order of a Go map.
+// Where an order shows, as in SCAN, it is that of a dense array whose order depends on the history of commands alone;
+// hash seeds differ between processes and shape only indexes.
+//
+// # Goroutines
+//
+// The package starts none. The applier, one goroutine of the node, calls Store.Begin, Exec, End, ApplyEntry,
+// SetApplied, Freeze, Restore and Check. Any goroutine may call Read and the methods that return numbers.
+//
+// The keyspace is divided into 16384 hash slots, as in Redis Cluster, and the slots into 256 shards by their low 8
+// bits. A write holds the exclusive locks of its keys' shards from the beginning to the end of the command, a read
+// their read locks; several are taken in ascending order, and commands without keys (FlagAllKeys) take all. So a
+// reader sees each command whole or not at all. Reads that ride in an entry run on the applier and need no lock.
+//
+// # Layout
+//
+//	Store     16 databases, 256 shards, the clock, the entry in execution
+//	database  16384 slotDicts (nil when empty), keys per slot as a Fenwick tree, the order of expiry, counters
+//	slotDict  dense array of entries in history order + open-addressing index of positions
+//	entry     64 bytes: key and string value in one string, or an integer, or an object; deadline; version
+//	object    list, set, hash, zset, or a string that is changed in place
+//	Tx        what a command sees
+//	View      the state frozen at one index
+//
+// # Expiry
+//
+// A key is due when the clock is past its deadline. Due keys are invisible to every command at once; they are deleted
+// by a write that touches them, or by the command of SweepCommand, which the leader proposes when NextDeadline has
+// come. Reads delete nothing.
+//
+// # Snapshots
+//
+// Freeze copies one pointer per slot. Until the view is closed, the first write to a slot copies its array of entries
+// (tx.own), and the first write to a collection clones it (tx.ownObject). The view's goroutine takes no lock. KEYS
+// uses the same mechanism for a walk that blocks nobody.
+//
+// # Adding a command
+//
+// Write its Spec and function into the file of its type; COMMAND, arity checks, locks, routing and documentation
+// follow. A new type implements object and sets its decoder in init.
+package fsm

@@ -1,0 +1,153 @@
+package fsm
+
+import (
+	"bytes"
+	"hash/maphash"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// recorder is an Out that writes RESP2, as a client sees it.
+type recorder struct{ b []byte }
+
+func (r *recorder) line(mark byte, n int64) {
+	r.b = append(r.b, mark)
+	r.b = strconv.AppendInt(r.b, n, 10)
+	r.b = append(r.b, "\r\n"...)
+}
+
+func (r *recorder) Simple(s string) { r.b = append(r.b, "+"+s+"\r\n"...) }
+func (r *recorder) Error(s string)  { r.b = append(r.b, "-"+s+"\r\n"...) }
+func (r *recorder) Int(n int64)     { r.line(':', n) }
+func (r *recorder) Bulk(b []byte) {
+	r.line('$', int64(len(b)))
+	r.b = append(r.b, b...)
+	r.b = append(r.b, "\r\n"...)
+}
+func (r *recorder) BulkString(s string) {
+	r.line('$', int64(len(s)))
+	r.b = append(r.b, s...)
+	r.b = append(r.b, "\r\n"...)
+}
+func (r *recorder) Null()                   { r.b = append(r.b, "$-1\r\n"...) }
+func (r *recorder) NullArray()              { r.b = append(r.b, "*-1\r\n"...) }
+func (r *recorder) Array(n int)             { r.line('*', int64(n)) }
+func (r *recorder) Map(n int)               { r.line('*', int64(2*n)) }
+func (r *recorder) Set(n int)               { r.line('*', int64(n)) }
+func (r *recorder) Push(n int)              { r.line('*', int64(n)) }
+func (r *recorder) Double(f float64)        { r.BulkString(string(appendDouble(nil, f))) }
+func (r *recorder) Bool(v bool)             { r.Int(map[bool]int64{true: 1}[v]) }
+func (r *recorder) BigNumber(s string)      { r.BulkString(s) }
+func (r *recorder) Verbatim(kind, s string) { r.BulkString(s) }
+func (r *recorder) RESP3() bool             { return false }
+func (r *recorder) Len() int                { return len(r.b) }
+func (r *recorder) Truncate(n int)          { r.b = r.b[:n] }
+func (r *recorder) take() (s string)        { s, r.b = string(r.b), r.b[:0]; return s }
+
+// rawCommand is a command in RESP.
+func rawCommand(args ...string) []byte {
+	r := &recorder{}
+	r.Array(len(args))
+	for _, a := range args {
+		r.BulkString(a)
+	}
+	return r.b
+}
+
+// command parses a command as a connection would.
+func command(t require.TestingT, db int, args ...string) Command {
+	spec := lookupAny([]byte(args[0]))
+	require.NotNil(t, spec, args[0])
+	c := Command{Spec: spec, DB: db, Raw: rawCommand(args...)}
+	for _, a := range args {
+		c.Args = append(c.Args, []byte(a))
+	}
+	return c
+}
+
+// machine drives a store as the applier of a leader does, one command per entry.
+type machine struct {
+	t     require.TestingT
+	s     *Store
+	index uint64
+	now   int64
+	db    int
+	log   [][]byte // the entries as followers get them
+	out   recorder
+}
+
+func newMachine(t require.TestingT) *machine {
+	return &machine{t: t, s: NewStore(), now: 1_700_000_000_000}
+}
+
+// do executes one command and returns its reply in RESP2.
+func (m *machine) do(args ...string) string {
+	c := command(m.t, m.db, args...)
+	if !c.Spec.CheckArity(len(args)) {
+		return "-" + errArity(c.Spec.Name) + "\r\n"
+	}
+	m.index++
+	seed := m.index * 7919
+	entry := AppendEntryHeader(nil, m.now, seed)
+	if c.Spec.Flags&FlagWrite != 0 {
+		entry = AppendEntryCommand(entry, m.db, c.Raw)
+	}
+	m.log = append(m.log, entry)
+	m.s.Begin(m.index, m.now, seed)
+	m.s.Exec(&c, &m.out)
+	m.s.End()
+	return m.out.take()
+}
+
+// line is do with the line ends shown as spaces.
+func (m *machine) line(cmd string) string {
+	return strings.TrimSuffix(strings.ReplaceAll(m.do(strings.Fields(cmd)...), "\r\n", " "), " ")
+}
+
+func (m *machine) sweep(limit int) string {
+	_, c := SweepCommand(nil, limit)
+	m.index++
+	m.s.Begin(m.index, m.now, 1)
+	m.s.Exec(&c, &m.out)
+	m.s.End()
+	m.log = append(m.log, AppendEntryCommand(AppendEntryHeader(nil, m.now, 1), 0, c.Raw))
+	return m.out.take()
+}
+
+func stateHash(s *Store) uint64 {
+	v := s.Freeze()
+	defer v.Close()
+	total, _ := v.Hash()
+	return total
+}
+
+// payload is the snapshot of the current state.
+func payload(t require.TestingT, s *Store) []byte {
+	v := s.Freeze()
+	defer v.Close()
+	var b bytes.Buffer
+	n, err := v.WriteTo(&b)
+	require.NoError(t, err)
+	require.EqualValues(t, b.Len(), n)
+	return b.Bytes()
+}
+
+// replay applies the machine's log to a store with another hash seed, as a follower does.
+func (m *machine) replay() *Store {
+	s := newStore(maphash.MakeSeed())
+	for i, e := range m.log {
+		require.NoError(m.t, s.ApplyEntry(uint64(i+1), e))
+	}
+	return s
+}
+
+// script runs lines of command and expected reply.
+func script(t *testing.T, m *machine, lines ...[2]string) {
+	t.Helper()
+	for _, l := range lines {
+		require.Equal(t, l[1], m.line(l[0]), l[0])
+	}
+}

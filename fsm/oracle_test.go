@@ -1,0 +1,330 @@
+//go:build oracle
+
+package fsm
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand"
+	"net"
+	"os/exec"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// liveRedis is a live redis-server to compare replies with, byte by byte.
+type liveRedis struct {
+	t    *testing.T
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+// startRedis runs a redis-server of its own on a port the system chose.
+func startRedis(t *testing.T) *liveRedis {
+	path, err := exec.LookPath("redis-server")
+	require.NoError(t, err, "install redis-server (Debian: apt-get install redis-server) to run these tests")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := l.Addr().(*net.TCPAddr).Port
+	require.NoError(t, l.Close())
+	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--save", "", "--appendonly", "no", "--dir", t.TempDir(),
+		"--bind", "127.0.0.1")
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(stdout)
+	ready := false
+	for !ready && lines.Scan() {
+		ready = strings.Contains(lines.Text(), "Ready to accept connections")
+	}
+	require.True(t, ready, "redis-server did not start")
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return &liveRedis{t: t, conn: conn, r: bufio.NewReader(conn)}
+}
+
+// do sends one command and returns the bytes of the reply.
+func (o *liveRedis) do(args ...string) string {
+	_, err := o.conn.Write(rawCommand(args...))
+	require.NoError(o.t, err)
+	var b strings.Builder
+	o.read(&b)
+	return b.String()
+}
+
+func (o *liveRedis) read(b *strings.Builder) {
+	line, err := o.r.ReadString('\n')
+	require.NoError(o.t, err)
+	b.WriteString(line)
+	n, _ := strconv.Atoi(strings.TrimSpace(line[1:]))
+	switch line[0] {
+	case '$':
+		if n >= 0 {
+			buf := make([]byte, n+2)
+			_, err := io.ReadFull(o.r, buf)
+			require.NoError(o.t, err)
+			b.Write(buf)
+		}
+	case '*':
+		for range n {
+			o.read(b)
+		}
+	}
+}
+
+// now is the server's clock in ms.
+func (o *liveRedis) now() int64 {
+	f := strings.Split(o.do("TIME"), "\r\n")
+	sec, err := strconv.ParseInt(f[2], 10, 64)
+	require.NoError(o.t, err)
+	usec, err := strconv.ParseInt(f[4], 10, 64)
+	require.NoError(o.t, err)
+	return sec*1000 + usec/1000
+}
+
+// values are texts at the edges of what numbers and strings may be.
+var oracleValues = []string{"", "0", "1", "-1", "2", "10", "+1", "01", "-0", " 1", "1 ", "0x10", "0x1p3", "0X.8", "3.0e3", "1e5",
+	"1e400", "1e-400", "1e5000", "1e-5000", "1e99999999999", "-1.5", ".5", "5.", ".", "e", "1e", "1e+", "inf", "-inf", "+Infinity", "infinit", "nan",
+	"-nan", "1_0", "0b1", "0.1", "3.14159265358979323846", "123456789012345678901234567890", "9223372036854775807",
+	"9223372036854775808", "-9223372036854775808", "-9223372036854775809", "9007199254740993", "4294967296",
+	"2147483648", "-2147483648", "hello", "Hello World", "foo\x00bar", "\xff\xfe", "abcabba", "cbabac", "1\x00",
+	"0.00000000000000001", "17179869184.5", "536870912", "100", "0x", "0x1p", "1p3", "0e99999999999", "00", "--1"}
+
+type oracleGen struct {
+	rnd  *rand.Rand
+	keys []string
+}
+
+func (g *oracleGen) pick(s ...string) string { return s[g.rnd.Intn(len(s))] }
+func (g *oracleGen) key() string             { return g.pick(g.keys...) }
+func (g *oracleGen) val() string             { return g.pick(oracleValues...) }
+
+// num is mostly a small number and sometimes anything.
+func (g *oracleGen) num() string {
+	if g.rnd.Intn(4) == 0 {
+		return g.val()
+	}
+	return strconv.Itoa(g.rnd.Intn(40) - 20)
+}
+
+// far is a time to live that does not pass during the test, or an edge.
+func (g *oracleGen) far() string {
+	return g.pick("100", "1000", "5000", "0", "-1", "9223372036854775807", "9223372036854775", "-9223372036854775808", "x", "1.5")
+}
+
+func (g *oracleGen) some(n int, words ...string) []string {
+	var s []string
+	for range g.rnd.Intn(n + 1) {
+		s = append(s, g.pick(words...))
+	}
+	return s
+}
+
+func (g *oracleGen) command() []string {
+	k, v := g.key(), g.val()
+	switch g.rnd.Intn(45) {
+	case 0, 1, 2:
+		return []string{"set", k, v}
+	case 3, 4:
+		return append([]string{"set", k, v}, g.some(3, "nx", "XX", "get", "keepttl", "EX", "1000", "persist")...)
+	case 5:
+		return []string{"set", k, v, g.pick("ex", "px"), g.pick("100000", "0", "x", "9223372036854775807"), g.pick("get", "nx", "xx", "keepttl")}
+	case 6:
+		return []string{"append", k, v}
+	case 7:
+		return []string{"incr", k}
+	case 8:
+		return []string{"decr", k}
+	case 9:
+		return []string{"incrby", k, g.num()}
+	case 10:
+		return []string{"decrby", k, g.num()}
+	case 11, 12, 13:
+		return []string{"incrbyfloat", k, v}
+	case 14:
+		return []string{"get", k}
+	case 15:
+		return []string{g.pick("getrange", "substr"), k, g.num(), g.num()}
+	case 16:
+		return []string{"setrange", k, g.num(), v}
+	case 17:
+		return []string{"strlen", k}
+	case 18:
+		return []string{"getset", k, v}
+	case 19:
+		return []string{"getdel", k}
+	case 20:
+		return append([]string{"getex", k}, g.some(2, "persist", "ex", "100", "EXAT", "1", "pxat", "x")...)
+	case 21:
+		return []string{"mget", k, g.key(), g.key()}
+	case 22:
+		return append([]string{"mset", k, v}, g.some(3, "a", "b", "c")...)
+	case 23:
+		return []string{"msetnx", k, v, g.key(), g.val()}
+	case 24:
+		return []string{"setnx", k, v}
+	case 25:
+		return []string{g.pick("setex", "psetex"), k, g.pick("100000", "0", "-5", "x", "9223372036854775807"), v}
+	case 26:
+		return append([]string{"lcs", k, g.key()}, g.some(4, "len", "idx", "withmatchlen", "minmatchlen", "2", "x")...)
+	case 27:
+		return []string{g.pick("del", "unlink", "exists", "touch"), k, g.key()}
+	case 28:
+		return append([]string{g.pick("expire", "pexpire"), k, g.far() + g.pick("", "000")}, g.some(2, "nx", "xx", "gt", "LT", "foo")...)
+	case 29:
+		return append([]string{g.pick("expireat", "pexpireat"), k, g.pick("1", "-1", "99999999999", "99999999999999", g.far())}, g.some(1, "nx", "gt", "lt")...)
+	case 30:
+		return []string{g.pick("ttl", "pttl", "expiretime", "pexpiretime"), k}
+	case 31:
+		return []string{"persist", k}
+	case 32:
+		return []string{g.pick("rename", "renamenx"), k, g.key()}
+	case 33:
+		return append([]string{"copy", k, g.key()}, g.some(3, "replace", "db", "1", "0", "16", "x", "99999999999")...)
+	case 34:
+		return []string{"move", k, g.pick("0", "1", "2", "16", "-1", "x", "99999999999")}
+	case 35:
+		return []string{"type", k}
+	case 36:
+		return []string{"keys", g.pick("*", "k?", "[a-z]*", "k[^1]", "*2*", "k\\1", "[", "k[1-", "")}
+	case 37:
+		return append([]string{"scan", g.pick("0", "0", "x", "-0", "", "1x"), "count", g.pick("100000", "0", "x")}, g.some(2, "match", "k*", "type", "string", "list")...)
+	case 38:
+		return []string{"rpush", k, v}
+	case 39:
+		return []string{"dbsize"}
+	case 40:
+		if g.rnd.Intn(8) == 0 {
+			return append([]string{g.pick("flushdb", "flushall")}, g.some(2, "async", "SYNC", "x")...)
+		}
+		return []string{"randomkey"}
+	case 41:
+		return []string{"swapdb", g.pick("0", "1", "16", "x"), g.pick("0", "1", "-1", "y")}
+	case 42:
+		return []string{"lpop", k}
+	case 43:
+		return []string{"sadd", k, v}
+	default:
+		return []string{g.pick("get", "ttl", "append", "set", "mget", "lcs", "copy", "scan", "keys"), k}
+	}
+}
+
+// sameReply compares two replies; sets of keys may differ in order, deadlines by the time between two servers.
+func sameReply(cmd, want, got string) bool {
+	switch cmd {
+	case "keys", "scan":
+		a, b := strings.Split(want, "\r\n"), strings.Split(got, "\r\n")
+		sort.Strings(a)
+		sort.Strings(b)
+		return strings.Join(a, "\n") == strings.Join(b, "\n")
+	case "ttl", "pttl", "expiretime", "pexpiretime":
+		a, errA := strconv.ParseInt(strings.Trim(want, ":\r\n"), 10, 64)
+		b, errB := strconv.ParseInt(strings.Trim(got, ":\r\n"), 10, 64)
+		return want == got || errA == nil && errB == nil && a > 0 && b > 0 && a-b < 3000 && b-a < 3000
+	case "randomkey":
+		return want[0] == got[0] && (want == "$-1\r\n") == (got == "$-1\r\n")
+	}
+	return want == got
+}
+
+func TestOracleRandomCommands(t *testing.T) {
+	o := startRedis(t)
+	for seed := range int64(40) {
+		o.do("flushall")
+		o.do("select", "0")
+		m := newMachine(t)
+		g := &oracleGen{rnd: rand.New(rand.NewSource(seed)), keys: []string{"k1", "k2", "k3", "a", "{x}1", ""}}
+		var history []string
+		for i := range 1500 {
+			if i%20 == 0 {
+				m.now = o.now()
+			}
+			args := g.command()
+			history = append(history, fmt.Sprintf("%q", args))
+			want, got := o.do(args...), m.do(args...)
+			if !sameReply(args[0], want, got) {
+				from := max(0, len(history)-12)
+				require.Equal(t, want, got, "seed %d step %d: %s", seed, i, strings.Join(history[from:], "\n"))
+			}
+		}
+		require.NoError(t, m.s.Check())
+	}
+}
+
+func TestOracleTexts(t *testing.T) {
+	o := startRedis(t)
+	m := newMachine(t)
+	for _, a := range oracleValues {
+		for _, b := range oracleValues {
+			for _, cmd := range [][]string{{"set", "k", a}, {"incrbyfloat", "k", b}, {"set", "k", a}, {"incrby", "k", b}, {"zadd", "z", a, b}} {
+				require.Equal(t, o.do(cmd...), m.do(cmd...), "%q", cmd)
+			}
+		}
+		require.Equal(t, o.do("zcard", "z"), m.do("zcard", "z"), "%q", a)
+		if a != "-0" { // a small zset of Redis loses the sign
+			require.Equal(t, o.do("zscore", "z", "1"), m.do("zscore", "z", "1"), "%q", a)
+		}
+		o.do("del", "z")
+		m.do("del", "z")
+	}
+}
+
+func TestOracleGlob(t *testing.T) {
+	o := startRedis(t)
+	rnd := rand.New(rand.NewSource(1))
+	const letters = `ab*?[]^-\c`
+	text := func(max int, set string) string {
+		b := make([]byte, rnd.Intn(max))
+		for i := range b {
+			b[i] = set[rnd.Intn(len(set))]
+		}
+		return string(b)
+	}
+	m := newMachine(t)
+	for range 60 {
+		k := text(8, "abc-]^")
+		m.do("set", k, "")
+		o.do("set", k, "")
+	}
+	for range 20000 {
+		p := text(9, letters)
+		want, got := o.do("keys", p), m.do("keys", p)
+		require.True(t, sameReply("keys", want, got), "pattern %q: %q, %q", p, want, got)
+	}
+}
+
+func TestOracleSlots(t *testing.T) {
+	require.EqualValues(t, 12739, Slot([]byte("123456789")))
+}
+
+// TestOracleTable compares what the table says about the commands with COMMAND INFO.
+func TestOracleTable(t *testing.T) {
+	o := startRedis(t)
+	for _, s := range Specs() {
+		f := strings.Split(o.do("command", "info", s.Name), "\r\n")
+		require.Equal(t, fmt.Sprintf(":%d", s.Arity), f[4], s.Name)
+		n, err := strconv.Atoi(f[5][1:])
+		require.NoError(t, err)
+		flags := f[6 : 6+n]
+		for word, flag := range map[string]Flags{"+write": FlagWrite, "+readonly": FlagReadonly, "+denyoom": FlagDenyOOM,
+			"+fast": FlagFast, "+movablekeys": FlagMovableKeys, "+blocking": FlagBlocking, "+noscript": FlagNoScript} {
+			found := false
+			for _, have := range flags {
+				found = found || have == word
+			}
+			require.Equal(t, found, s.Flags&flag != 0, "%s %s", s.Name, word)
+		}
+		require.Equal(t, []string{fmt.Sprintf(":%d", s.FirstKey), fmt.Sprintf(":%d", s.LastKey), fmt.Sprintf(":%d", s.KeyStep)},
+			f[6+n:9+n], s.Name)
+	}
+}
