@@ -130,9 +130,12 @@ func (s *outStream) attempt() error {
 
 	fr := newFrameReader(conn)
 	if err := s.sendFile(conn, fr, src); err != nil {
+		var final finalError
+		if errors.As(err, &final) {
+			return err
+		}
 		// A receiver that gives up says why before it closes.
 		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
-		var final finalError
 		if verdict := readVerdict(fr); errors.As(verdict, &final) {
 			return verdict
 		}
@@ -238,7 +241,7 @@ func appendSnapshotHeader(b []byte, h *SnapshotHeader) []byte {
 	b = binary.LittleEndian.AppendUint64(b, h.Meta.Term)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(h.Name)))
 	b = append(b, h.Name...)
-	return appendMembership(b, &h.Meta.Membership)
+	return raft.AppendMembership(b, h.Meta.Membership)
 }
 
 const snapshotHeaderLen = 38
@@ -259,9 +262,9 @@ func decodeSnapshotHeader(p []byte) (SnapshotHeader, error) {
 		return SnapshotHeader{}, malformed("snapshot of %d bytes, name of %d", h.Size, n)
 	}
 	h.Name = string(p[:n])
-	m, err := decodeMembership(p[n:])
+	m, err := raft.DecodeMembership(p[n:])
 	if err != nil {
-		return SnapshotHeader{}, err
+		return SnapshotHeader{}, malformed("snapshot header: %v", err)
 	}
 	h.Meta.Membership = m
 	return h, nil
