@@ -27,10 +27,6 @@ type durability struct {
 
 // appended notes that the log now ends at index, with the newest seq.
 func (d *durability) appended(index uint64) {
-	if n := len(d.appends); n > 0 && d.appends[n-1].seq == d.seq {
-		d.appends[n-1].index = index
-		return
-	}
 	d.appends = append(d.appends, written{seq: d.seq, index: index})
 }
 

@@ -72,7 +72,7 @@ func (r *Raft) heard(leader NodeID) {
 
 // electionTimeout starts an election, if the node may lead and its disk keeps up: without it no vote could leave.
 func (r *Raft) electionTimeout(out *Effects) {
-	if !r.isVoter() || r.dur.done < r.dur.hard {
+	if !r.mayLead() || r.dur.done < r.dur.hard {
 		r.redraw()
 		return
 	}
@@ -172,7 +172,7 @@ func (r *Raft) onVote(m *Message, out *Effects) {
 
 // onTimeoutNow starts an election at once: the leader hands over (thesis 3.10).
 func (r *Raft) onTimeoutNow(m *Message, out *Effects) {
-	if m.Term == r.term && r.role == Follower && m.From == r.leader && r.isVoter() {
+	if m.Term == r.term && r.role == Follower && m.From == r.leader && r.mayLead() {
 		r.campaign(true, out)
 	}
 }

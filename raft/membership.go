@@ -265,10 +265,29 @@ func (r *Raft) peer(id NodeID) *peer {
 	return nil
 }
 
-// isVoter says whether the node itself may lead.
-func (r *Raft) isVoter() bool {
-	p := r.peer(r.cfg.ID)
-	return p != nil && (p.voter || p.oldVoter)
+// votes says whether id is a voter of either half.
+func (m *Membership) votes(id NodeID) bool {
+	for i := range m.Members {
+		if m.Members[i].ID == id && !m.Members[i].Learner {
+			return true
+		}
+	}
+	return slices.Contains(m.OldVoters, id)
+}
+
+// mayLead says whether the node may campaign: it is a voter of the membership in effect, or was one of the committed
+// membership that this one will replace. Until the change is committed the node may be the only one that has it in its
+// log, and the others may need its vote under the old membership, which they cannot get (thesis 4.2.2).
+func (r *Raft) mayLead() bool {
+	for i := len(r.members) - 1; i >= 0; i-- {
+		if r.members[i].m.votes(r.cfg.ID) {
+			return true
+		}
+		if r.members[i].index <= r.commit {
+			break
+		}
+	}
+	return false
 }
 
 // soleVoter says whether the node decides alone.
@@ -278,7 +297,7 @@ func (r *Raft) soleVoter() bool {
 			return false
 		}
 	}
-	return r.isVoter()
+	return r.Membership().votes(r.cfg.ID)
 }
 
 // kth returns the highest value that a majority of values has reached; zero for no values. It reorders values.

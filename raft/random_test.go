@@ -1,0 +1,302 @@
+package raft
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// world is a cluster with faults. The checks of cluster run after every step.
+type world struct {
+	*cluster
+	pick    func(label string, n int) int // chance: 0 <= pick < n
+	cut     map[[2]NodeID]bool
+	old     []Message // delivered before, may come again
+	nextVal int
+	nextID  uint64
+	asked   map[uint64]uint64 // read id -> highest index acknowledged or served when it was asked
+	acked   uint64            // highest index known to be committed by anybody
+}
+
+func newWorld(t require.TestingT, pick func(label string, n int) int) *world {
+	n := [...]int{3, 3, 3, 1, 2, 4, 5}[pick("nodes", 7)]
+	w := &world{cluster: newCluster(t, n), pick: pick, cut: map[[2]NodeID]bool{}, asked: map[uint64]uint64{}}
+	w.held = pick("slow disks", 2) == 1
+	w.config = func(id NodeID, now int64) Config {
+		cfg := testConfig(id, now)
+		cfg.Seed += w.nextID * 131
+		return cfg
+	}
+	return w
+}
+
+func (w *world) anyHost() *host { return w.hosts[w.pick("host", len(w.hosts))] }
+
+// observe looks for finished reads and the highest committed index.
+func (w *world) observe() {
+	for index := range w.ledger {
+		w.acked = max(w.acked, index)
+	}
+	for _, h := range w.hosts {
+		for id, r := range h.reads {
+			if r.Err == nil {
+				require.GreaterOrEqual(w.cluster.t, r.Index, w.asked[id], "node %d: read %d misses what was committed before it was asked", h.id, id)
+			}
+			delete(h.reads, id)
+			delete(w.asked, id)
+		}
+		// A lease may serve only what is newest.
+		if h.core != nil && w.now < h.core.LeaseUntil() {
+			for _, o := range w.hosts {
+				if o.core != nil && o.core.Role() == Leader {
+					require.LessOrEqual(w.cluster.t, o.core.Term(), h.core.Term(), "%d has a lease while %d leads", h.id, o.id)
+				}
+			}
+			require.GreaterOrEqual(w.cluster.t, h.core.Commit(), w.acked, "a lease holder misses a commit")
+		}
+	}
+}
+
+func (w *world) deliverAny() {
+	if len(w.net) == 0 {
+		return
+	}
+	i := 0
+	if w.pick("reorder", 4) == 0 {
+		i = w.pick("which", len(w.net))
+	}
+	m := w.net[i]
+	w.net = append(w.net[:i:i], w.net[i+1:]...)
+	switch {
+	case w.cut[[2]NodeID{m.From, m.To}]:
+		return
+	case w.pick("lose", 20) == 0:
+		return
+	}
+	w.old = append(w.old, m)
+	w.deliver(m)
+}
+
+func (w *world) replay() {
+	if len(w.old) > 0 {
+		m := w.old[w.pick("old message", len(w.old))]
+		if !w.cut[[2]NodeID{m.From, m.To}] {
+			w.deliver(m)
+		}
+	}
+}
+
+func (w *world) partition() {
+	for _, a := range w.hosts {
+		for _, b := range w.hosts {
+			w.cut[[2]NodeID{a.id, b.id}] = w.pick("cut", 4) == 0
+		}
+	}
+}
+
+func (w *world) heal() { clear(w.cut) }
+
+func (w *world) startAny() {
+	for _, h := range w.hosts {
+		if h.core == nil {
+			w.nextID++
+			w.start(h)
+			return
+		}
+	}
+}
+
+func (w *world) ask() {
+	h := w.anyHost()
+	if h.core == nil {
+		return
+	}
+	w.nextID++
+	w.asked[w.nextID] = w.acked
+	w.step(h, Event{Kind: EvReadIndex, ID: w.nextID})
+}
+
+func (w *world) write() {
+	for _, h := range w.hosts {
+		if h.core != nil && h.core.Role() == Leader {
+			w.nextVal++
+			w.step(h, Event{Kind: EvPropose, EntryKind: EntryCommand, ID: 1, Data: fmt.Append(nil, "value", w.nextVal)})
+		}
+	}
+}
+
+func (w *world) work() {
+	h := w.anyHost()
+	if h.core == nil {
+		return
+	}
+	switch w.pick("work", 10) {
+	case 0:
+		w.snapshot(h, uint64(w.pick("keep", 5)))
+	case 1:
+		w.step(h, Event{Kind: EvUnreachable, To: w.anyHost().id})
+	case 2:
+		if len(h.streams) > 0 {
+			s := h.streams[0]
+			h.streams = h.streams[1:]
+			w.stream(h, s, w.pick("stream fails", 2) == 1)
+		}
+	case 3, 4:
+		w.background(h)
+	default:
+		if len(h.writes) > 0 {
+			w.persist(h, 1+w.pick("fsync", len(h.writes)))
+		}
+	}
+}
+
+// reconfigure moves on from a joint membership, or demotes or promotes one member, as a leader may: its no-op and the
+// membership before are committed.
+func (w *world) reconfigure() {
+	for _, h := range w.hosts {
+		if h.core == nil || h.core.Role() != Leader || h.core.Commit() < max(h.core.noop, h.core.members[len(h.core.members)-1].index) {
+			continue
+		}
+		old := h.core.Membership()
+		m := Membership{Members: slices.Clone(old.Members)}
+		if len(old.OldVoters) == 0 {
+			for _, p := range old.Members {
+				if !p.Learner {
+					m.OldVoters = append(m.OldVoters, p.ID)
+				}
+			}
+			for range 1 + w.pick("changes", 2) {
+				if p := &m.Members[w.pick("member", len(m.Members))]; p.ID != h.id {
+					p.Learner = !p.Learner
+				}
+			}
+		}
+		w.step(h, Event{Kind: EvPropose, EntryKind: EntryMembership, Data: AppendMembership(nil, m)})
+	}
+}
+
+func (w *world) act() {
+	switch k := w.pick("action", 100); {
+	case k < 50:
+		for range 1 + w.pick("messages", 6) {
+			w.deliverAny()
+		}
+	case k < 62:
+		w.tick(int64([...]int{1, 5, 10, 10, 30, 120}[w.pick("ms", 6)]) * ms)
+	case k < 74:
+		w.write()
+	case k < 86:
+		w.work()
+	case k < 91:
+		w.ask()
+	case k < 93:
+		w.replay()
+	case k < 94:
+		w.partition()
+	case k < 96:
+		w.heal()
+	case k < 97:
+		w.reconfigure()
+	case k < 99:
+		w.startAny()
+	default:
+		if h := w.anyHost(); h.core != nil {
+			w.crash(h, w.pick("writes that made it", len(h.writes)+1))
+		}
+	}
+	w.observe()
+}
+
+func (w *world) describe() string {
+	s := fmt.Sprintf("\nnow %d", w.now)
+	for _, h := range w.hosts {
+		if h.core != nil {
+			st := h.core.Status()
+			s += fmt.Sprintf("\n%+v writes %d seq %d/%d promises %d", st, len(h.writes), h.core.dur.done, h.core.dur.seq, len(h.core.dur.promises))
+		}
+	}
+	return s
+}
+
+// recoverAll ends all faults and demands progress: a leader, a commit of a new proposal, equal logs, and answers to reads.
+func (w *world) recoverAll() {
+	w.heal()
+	w.held = false
+	for _, h := range w.hosts {
+		if h.core == nil {
+			w.nextID++
+			w.start(h)
+		}
+		w.persist(h, len(h.writes))
+	}
+	var leader *host
+	for range 2000 {
+		w.tick(10 * ms)
+		w.settle(nil)
+		leader = nil
+		for _, h := range w.hosts {
+			if h.core.Role() == Leader && h.applied >= h.core.noop && (leader == nil || h.core.Term() > leader.core.Term()) {
+				leader = h
+			}
+		}
+		if leader != nil {
+			break
+		}
+	}
+	require.NotNil(w.cluster.t, leader, "no leader after all faults ended: %s", w.describe())
+	res := w.propose(leader, "last")
+	require.NoError(w.cluster.t, res.Err)
+	for range 100 {
+		w.settle(nil)
+		w.tick(10 * ms)
+	}
+	w.observe()
+	term := leader.core.Term()
+	for _, h := range w.hosts {
+		require.Equal(w.cluster.t, term, h.core.Term(), "the term still moves")
+		require.GreaterOrEqual(w.cluster.t, h.applied, res.Index, "node %d does not catch up", h.id)
+		require.Equal(w.cluster.t, leader.core.LastIndex(), h.core.LastIndex())
+		w.nextID++
+		w.step(h, Event{Kind: EvReadIndex, ID: w.nextID})
+		w.settle(nil)
+		require.NoError(w.cluster.t, h.reads[w.nextID].Err)
+		require.GreaterOrEqual(w.cluster.t, h.reads[w.nextID].Index, res.Index)
+	}
+}
+
+// TestRandomClusters: whatever is lost, repeated, delayed, cut off or crashed, nothing committed is lost and no read is
+// stale; and when it ends, everything goes on.
+func TestRandomClusters(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, func(label string, n int) int { return rapid.IntRange(0, n-1).Draw(t, label) })
+		for range rapid.IntRange(10, 300).Draw(t, "steps") {
+			w.act()
+		}
+		w.recoverAll()
+	})
+}
+
+// TestSeededClusters is the same, longer and from plain seeds, which reaches deeper: the choices are not biased to
+// small numbers.
+func TestSeededClusters(t *testing.T) {
+	for seed := range uint64(*seeds) {
+		t.Run(fmt.Sprint(*firstSeed+seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(*firstSeed+seed, 1))
+			w := newWorld(t, func(_ string, n int) int { return rng.IntN(n) })
+			for range 3000 {
+				w.act()
+			}
+			w.recoverAll()
+		})
+	}
+}
+
+var (
+	seeds     = flag.Int("seeds", 60, "number of seeds for TestSeededClusters")
+	firstSeed = flag.Uint64("seed", 1, "first seed for TestSeededClusters")
+)
