@@ -140,7 +140,9 @@ func (s *Store) ApplyEntry(index uint64, data []byte) error {
 	return nil
 }
 
-// discard is an Out for commands whose replies nobody waits for.
+// Discard is an Out for commands whose replies nobody waits for.
+var Discard Out = discard{}
+
 type discard struct{}
 
 func (discard) Simple(string)           {}

@@ -107,8 +107,8 @@ func joinData(key, val []byte) string {
 // slotDict holds the keys of one hash slot of one database: a dense array in history order and an index of positions.
 //
 // Removal moves the last entry into the gap, so the order depends on the history of commands alone and is the same on
-// every node; the seed of the hash only shapes the index. Invariant: index is empty while there are at most
-// linearMax entries, else it holds position+1 of every entry exactly once, 0 elsewhere, and is at most 3/4 full.
+// every node; the seed of the hash only shapes the index. Invariant: with more than linearMax entries there is an
+// index; if there is one, it holds position+1 of every entry exactly once, 0 elsewhere, and is at most 3/4 full.
 type slotDict struct {
 	entries []entry
 	index   []uint32 // open addressing, linear probing, length a power of two
@@ -150,7 +150,7 @@ func (d *slotDict) insert(e entry) int {
 	}
 	d.entries = append(d.entries, e)
 	switch n := pos + 1; {
-	case n <= linearMax:
+	case len(d.index) == 0 && n <= linearMax:
 	case n*4 > len(d.index)*3:
 		d.reindex()
 	default:
