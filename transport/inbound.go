@@ -37,22 +37,37 @@ func (t *Transport) acceptLoop() {
 
 // admit starts a goroutine for conn unless there are too many.
 func (t *Transport) admit(conn net.Conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed || len(t.inbound) >= maxInbound {
+	if !t.track(conn) {
+		t.logStranger(conn, Hello{}, errTooMany)
 		_ = conn.Close()
 		return
 	}
-	t.inbound[conn] = struct{}{}
-	t.wg.Add(1)
 	go func() {
 		defer t.wg.Done()
+		defer t.untrack(conn)
 		t.serve(conn)
-		t.mu.Lock()
-		delete(t.inbound, conn)
-		t.mu.Unlock()
-		_ = conn.Close()
 	}()
+}
+
+var errTooMany = fmt.Errorf("%d connections are open, or the transport closes", maxInbound)
+
+// track makes Close end conn and wait for its goroutine.
+func (t *Transport) track(conn net.Conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || len(t.inbound) >= maxInbound {
+		return false
+	}
+	t.inbound[conn] = struct{}{}
+	t.wg.Add(1)
+	return true
+}
+
+func (t *Transport) untrack(conn net.Conn) {
+	t.mu.Lock()
+	delete(t.inbound, conn)
+	t.mu.Unlock()
+	_ = conn.Close()
 }
 
 // serve is the goroutine of one connection that somebody else opened.

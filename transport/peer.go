@@ -32,7 +32,7 @@ type peer struct {
 	addr      string
 	redial    context.CancelFunc // ends the current attempt or connection; nil between two
 	queue     []item
-	bytes     int // of queue, as messageSize counts
+	bytes     int // of the queued messages that have entries, as messageSize counts
 	lastError string
 
 	// Owned by the sender.
@@ -84,19 +84,22 @@ func (p *peer) kickNow() {
 }
 
 // push queues a copy of m, or drops it. Messages with entries may fill three quarters of the queue's slots, and only
-// they count against its bytes, so that a slow link never crowds out heartbeats, votes and acknowledgements.
+// they count against its bytes, so that a slow link never crowds out heartbeats, votes and acknowledgements. One that is
+// larger than the limit goes when no other is queued.
 func (p *peer) push(group uint32, m *raft.Message) {
-	size := messageSize(m)
+	size, bulk := messageSize(m), len(m.Entries) > 0
 	p.mu.Lock()
 	n := len(p.queue)
 	ok := n < queueMessages
-	if len(m.Entries) > 0 && n > 0 { // an entry that is larger than the queue goes alone
-		ok = n < queueMessages*3/4 && p.bytes+size <= queueBytes
+	if bulk {
+		fits := p.bytes == 0 || p.bytes+size <= queueBytes
+		ok = fits && n < queueMessages*3/4 && size <= maxPayload
 	}
-	ok = ok && size <= maxPayload
 	if ok {
 		p.queue = append(p.queue, item{group: group, size: size, msg: *m})
-		p.bytes += size
+		if bulk {
+			p.bytes += size
+		}
 	}
 	p.mu.Unlock()
 	if !ok {

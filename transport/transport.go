@@ -77,7 +77,7 @@ type PeerStats struct {
 	SnapshotsSent   uint64 // acknowledged by the peer
 	Malformed       uint64 // connections closed because their bytes made no sense
 	QueuedMessages  int
-	QueuedBytes     int
+	QueuedBytes     int    // of messages with entries
 	LastError       string // of the newest attempt to connect; empty while connected
 	RefusalsByPeers uint64 // how often this node's hello was refused
 }
@@ -222,8 +222,8 @@ func (t *Transport) SetPeers(peers []Peer) {
 }
 
 // Send queues messages for the peers they name in To, all of one group. It never blocks: what does not fit a peer's
-// queue, or is for nobody known, is dropped and counted. The message values are copied, their entries shared. Any
-// goroutine; messages of one caller to one peer keep their order.
+// queue, or is for nobody known, is dropped and counted. The message values are copied, their entries shared and must
+// not change. From is not sent: it is this node. Any goroutine; messages of one caller to one peer keep their order.
 func (t *Transport) Send(group uint32, msgs []raft.Message) {
 	peers := *t.peers.Load()
 	for i := range msgs {
