@@ -326,7 +326,7 @@ func parseLPos(args [][]byte, out Out) (o lposOptions, ok bool) {
 				return o, false
 			}
 			if o.rank == math.MinInt64 {
-				out.Error(errLongRange)
+				out.Error(errLongRange) // as Redis 7.2; 7.0 overflows
 				return o, false
 			}
 			if o.rank == 0 {
@@ -454,10 +454,9 @@ func moveElement(tx *Tx, src, dst []byte, from, to bool, out Out) {
 		d = &listValue{}
 	}
 	// A push may move the bytes that pop returned if both lists are the same one.
-	var buf [64]byte
-	e := append(buf[:0], s.pop(from)...)
-	d.push(e, to)
-	out.Bulk(e)
+	tx.buf = append(tx.buf[:0], s.pop(from)...)
+	d.push(tx.buf, to)
+	out.Bulk(tx.buf)
 	if s != d {
 		tx.store(src, s, false, s.n)
 	}

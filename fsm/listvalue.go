@@ -343,11 +343,13 @@ func (l *listValue) set(i int, e []byte) {
 		return
 	}
 	l.count(c, -1, -len(old))
+	if c.n == 0 {
+		l.dir[l.front+k] = &listChunk{own: l.own, buf: make([]byte, max(listChunkMin, listElemLen(len(e))))}
+		l.insertInto(k, 0, 0, e)
+		return
+	}
 	copy(c.buf[off:], c.buf[end:c.tail])
 	c.tail -= end - off
-	if c.n == 0 {
-		c.head, c.tail, off = 0, 0, 0
-	}
 	l.insertInto(k, off, pos, e)
 }
 
@@ -376,11 +378,6 @@ func (l *listValue) insertInto(k, off, pos int, e []byte) {
 		putElem(c.buf[off:], e)
 		c.tail += need
 		l.count(c, 1, len(e))
-		return
-	}
-	if c.n == 0 {
-		l.dir[l.front+k] = &listChunk{own: l.own, buf: make([]byte, need)}
-		l.insertInto(k, 0, 0, e)
 		return
 	}
 	if pos < c.n && pos > 0 {

@@ -26,7 +26,7 @@ func (w *wire) pick(c byte) byte {
 }
 func (w *wire) Simple(s string)     { w.line('+', s) }
 func (w *wire) Error(msg string)    { w.line('-', msg) }
-func (w *wire) Int(n int64)         { w.line(':', strconv.FormatInt(n, 10)) }
+func (w *wire) Int(n int64)         { w.head(':', int(n)) }
 func (w *wire) Bulk(b []byte)       { w.head('$', len(b)); w.b = append(append(w.b, b...), '\r', '\n') }
 func (w *wire) BulkString(s string) { w.head('$', len(s)); w.b = append(append(w.b, s...), '\r', '\n') }
 func (w *wire) Array(n int)         { w.head('*', n) }
@@ -65,7 +65,8 @@ func (w *wire) Double(f float64) {
 	if w.resp3 {
 		w.line(',', string(appendDouble(nil, f)))
 	} else {
-		w.Bulk(appendDouble(nil, f))
+		var buf [32]byte
+		w.Bulk(appendDouble(buf[:0], f))
 	}
 }
 

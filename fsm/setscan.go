@@ -86,13 +86,13 @@ func scanDict[V any](tx *Tx, d *dict[V], cursor uint64, options [][]byte, width 
 	out.Bulk(tx.buf)
 	if o.pattern == nil {
 		out.Array((at - to) * width)
-		for i := at - 1; i >= to; i-- {
+		for i := to; i < at; i++ {
 			reply(d.at(i))
 		}
 		return
 	}
 	var found []int
-	for i := at - 1; i >= to; i-- {
+	for i := to; i < at; i++ {
 		if globMatch(o.pattern, d.at(i).key) {
 			found = append(found, i)
 		}

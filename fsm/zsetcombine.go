@@ -199,16 +199,21 @@ func (c combineCommand) run(tx *Tx, args [][]byte, out Out) {
 	}
 	r := combine(c.op, src, o.sum)
 	if c.store {
+		for i := range r.n {
+			r.set(i, positiveZero(r.at(i).val))
+		}
+		r.buildTree()
 		tx.replace(args[1], r, r.n)
 		out.Int(int64(r.n))
 		return
 	}
+	r.buildTree()
 	nested := out.RESP3()
 	beginPairs(r.n, o.withScores, nested, out)
 	replyRange(r, 0, r.n, false, func(it zitem) { replyItem(it, o.withScores, nested, out) })
 }
 
-// combine returns the result as a new sorted set.
+// combine returns the result as a new sorted set whose tree is not built yet.
 func combine(op zoperation, src []zsource, sum aggregate) *zsetValue {
 	r := &zsetValue{}
 	switch op {
@@ -216,7 +221,7 @@ func combine(op zoperation, src []zsource, sum aggregate) *zsetValue {
 		unionSources(src, sum, r)
 	case zinter:
 		interSources(src, sum, func(it zitem) bool {
-			r.putNew(it.member, it.score)
+			r.add(it.member, it.score)
 			return true
 		})
 	case zdiff:
@@ -238,7 +243,6 @@ func unionSources(src []zsource, sum aggregate, r *zsetValue) {
 			}
 		}
 	}
-	r.buildTree()
 }
 
 func interSources(src []zsource, sum aggregate, each func(it zitem) bool) {
@@ -271,6 +275,6 @@ next:
 				continue next
 			}
 		}
-		r.putNew(it.member, it.score)
+		r.add(it.member, it.score)
 	}
 }

@@ -39,8 +39,17 @@ func (z *zsetValue) put(member []byte, score float64) bool {
 	return false
 }
 
+// positiveZero turns -0 into 0, as Redis does in its packed encoding: equal scores then print equally.
+func positiveZero(score float64) float64 {
+	if score == 0 {
+		return 0
+	}
+	return score
+}
+
 // putNew adds a member that is not there.
 func (z *zsetValue) putNew(member string, score float64) {
+	score = positiveZero(score)
 	z.add(member, score)
 	z.tree.insert(zitem{score, member})
 }
@@ -48,10 +57,11 @@ func (z *zsetValue) putNew(member string, score float64) {
 // move gives the member at position i of the dict another score.
 func (z *zsetValue) move(i int, score float64) {
 	e := z.at(i)
-	if math.Float64bits(e.val) == math.Float64bits(score) {
+	if e.val == score {
 		return
 	}
 	m := e.key
+	score = positiveZero(score)
 	z.tree.removeAt(z.rankOf(zitem{e.val, m}))
 	z.tree.insert(zitem{score, m})
 	z.set(i, score)

@@ -1,0 +1,178 @@
+package fsm
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// samples are values of every kind, small and beyond one chunk, page or leaf.
+func samples() []object {
+	var all []object
+	for _, n := range []int{1, 2, 9, 300, 3000} {
+		l, s, h, z := &listValue{}, &setValue{}, &hashValue{}, &zsetValue{}
+		for i := range n {
+			m := []byte(name(i))
+			l.push(m, i%3 == 0)
+			s.insert(m)
+			h.put(m, strings.Repeat("v", i%200))
+			z.put(m, float64(i%7)-3)
+		}
+		all = append(all, l, s, h, z)
+	}
+	z := &zsetValue{}
+	z.put([]byte("low"), math.Inf(-1))
+	z.put([]byte(""), math.Inf(1))
+	l := &listValue{}
+	l.pushBack(bytes.Repeat([]byte("x"), 70000))
+	l.pushBack(nil)
+	return append(all, z, l)
+}
+
+// validate verifies the invariants of any collection.
+func validate(o object) error {
+	switch v := o.(type) {
+	case *listValue:
+		_, err := v.check()
+		return err
+	case *setValue:
+		return v.check()
+	case *hashValue:
+		return v.check()
+	case *zsetValue:
+		if err := v.check(); err != nil {
+			return err
+		}
+		items, err := v.tree.check()
+		if err != nil {
+			return err
+		}
+		if len(items) != v.n {
+			return errDecode
+		}
+		for _, it := range items {
+			if i := v.findString(it.member); i < 0 || v.at(i).val != it.score {
+				return errDecode
+			}
+		}
+	}
+	return nil
+}
+
+func TestValueCodec(t *testing.T) {
+	for _, o := range samples() {
+		b := o.appendTo(nil)
+		got, err := decoders[o.kind()](b)
+		require.NoError(t, err)
+		require.NoError(t, validate(got))
+		require.Equal(t, b, got.appendTo(nil))
+		require.Equal(t, o.size(), got.size())
+		for _, cut := range []int{0, 1, len(b) / 2, len(b) - 1} {
+			_, err := decoders[o.kind()](b[:cut])
+			require.Error(t, err)
+		}
+		_, err = decoders[o.kind()](append(b, 0))
+		require.Error(t, err)
+	}
+}
+
+// TestCloneIsIndependent changes one side of a clone and compares the other with its encoding before.
+func TestCloneIsIndependent(t *testing.T) {
+	change := func(o object) {
+		switch v := o.(type) {
+		case *listValue:
+			v.set(0, []byte("changed"))
+			v.insert(v.n/2, []byte("inserted"))
+			v.pop(true)
+			v.push([]byte("pushed"), false)
+			v.removeEqual([]byte(name(5)), 1, true)
+		case *setValue:
+			v.insert([]byte("new"))
+			v.popAt(0)
+		case *hashValue:
+			v.put([]byte(v.at(v.n/2).key), "changed")
+			v.put([]byte("new"), "value")
+			v.remove([]byte(v.at(0).key))
+		case *zsetValue:
+			v.put([]byte(v.at(v.n/2).key), 99)
+			v.put([]byte("new"), -99)
+			v.removeRank(0)
+			v.removeRank(v.n - 1)
+		}
+	}
+	for _, o := range samples() {
+		before := o.appendTo(nil)
+		c := o.clone()
+		require.Equal(t, before, c.appendTo(nil))
+		change(o)
+		require.Equal(t, before, c.appendTo(nil))
+		require.NoError(t, validate(c))
+		after := o.appendTo(nil)
+		change(c)
+		require.Equal(t, after, o.appendTo(nil))
+		require.NoError(t, validate(o))
+		require.NoError(t, validate(c))
+	}
+}
+
+// TestZSetModel compares a sorted set with a map and its sorted items.
+func TestZSetModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		z := &zsetValue{}
+		model := map[string]float64{}
+		for range rapid.IntRange(1, 400).Draw(t, "steps") {
+			m := name(rapid.IntRange(0, 200).Draw(t, "member"))
+			score := float64(rapid.IntRange(-5, 5).Draw(t, "score"))
+			_, has := model[m]
+			if rapid.IntRange(0, 3).Draw(t, "op") == 0 {
+				require.Equal(t, has, z.remove([]byte(m)))
+				delete(model, m)
+			} else {
+				require.Equal(t, !has, z.put([]byte(m), score))
+				model[m] = score
+			}
+		}
+		require.NoError(t, validate(z))
+		require.Equal(t, len(model), z.n)
+		var want []zitem
+		for m, s := range model {
+			want = append(want, zitem{s, m})
+		}
+		slices.SortFunc(want, func(a, b zitem) int {
+			if itemLess(a, b) {
+				return -1
+			}
+			return 1
+		})
+		items, _ := z.tree.check()
+		require.True(t, slices.Equal(want, items))
+	})
+}
+
+func fuzzDecoder(f *testing.F, k kind) {
+	for _, o := range samples() {
+		if o.kind() == k && o.size() < 1<<14 {
+			f.Add(o.appendTo(nil))
+		}
+	}
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Add([]byte{1, 0x81, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		o, err := decoders[k](b)
+		if err != nil {
+			return
+		}
+		require.NoError(t, validate(o))
+		require.Equal(t, b, o.appendTo(nil), "what decodes is canonical")
+	})
+}
+
+func FuzzDecodeList(f *testing.F) { fuzzDecoder(f, kindList) }
+func FuzzDecodeSet(f *testing.F)  { fuzzDecoder(f, kindSet) }
+func FuzzDecodeHash(f *testing.F) { fuzzDecoder(f, kindHash) }
+func FuzzDecodeZSet(f *testing.F) { fuzzDecoder(f, kindZSet) }
