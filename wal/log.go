@@ -146,7 +146,7 @@ func openLocked(dir string, want *Identity, opt *Options) (*Log, Recovered, erro
 	}
 	l := &Log{
 		dir: logDir, fs: opt.fs, segSize: int64(opt.SegmentSize), identity: p.identity,
-		w: w, next: s.next, hard: rec.Hard, idx: p.idx, segments: s.segments, snapshot: p.snapshot,
+		w: w, next: s.next, hard: p.hard, idx: p.idx, segments: s.segments, snapshot: p.snapshot,
 	}
 	if opt.wrap != nil {
 		l.w = opt.wrap(w)

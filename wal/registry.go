@@ -92,6 +92,10 @@ func encodePeers(known map[string]uint64) []byte {
 		b = appendString(b, name)
 		b = binary.LittleEndian.AppendUint64(b, known[name])
 	}
+	return appendSum(b)
+}
+
+func appendSum(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 

@@ -158,19 +158,15 @@ func (s *Snapshots) List() ([]Snapshot, error) {
 	return list, nil
 }
 
-// Prune removes every snapshot file whose name is not in keep. Files being written are no snapshots yet and stay;
-// readers that have a removed file open can finish.
-func (s *Snapshots) Prune(keep ...string) error {
+// PruneBelow removes the files of snapshots below index. Newer ones stay, also those that the journal does not name yet: a
+// received file waits there until it is installed. Any goroutine.
+func (s *Snapshots) PruneBelow(index uint64) error {
 	names, err := s.names(snapSuffix)
 	if err != nil {
 		return err
 	}
-	kept := make(map[string]bool, len(keep))
-	for _, name := range keep {
-		kept[name] = true
-	}
 	for _, name := range names {
-		if kept[name] {
+		if at, _, _, ok := parseSnapName(name); ok && at >= index {
 			continue
 		}
 		if err := s.fs.remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -295,7 +291,8 @@ func (w *SnapshotWriter) out(p []byte) error {
 	return w.err
 }
 
-// Commit completes the file and makes it durable. With an error the file is gone.
+// Commit completes the file and makes it durable. With an error there is no snapshot to refer to: what is left of the
+// file, if anything, goes with the next Prune or OpenSnapshots.
 func (w *SnapshotWriter) Commit() (Snapshot, error) {
 	if err := w.usable(); err != nil {
 		return Snapshot{}, errors.Join(err, w.Abort())

@@ -1,0 +1,102 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRegistry(t *testing.T) {
+	dir := t.TempDir()
+	for range 3 { // the second and third time from the file
+		r, err := OpenRegistry(dir)
+		require.NoError(t, err)
+		require.NoError(t, r.Admit("n2", 5))
+		require.NoError(t, r.Admit("n3", 0))
+		err = r.Admit("n2", 6)
+		var we *WipedError
+		require.ErrorAs(t, err, &we)
+		require.Equal(t, WipedError{Name: "n2", Known: 5, Seen: 6}, *we)
+		require.ErrorContains(t, err, "n2")
+	}
+	r, err := OpenRegistry(dir)
+	require.NoError(t, err)
+	require.Error(t, r.Admit("", 1))
+	require.Error(t, r.Admit(string(make([]byte, 300)), 1))
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() { _ = r.Admit(fmt.Sprint("m", i%4), uint64(i%4)) })
+	}
+	wg.Wait()
+	r, err = OpenRegistry(dir)
+	require.NoError(t, err)
+	require.Len(t, r.known, 6)
+}
+
+func TestRegistryDamage(t *testing.T) {
+	dir := t.TempDir()
+	r, err := OpenRegistry(dir)
+	require.NoError(t, err)
+	require.NoError(t, r.Admit("n2", 5))
+	path := filepath.Join(dir, peersName)
+	data := readFile(t, path)
+	for i := range data {
+		for _, bad := range [][]byte{flip(data, i), data[:i]} {
+			writeFile(t, path, bad)
+			_, err := OpenRegistry(dir)
+			var ce *CorruptError
+			require.ErrorAs(t, err, &ce)
+			require.Equal(t, path, ce.File)
+		}
+	}
+}
+
+// A crash before any operation of Admit leaves the old or the new list; a failed one is final.
+func TestRegistryCrashes(t *testing.T) {
+	errDisk := errors.New("disk")
+	for failAt := 0; ; failAt++ {
+		dir := t.TempDir()
+		r, err := OpenRegistry(dir)
+		require.NoError(t, err)
+		require.NoError(t, r.Admit("n2", 5))
+		ops := 0
+		r.fs = &fsys{hook: func(string, string) error {
+			if ops++; ops > failAt {
+				return errDisk
+			}
+			return nil
+		}}
+		err = r.Admit("n3", 6)
+		if err == nil {
+			require.Equal(t, 5, failAt)
+			return
+		}
+		require.ErrorIs(t, err, errDisk)
+		require.ErrorIs(t, r.Admit("n2", 5), errDisk)
+		r, err = OpenRegistry(dir)
+		require.NoError(t, err)
+		require.Equal(t, uint64(5), r.known["n2"])
+		require.NoError(t, r.Admit("n3", 6))
+	}
+}
+
+func FuzzPeers(f *testing.F) {
+	f.Add(encodePeers(map[string]uint64{}), false)
+	f.Add(encodePeers(map[string]uint64{"n1": 1, "n2": 1 << 63}), true)
+	f.Fuzz(func(t *testing.T, b []byte, seal bool) {
+		if seal && len(b) >= 4 {
+			b = appendSum(b[: len(b)-4 : len(b)-4])
+		}
+		known, err := decodePeers("fuzz", b)
+		if err != nil {
+			return
+		}
+		again, err := decodePeers("fuzz", encodePeers(known))
+		require.NoError(t, err)
+		require.Equal(t, known, again)
+	})
+}
