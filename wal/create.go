@@ -44,6 +44,9 @@ func createLog(fs *fsys, dir string, id Identity) error {
 	if err := checkEmpty(dir); err != nil {
 		return err
 	}
+	if err := fs.syncParent(dir); err != nil {
+		return fmt.Errorf("wal: create: %w", err)
+	}
 	if err := format(fs, dir, &id); err != nil {
 		return fmt.Errorf("wal: create %s: %w", dir, err)
 	}

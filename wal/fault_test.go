@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -529,7 +528,6 @@ func TestReadOnlyDirectory(t *testing.T) {
 	asUser(t, func() {
 		_, _, err := Open(dir, testID, Options{})
 		require.ErrorIs(t, err, os.ErrPermission)
-		require.ErrorContains(t, err, lockName)
 		_, err = OpenSnapshots(dir)
 		require.ErrorIs(t, err, os.ErrPermission)
 		require.ErrorIs(t, Create(filepath.Join(parent, "other"), testID), os.ErrPermission)
@@ -537,28 +535,6 @@ func TestReadOnlyDirectory(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorIs(t, r.Admit("n2", 1), os.ErrPermission)
 	})
-}
-
-// asUser runs f with file permissions in force: for root, on a thread whose file system user is another one.
-func asUser(t *testing.T, f func()) {
-	if os.Geteuid() != 0 {
-		f()
-		return
-	}
-	for dir := t.TempDir(); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		require.NoError(t, os.Chmod(dir, 0o755))
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := unix.Setfsuid(65534); err != nil {
-			t.Error(err)
-			return
-		}
-		f()
-	}()
-	<-done
 }
 
 // Case 9: Create crashes before each of its operations, and is called again.

@@ -91,14 +91,6 @@ func (f *fsys) sync(file *os.File) error {
 	return file.Sync()
 }
 
-// flushData starts nothing new and waits until the data written so far is on disk (fdatasync).
-func (f *fsys) flushData(file *os.File) error {
-	if err := f.before("sync", file.Name()); err != nil {
-		return err
-	}
-	return os.NewSyscallError("fdatasync", unix.Fdatasync(int(file.Fd())))
-}
-
 func (f *fsys) truncate(path string, size int64) error {
 	if err := f.before("truncate", path); err != nil {
 		return err
@@ -190,6 +182,15 @@ func (f *fsys) writeAtomic(path, temp string, data []byte) error {
 		return err
 	}
 	return f.syncDir(filepath.Dir(path))
+}
+
+// syncParent makes the name of dir durable in the directory that holds it, in case the process that made dir died before
+// it did. A parent that this user cannot open was not made by such a process.
+func (f *fsys) syncParent(dir string) error {
+	if err := f.syncDir(filepath.Dir(filepath.Clean(dir))); err != nil && !errors.Is(err, os.ErrPermission) {
+		return err
+	}
+	return nil
 }
 
 // lockDir takes the exclusive lock of dir; the lock ends with the returned file.

@@ -120,6 +120,9 @@ func openLocked(dir string, want *Identity, opt *Options) (*Log, Recovered, erro
 	}
 	rec := p.recovered()
 	notes, err := repair(opt.fs, logDir, &s)
+	if err == nil {
+		err = opt.fs.syncDir(dir) // Create may have died between its rename and this
+	}
 	if err != nil {
 		return nil, Recovered{}, fmt.Errorf("wal: repair: %w", err)
 	}

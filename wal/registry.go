@@ -47,6 +47,10 @@ func openRegistry(fs *fsys, dir string) (*Registry, error) {
 	if r.known, err = decodePeers(path, b); err != nil {
 		return nil, err
 	}
+	// The process that wrote it may have died before it synced the name; what is known now must stay known.
+	if err := fs.syncDir(dir); err != nil {
+		return nil, fmt.Errorf("wal: peers: %w", err)
+	}
 	return r, nil
 }
 

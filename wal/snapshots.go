@@ -282,7 +282,7 @@ func (w *SnapshotWriter) out(p []byte) error {
 	w.size += int64(len(p))
 	w.sum = crc32.Update(w.sum, castagnoli, p)
 	if err == nil && w.size-w.flushed >= snapFlush {
-		err = w.s.fs.flushData(w.file)
+		err = w.s.fs.sync(w.file)
 		w.flushed = w.size
 	}
 	if err != nil {

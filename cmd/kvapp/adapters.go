@@ -1,0 +1,151 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	mrand "math/rand/v2"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kvapp/node"
+	"kvapp/raft"
+	"kvapp/transport"
+	"kvapp/wal"
+)
+
+// The adapters of this file join packages that do not know each other: node declares what it needs, wal and transport
+// offer what they have.
+
+// journalLog makes a wal.Log a node.Log. Appender goroutine, except Read, Bytes and Segments.
+type journalLog struct {
+	log   *wal.Log
+	batch wal.Batch // reused
+	inst  wal.Snapshot
+}
+
+func (j *journalLog) Append(r *node.Record) error {
+	j.batch = wal.Batch{Hard: r.Hard, HasHard: r.HasHard, Entries: r.Entries}
+	if r.Install != nil {
+		j.inst = wal.Snapshot(*r.Install)
+		j.batch.Install = &j.inst
+	}
+	return j.log.Append(&j.batch)
+}
+
+func (j *journalLog) Compact(f node.SnapshotFile, keepFrom uint64) (uint64, error) {
+	return j.log.Compact(wal.Snapshot(f), keepFrom)
+}
+
+func (j *journalLog) Read(lo, hi uint64, maxBytes int) ([]raft.Entry, error) {
+	return j.log.Read(lo, hi, maxBytes)
+}
+
+func (j *journalLog) Bytes() int64  { return j.log.Bytes() }
+func (j *journalLog) Segments() int { return j.log.Segments() }
+
+// snapshotFiles makes a wal.Snapshots a node.Snapshots.
+type snapshotFiles struct{ s *wal.Snapshots }
+
+// snapshotWriter makes a wal.SnapshotWriter a node.SnapshotWriter.
+type snapshotWriter struct{ *wal.SnapshotWriter }
+
+func (w snapshotWriter) Abort() { _ = w.SnapshotWriter.Abort() } // the cause of the abort is what gets reported
+
+func (w snapshotWriter) Commit() (node.SnapshotFile, error) {
+	f, err := w.SnapshotWriter.Commit()
+	return node.SnapshotFile(f), err
+}
+
+func (f snapshotFiles) Create(meta raft.SnapshotMeta) (node.SnapshotWriter, error) {
+	w, err := f.s.Create(meta)
+	if err != nil {
+		return nil, err
+	}
+	return snapshotWriter{w}, nil
+}
+
+func (f snapshotFiles) Open(s node.SnapshotFile) (io.ReadCloser, error) {
+	return f.s.Open(wal.Snapshot(s))
+}
+
+func (f snapshotFiles) PruneBelow(index uint64) error { return f.s.PruneBelow(index) }
+
+// peerTransport makes a transport.Transport a node.Transport. Loop goroutine.
+type peerTransport struct {
+	t     *transport.Transport
+	snaps *wal.Snapshots
+	self  raft.NodeID
+}
+
+func (p *peerTransport) Send(msgs []raft.Message) { p.t.Send(group, msgs) }
+
+func (p *peerTransport) SendSnapshot(to raft.NodeID, term uint64, f node.SnapshotFile, done func(error)) {
+	h := transport.SnapshotHeader{
+		Group: group, From: p.self, Term: term, Meta: f.Meta, Name: f.Name, Size: f.Size, Sum: f.Sum,
+	}
+	p.t.SendSnapshot(to, h, func() (io.ReadCloser, error) { return p.snaps.OpenRaw(wal.Snapshot(f)) }, done)
+}
+
+func (p *peerTransport) SetMembers(members []raft.Member) {
+	peers := make([]transport.Peer, 0, len(members))
+	for _, m := range members {
+		if m.ID != p.self {
+			peers = append(peers, transport.Peer{ID: m.ID, Name: m.Name, Addr: m.PeerAddr})
+		}
+	}
+	p.t.SetPeers(peers)
+}
+
+// group is the number of the only Raft group; it stands in every record and frame.
+const group = 0
+
+// receiveSnapshot takes a snapshot file from the leader; reader goroutine of the stream. The file is durable before
+// the node hears of it, and means nothing before the journal names it.
+func (s *server) receiveSnapshot(h transport.SnapshotHeader, r io.Reader) error {
+	n := s.running()
+	if n == nil {
+		return fmt.Errorf("still starting")
+	}
+	want := wal.Snapshot{Meta: h.Meta, Name: h.Name, Size: h.Size, Sum: h.Sum}
+	w, err := s.snaps.Receive(want)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, r); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	f, err := w.Commit()
+	if err != nil {
+		return err
+	}
+	s.log.Info("snapshot_received", "index", f.Meta.Index, "bytes", f.Size)
+	n.SnapshotReceived(h.From, h.Term, node.SnapshotFile(f))
+	return nil
+}
+
+// bootClock counts suspended time (CLOCK_BOOTTIME), so that a lease cannot outlive a suspended machine.
+type bootClock struct{}
+
+func (bootClock) Now() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0 // cannot fail for a constant clock id; 0 would only make every lease look valid never
+	}
+	return ts.Nano()
+}
+
+func (bootClock) WallMs() int64 { return time.Now().UnixMilli() }
+
+// randomSeed returns the source of the seeds in log entries: unpredictable from outside, cheap.
+func randomSeed() func() uint64 {
+	var key [32]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		binary.LittleEndian.PutUint64(key[:], uint64(time.Now().UnixNano()))
+	}
+	src := mrand.NewChaCha8(key)
+	return src.Uint64
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kvapp/internal/config"
+	"kvapp/node"
+	"kvapp/raft"
+	"kvapp/transport"
+	"kvapp/wal"
+)
+
+// clusterID names a cluster by its founding line: every member computes the same.
+func clusterID(members []raft.Member) string {
+	h := sha256.New()
+	for _, m := range members {
+		fmt.Fprintf(h, "%s=%s/%s\n", m.Name, m.ClientAddr, m.PeerAddr)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// register makes a majority of the other members remember this node's incarnation before its empty log may vote.
+//
+// Why a majority of the others: a node whose disk was wiped comes back with a new incarnation and has to register
+// again. Two majorities of the others share a member, and that member refuses the second incarnation. So an empty log
+// can never replace, in an election, the log that once acknowledged writes.
+func (s *server) register(ctx context.Context) error {
+	var others []raft.Member
+	for _, m := range s.members {
+		if m.ID != s.self.ID {
+			others = append(others, m)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	need := len(others)/2 + 1
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	var have atomic.Int32
+	for _, m := range others {
+		wg.Go(func() {
+			if err := s.registerAt(ctx, m); err != nil {
+				cancel(err)
+				return
+			}
+			if have.Add(1) == int32(need) {
+				cancel(errRegistered)
+			}
+		})
+	}
+	s.log.Info("first_start", "waiting_for", names(others), "need", need)
+	wg.Wait()
+	switch err := context.Cause(ctx); {
+	case have.Load() >= int32(need):
+		return nil
+	case errors.Is(err, context.Canceled):
+		return nil // asked to stop
+	default:
+		return err
+	}
+}
+
+var errRegistered = errors.New("registered")
+
+// registerAt asks one member until it answers. nil: registered; an error: refused for good, or ctx ended.
+func (s *server) registerAt(ctx context.Context, m raft.Member) error {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		hello := s.hello()
+		hello.To = m.Name
+		theirs, err := transport.Probe(ctx, m.PeerAddr, hello)
+		if err == nil {
+			return s.registry.Admit(theirs.Name, theirs.Incarnation)
+		}
+		var refused *transport.RefusedError
+		if errors.As(err, &refused) {
+			if refused.Code == transport.CodeAdmit {
+				return wipedError(s.id.Name, s.set.Get("dir"), refused)
+			}
+			return fmt.Errorf("%s at %s refuses this node: %w", m.Name, m.PeerAddr, refused)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+		}
+	}
+}
+
+func names(members []raft.Member) string {
+	var list []string
+	for _, m := range members {
+		list = append(list, m.Name+"="+m.PeerAddr)
+	}
+	return strings.Join(list, ",")
+}
+
+// nodeConfig translates the settings.
+func nodeConfig(set *config.Settings, id wal.Identity) node.Config {
+	const ms = int64(time.Millisecond)
+	election := set.Int("raft-election-ms") * ms
+	return node.Config{
+		Name: id.Name, Cluster: id.Cluster,
+		Raft: raft.Config{
+			ID:               id.Node,
+			Seed:             id.Incarnation,
+			ElectionTimeout:  election,
+			HeartbeatEvery:   set.Int("raft-heartbeat-ms") * ms,
+			LeaseMargin:      election / 10,
+			MaxAppendBytes:   1 << 20,
+			MaxInflightMsgs:  256,
+			MaxInflightBytes: 16 << 20,
+			MaxUncommitted:   64 << 20,
+			CacheBytes:       32 << 20,
+		},
+		ParkTimeout:   set.Int("park-timeout") * ms,
+		CommitTimeout: set.Int("commit-timeout") * ms,
+		QuorumReads:   set.Get("read-mode") == "quorum",
+		MaxEntryBytes: 1 << 20,
+		SweepLimit:    1000,
+		SnapshotBytes: set.Int("raft-snapshot-bytes"),
+		SnapshotKeep:  10000,
+		ApplyBacklog:  256 << 20,
+	}
+}
+
+// running returns the node once it exists; any goroutine.
+func (s *server) running() *node.Node { return s.published.Load() }

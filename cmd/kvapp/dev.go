@@ -1,0 +1,311 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// devOptions describe a cluster of child processes on this machine.
+type devOptions struct {
+	nodes, port int
+	dir         string
+	extra       []string // settings passed on to every node
+}
+
+// devCommand runs a cluster for trying out: one process per node, everything below one directory.
+func devCommand() *cobra.Command {
+	var o devOptions
+	cmd := &cobra.Command{
+		Use:   "dev [-- --setting value ...]",
+		Short: "Run a whole cluster on this machine",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.extra = args
+			return runDev(cmd.Context(), &o, cmd.OutOrStdout())
+		},
+	}
+	cmd.PersistentFlags().IntVar(&o.nodes, "nodes", 3, "number of nodes")
+	cmd.PersistentFlags().IntVar(&o.port, "port", 7001, "client port of the first node; the others follow")
+	cmd.PersistentFlags().StringVar(&o.dir, "dir", "kvapp-dev", "directory of the nodes' data, logs and pid files")
+	cmd.AddCommand(
+		&cobra.Command{
+			Use: "kill N", Short: "Kill node N with SIGKILL", Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error { return devKill(&o, args[0], cmd.OutOrStdout()) },
+		},
+		&cobra.Command{
+			Use: "start N", Short: "Start node N again in the background", Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error { return devStart(&o, args[0], cmd.OutOrStdout()) },
+		},
+	)
+	return cmd
+}
+
+func (o *devOptions) name(i int) string    { return fmt.Sprintf("n%d", i) }
+func (o *devOptions) home(i int) string    { return filepath.Join(o.dir, o.name(i)) }
+func (o *devOptions) addr(i int) string    { return fmt.Sprintf("127.0.0.1:%d", o.port+i-1) }
+func (o *devOptions) logfile(i int) string { return filepath.Join(o.home(i), "kvapp.log") }
+func (o *devOptions) pidfile(i int) string { return filepath.Join(o.home(i), "kvapp.pid") }
+
+// command is the child process of node i, not started.
+func (o *devOptions) command(i int) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	var line []string
+	for j := 1; j <= o.nodes; j++ {
+		line = append(line, o.name(j)+"="+o.addr(j))
+	}
+	args := []string{
+		"server", "--node", o.name(i), "--dir", filepath.Join(o.home(i), "data"), "--port", strconv.Itoa(o.port + i - 1),
+		"--cluster", strings.Join(line, ","), "--logfile", o.logfile(i), "--pidfile", o.pidfile(i),
+		"--status-port", strconv.Itoa(o.port + i - 1 + 20000),
+	}
+	cmd := exec.Command(self, append(args, o.extra...)...)
+	cmd.Stderr = os.Stderr
+	// A group of its own: Ctrl-C reaches the parent, which then stops the children in order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd, os.MkdirAll(o.home(i), 0o755)
+}
+
+// child is one running node.
+type child struct {
+	i    int
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended
+}
+
+func runDev(ctx context.Context, o *devOptions, out io.Writer) error {
+	if o.nodes < 1 || o.nodes > 9 {
+		return fmt.Errorf("--nodes %d: 1 to 9", o.nodes)
+	}
+	for i := 1; i <= o.nodes; i++ {
+		l, err := net.Listen("tcp", o.addr(i))
+		if err != nil {
+			return fmt.Errorf("node %s: %w (is another cluster running here? --port chooses other ports)", o.name(i), err)
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	var children []*child
+	defer func() { stopAll(children) }()
+	for i := 1; i <= o.nodes; i++ {
+		c, err := o.start(i)
+		if err != nil {
+			return err
+		}
+		children = append(children, c)
+	}
+	o.greet(out)
+	leader, err := o.waitReady(ctx, children)
+	if err != nil {
+		return err
+	}
+	if leader != 0 {
+		fmt.Fprintf(out, "leader     %s on port %d\nready\n", o.name(leader), o.port+leader-1)
+	}
+	o.watch(ctx, children, out)
+	return nil
+}
+
+func (o *devOptions) start(i int) (*child, error) {
+	cmd, err := o.command(i)
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	c := &child{i: i, cmd: cmd, done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		_ = cmd.Wait() // how it ended stands in its log
+	}()
+	return c, nil
+}
+
+// watch waits for the end, and tells of nodes that die meanwhile: killing one is what this command is for.
+func (o *devOptions) watch(ctx context.Context, children []*child, out io.Writer) {
+	for _, c := range children {
+		go func() {
+			select {
+			case <-c.done:
+				if ctx.Err() == nil {
+					fmt.Fprintf(out, "%s ended; `kvapp dev start %d` starts it again. Last lines of %s:\n%s", o.name(c.i), c.i, o.logfile(c.i), tail(o.logfile(c.i), 5))
+				}
+			case <-ctx.Done():
+			}
+		}()
+	}
+	<-ctx.Done()
+	for i := 1; i <= o.nodes; i++ { // nodes that `dev start` brought back are not our children
+		if pid, err := readPid(o.pidfile(i)); err == nil && !ours(children, pid) {
+			_ = syscall.Kill(pid, syscall.SIGTERM) // gone already is as good
+		}
+	}
+}
+
+func ours(children []*child, pid int) bool {
+	for _, c := range children {
+		if c.cmd.Process.Pid == pid {
+			return true
+		}
+	}
+	return false
+}
+
+// stopAll ends the children: politely, and after 5 s not.
+func stopAll(children []*child) {
+	for _, c := range children {
+		_ = c.cmd.Process.Signal(syscall.SIGTERM) // gone already is as good
+	}
+	limit := time.After(5 * time.Second)
+	for _, c := range children {
+		select {
+		case <-c.done:
+		case <-limit:
+			_ = c.cmd.Process.Kill()
+			<-c.done
+		}
+	}
+}
+
+func (o *devOptions) greet(out io.Writer) {
+	for i := 1; i <= o.nodes; i++ {
+		fmt.Fprintf(out, "node       %s  clients %s  status http://127.0.0.1:%d/metrics  log %s\n",
+			o.name(i), o.addr(i), o.port+i-1+20000, o.logfile(i))
+	}
+	fmt.Fprintf(out, "try        redis-cli -c -p %d set hello world\n", o.port)
+	fmt.Fprintf(out, "break      kvapp dev --port %d --dir %s kill 2    and back: kvapp dev --port %d --dir %s start 2\n", o.port, o.dir, o.port, o.dir)
+}
+
+// waitReady polls until every node answers and one of them leads.
+func (o *devOptions) waitReady(ctx context.Context, children []*child) (leader int, err error) {
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		found, all := 0, true
+		for _, c := range children {
+			select {
+			case <-c.done:
+				return 0, fmt.Errorf("%s did not start:\n%s", o.name(c.i), tail(o.logfile(c.i), 10))
+			default:
+			}
+			switch serves(o.addr(c.i)) {
+			case "leader":
+				found = c.i
+			case "":
+				all = false
+			}
+		}
+		if found != 0 && all {
+			return found, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, nil
+		case <-tick.C:
+		}
+	}
+}
+
+// serves asks a node for its part: "leader" when it answers a linearizable read, "follower" when it knows the leader,
+// "" otherwise.
+func serves(addr string) string {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close() //nolint:errcheck // nothing was written that could be lost
+	if err := conn.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+		return ""
+	}
+	if _, err := io.WriteString(conn, "EXISTS kvapp\r\n"); err != nil {
+		return ""
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	switch {
+	case err != nil:
+		return ""
+	case strings.HasPrefix(line, ":"), strings.HasPrefix(line, "-NOAUTH"):
+		return "leader"
+	case strings.HasPrefix(line, "-MOVED"):
+		return "follower"
+	}
+	return ""
+}
+
+// tail returns the last lines of a file, or why there are none.
+func tail(name string, n int) string {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return "  " + err.Error() + "\n"
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	if len(lines) > n {
+		lines = lines[len(lines)-n:]
+	}
+	return "  " + strings.Join(lines, "\n  ") + "\n"
+}
+
+func readPid(name string) (int, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
+}
+
+func (o *devOptions) number(text string) (int, error) {
+	i, err := strconv.Atoi(strings.TrimPrefix(text, "n"))
+	if err != nil || i < 1 || i > o.nodes {
+		return 0, fmt.Errorf("%q is no node: 1 to %d", text, o.nodes)
+	}
+	return i, nil
+}
+
+func devKill(o *devOptions, arg string, out io.Writer) error {
+	i, err := o.number(arg)
+	if err != nil {
+		return err
+	}
+	pid, err := readPid(o.pidfile(i))
+	if err != nil {
+		return fmt.Errorf("%s is not running: %w", o.name(i), err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("%s (pid %d): %w", o.name(i), pid, err)
+	}
+	fmt.Fprintf(out, "killed %s (pid %d)\n", o.name(i), pid)
+	return nil
+}
+
+func devStart(o *devOptions, arg string, out io.Writer) error {
+	i, err := o.number(arg)
+	if err != nil {
+		return err
+	}
+	if serves(o.addr(i)) != "" {
+		return fmt.Errorf("%s is running", o.name(i))
+	}
+	cmd, err := o.command(i)
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "started %s (pid %d), log %s\n", o.name(i), cmd.Process.Pid, o.logfile(i))
+	return errors.Join(cmd.Process.Release())
+}

@@ -1,0 +1,13 @@
+// Command kvapp is the server: it reads the settings, opens the node's directory, wires the packages together and runs
+// them until it is told to stop. It is the only package that knows all the others, and main the only place that ends
+// the process.
+//
+//	main.go       commands and exit status
+//	server.go     kvapp server: settings from flags, environment and file
+//	dev.go        kvapp dev: a whole cluster of child processes on this machine
+//	serve.go      open -> wire -> run -> close
+//	bootstrap.go  the first start: founding members, registration, wiped disks
+//	adapters.go   joins packages that do not know each other
+//	members.go    the cluster line
+//	logging.go    log lines in Redis' shape
+package main

@@ -1,0 +1,156 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"kvapp/node"
+	"kvapp/raft"
+)
+
+// Server answers HTTP until Close.
+type Server struct {
+	http *http.Server
+	addr net.Addr
+}
+
+// Listen serves on addr (host:port). Any goroutine.
+func Listen(addr string, n node.Client, version string) (*Server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("status port: %w", err)
+	}
+	s := &Server{http: &http.Server{Handler: Handler(n, version), ReadHeaderTimeout: 5 * time.Second}, addr: l.Addr()}
+	go func() { _ = s.http.Serve(l) }() // ends with Close; a broken status port must not stop the node
+	return s, nil
+}
+
+// Addr is where the server listens.
+func (s *Server) Addr() net.Addr { return s.addr }
+
+// Close ends the server; requests under way get a second.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return errors.Join(s.http.Shutdown(ctx))
+}
+
+// Handler is what Listen serves.
+func Handler(n node.Client, version string) http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(&collector{n: n, version: version}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, true, "alive") })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		v := n.View()
+		switch {
+		case v.Loading:
+			answer(w, false, "loading")
+		case v.Leader == 0:
+			answer(w, false, "no leader known")
+		default:
+			answer(w, true, "ready")
+		}
+	})
+	return mux
+}
+
+func answer(w http.ResponseWriter, ok bool, text string) {
+	if !ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = fmt.Fprintln(w, text) // the client went away: nobody to tell
+}
+
+// collector asks the node at every scrape.
+type collector struct {
+	n       node.Client
+	version string
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+var (
+	descBuild     = desc("rr_build_info", "Version of the server.", "version")
+	descHasLeader = desc("rr_raft_has_leader", "1 if a leader is known.")
+	descIsLeader  = desc("rr_raft_is_leader", "1 if this node leads.")
+	descTerm      = desc("rr_raft_term", "Current term.")
+	descCommit    = desc("rr_raft_commit_index", "Last committed index known here.")
+	descApplied   = desc("rr_raft_applied_index", "Last index in the state machine.")
+	descChanges   = desc("rr_raft_leader_changes_total", "Leaders seen since the start.")
+	descPending   = desc("rr_raft_proposals_pending", "Client batches proposed and not answered.")
+	descLag       = desc("rr_raft_peer_lag_entries", "Entries a member has not acknowledged; leader only.", "peer")
+	descFsyncs    = desc("rr_disk_wal_fsync_duration_seconds", "Time of the journal's writes with their fsync.")
+	descLogBytes  = desc("rr_disk_wal_bytes", "Bytes of the journal.")
+	descKeys      = desc("redis_db_keys", "Keys.", "db")
+	descExpiring  = desc("redis_db_keys_expiring", "Keys with a deadline.", "db")
+	descMemory    = desc("redis_memory_used_bytes", "Logical size of the keyspace.")
+	descHits      = desc("redis_keyspace_hits_total", "Lookups that found a key.")
+	descMisses    = desc("redis_keyspace_misses_total", "Lookups that found none.")
+	descExpired   = desc("redis_expired_keys_total", "Keys deleted because they were due.")
+)
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
+	}
+	gauge(descBuild, 1, c.version)
+	st, err := c.n.Status()
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(descTerm, err)
+		return
+	}
+	gauge(descHasLeader, flag(st.Leader != 0))
+	gauge(descIsLeader, flag(st.Role == raft.Leader))
+	gauge(descTerm, float64(st.Term))
+	gauge(descCommit, float64(st.Commit))
+	gauge(descApplied, float64(st.Applied))
+	gauge(descPending, float64(st.Pending))
+	gauge(descLogBytes, float64(st.LogBytes))
+	counter(descChanges, float64(st.LeaderChanges))
+	ch <- prometheus.MustNewConstSummary(descFsyncs, st.FsyncCount, float64(st.FsyncNs)/1e9, nil)
+	names := map[raft.NodeID]string{}
+	for _, m := range st.Membership.Members {
+		names[m.ID] = m.Name
+	}
+	for _, p := range st.Peers {
+		gauge(descLag, float64(st.LastIndex-min(p.Match, st.LastIndex)), names[p.ID])
+	}
+	store := c.n.Store()
+	for db := range 16 {
+		if keys, expires := store.Keys(db); keys > 0 || db == 0 {
+			gauge(descKeys, float64(keys), fmt.Sprintf("db%d", db))
+			gauge(descExpiring, float64(expires), fmt.Sprintf("db%d", db))
+		}
+	}
+	gauge(descMemory, float64(store.MemoryUsed()))
+	counter(descHits, float64(store.Hits()))
+	counter(descMisses, float64(store.Misses()))
+	counter(descExpired, float64(store.Expired()))
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
