@@ -66,7 +66,7 @@ func startNode(t *testing.T, id raft.NodeID, addr string, change ...func(*Config
 		Admit: func(name string, incarnation uint64) error {
 			n.mu.Lock()
 			defer n.mu.Unlock()
-			if n.forbidden[name] == incarnation {
+			if bad, ok := n.forbidden[name]; ok && bad == incarnation {
 				return errors.New("disk was wiped")
 			}
 			return nil

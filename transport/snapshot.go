@@ -131,18 +131,26 @@ func (s *outStream) attempt() error {
 	fr := newFrameReader(conn)
 	if err := s.sendFile(conn, fr, src); err != nil {
 		var final finalError
-		if errors.As(err, &final) {
+		if errors.As(err, &final) || errors.Is(err, errMalformed) {
 			return err
 		}
 		// A receiver that gives up says why before it closes.
 		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
-		if verdict := readVerdict(fr); errors.As(verdict, &final) {
-			return verdict
+		if refusal, verr := readVerdict(fr); verr == nil && refusal != nil {
+			return finalError{refusal}
 		}
 		return err
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(verdictTimeout))
-	return readVerdict(fr)
+	refusal, err := readVerdict(fr)
+	var timeout net.Error
+	switch {
+	case refusal != nil:
+		return finalError{refusal}
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return finalError{err} // it had its time
+	}
+	return err
 }
 
 // sendFile sends the header, learns where the receiver stands and sends the rest of the file.
@@ -215,21 +223,18 @@ func readOffset(fr *frameReader, size int64) (int64, error) {
 	return int64(at), nil
 }
 
-// readVerdict reads the receiver's last word. A finalError is its refusal, any other error means that there was none.
-func readVerdict(fr *frameReader) error {
+// readVerdict reads the receiver's last word: nil, or its refusal. err says that there was none.
+func readVerdict(fr *frameReader) (refusal, err error) {
 	f, err := fr.next()
-	var timeout net.Error
 	switch {
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return finalError{fmt.Errorf("wait for the receiver: %w", err)}
 	case err != nil:
-		return fmt.Errorf("wait for the receiver: %w", err)
+		return nil, fmt.Errorf("wait for the receiver: %w", err)
 	case f.kind != frameSnapshotDone:
-		return malformed("frame type %d instead of a verdict", f.kind)
+		return nil, malformed("frame type %d instead of a verdict", f.kind)
 	case len(f.payload) > 0:
-		return finalError{fmt.Errorf("the receiver says: %s", f.payload)}
+		return fmt.Errorf("the receiver says: %s", f.payload), nil
 	}
-	return nil
+	return nil, nil
 }
 
 // appendSnapshotHeader appends what decodeSnapshotHeader reads. Group travels in the frame and From in the handshake.
