@@ -286,7 +286,7 @@ func runHRandField(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	nested := out.RESP3()
-	randomPicks(tx, h.n, count,
+	randomPicks(tx, h.n, count, out,
 		func(n int) { beginPairs(n, withValues, nested, out) },
 		func(i int) {
 			e := h.at(i)

@@ -189,17 +189,24 @@ func runSMove(tx *Tx, args [][]byte, out Out) {
 	out.Int(1)
 }
 
-// maxRandom bounds what a random command repeats: a few bytes must not ask for a reply without end.
+// maxRandom bounds how often a random command repeats itself, as maxString bounds the bytes of its reply: a few bytes
+// of a request must not ask for a reply without end. Redis knows no such bounds.
 const maxRandom = 1 << 24
 
-// randomPicks calls pick with random positions below n: -count independent ones if count is negative, else count
-// different ones (or all). It must announce the reply in begin.
-func randomPicks(tx *Tx, n int, count int64, begin func(n int), pick func(i int)) {
+// randomPicks answers with random positions below n: -count independent ones if count is negative, else count
+// different ones, or all. begin announces how many, pick answers one.
+func randomPicks(tx *Tx, n int, count int64, out Out, begin func(n int), pick func(i int)) {
 	switch {
 	case count < 0:
+		start := out.Len()
 		begin(int(-count))
 		for range -count {
 			pick(tx.RandN(n))
+			if out.Len()-start > maxString {
+				out.Truncate(start)
+				out.Error(errOutOfRange)
+				return
+			}
 		}
 	case count >= int64(n):
 		begin(n)
@@ -261,7 +268,7 @@ func runSRandMember(tx *Tx, args [][]byte, out Out) {
 	case s == nil || count == 0:
 		out.Array(0)
 	default:
-		randomPicks(tx, s.n, count, out.Array, func(i int) { out.BulkString(s.at(i).key) })
+		randomPicks(tx, s.n, count, out, out.Array, func(i int) { out.BulkString(s.at(i).key) })
 	}
 }
 
@@ -371,7 +378,7 @@ func (tx *Tx) replace(key []byte, o object, n int) {
 	}
 }
 
-// cardArgs reads "numkeys key [key ...] [LIMIT limit]"; limit is MaxInt64 if there is none.
+// limitOption reads "[LIMIT limit]"; limit is MaxInt64 if there is none.
 func limitOption(args [][]byte, out Out) (limit int64, ok bool) {
 	limit = math.MaxInt64
 	for i := 0; i < len(args); i += 2 {

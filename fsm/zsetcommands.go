@@ -344,7 +344,7 @@ func runZRandMember(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	nested := out.RESP3()
-	randomPicks(tx, z.n, count,
+	randomPicks(tx, z.n, count, out,
 		func(n int) { beginPairs(n, withScores, nested, out) },
 		func(i int) {
 			e := z.at(i)
