@@ -1,5 +1,10 @@
 package fsm
 
+import (
+	"bytes"
+	"strings"
+)
+
 // Every error text of the data commands, once. The texts are Redis' own: clients compare them.
 const (
 	errWrongType   = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -36,5 +41,9 @@ func errArity(name string) string {
 // errExpire answers a time to live that is not positive or does not fit.
 func errExpire(name string) string { return "ERR invalid expire time in '" + name + "' command" }
 
-// errOption answers an unknown option of commands that name it.
-func errOption(opt []byte) string { return "ERR Unsupported option " + string(opt) }
+// errOption answers an unknown option of commands that name it: up to the first zero byte, on one line.
+func errOption(opt []byte) string {
+	opt, _, _ = bytes.Cut(opt, []byte{0})
+	opt = bytes.TrimRight(opt, "\r\n")
+	return "ERR Unsupported option " + strings.NewReplacer("\r", " ", "\n", " ").Replace(string(opt))
+}

@@ -86,11 +86,15 @@ func (e *entry) kind() kind {
 // deadline.
 func (e *entry) expired(now int64) bool { return e.expireAt != 0 && now > e.expireAt }
 
-// cost is the entry's part of database.mem.
+// cost is the entry's part of database.mem. It follows from the key and the value alone, not from how they are held,
+// so it is the same on every node and after a restore.
 func (e *entry) cost() int64 {
 	n := int64(entryCost + len(e.data))
-	if e.obj != nil {
+	switch {
+	case e.obj != nil:
 		n += e.num
+	case e.isInt():
+		n += int64(intLen(e.num))
 	}
 	return n
 }

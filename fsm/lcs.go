@@ -29,6 +29,7 @@ func runLCS(tx *Tx, args [][]byte, out Out) {
 		out.Error(errLCSMemory)
 		return
 	}
+	tx.unlock() // the texts are copies, and the work is long
 	table := newLCSTable(a, b)
 	if opts.length {
 		out.Int(int64(table.length))

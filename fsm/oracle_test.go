@@ -180,7 +180,7 @@ func (g *oracleGen) command() []string {
 	case 27:
 		return []string{g.pick("del", "unlink", "exists", "touch"), k, g.key()}
 	case 28:
-		return append([]string{g.pick("expire", "pexpire"), k, g.far() + g.pick("", "000")}, g.some(2, "nx", "xx", "gt", "LT", "foo")...)
+		return append([]string{g.pick("expire", "pexpire"), k, g.far() + g.pick("", "000")}, g.some(2, "nx", "xx", "gt", "LT", "foo", "a\r\nb\x00c\n")...)
 	case 29:
 		return append([]string{g.pick("expireat", "pexpireat"), k, g.pick("1", "-1", "99999999999", "99999999999999", g.far())}, g.some(1, "nx", "gt", "lt")...)
 	case 30:
@@ -303,8 +303,118 @@ func TestOracleGlob(t *testing.T) {
 	}
 }
 
-func TestOracleSlots(t *testing.T) {
-	require.EqualValues(t, 12739, Slot([]byte("123456789")))
+// value reads one reply as nested slices of strings.
+func (o *liveRedis) value() any {
+	line, err := o.r.ReadString('\n')
+	require.NoError(o.t, err)
+	n, _ := strconv.Atoi(strings.TrimSpace(line[1:]))
+	switch line[0] {
+	case '*':
+		list := []any{}
+		for range n {
+			list = append(list, o.value())
+		}
+		return list
+	case '$':
+		buf := make([]byte, n+2)
+		_, err := io.ReadFull(o.r, buf)
+		require.NoError(o.t, err)
+		return string(buf[:n])
+	}
+	return strings.TrimSpace(line[1:])
+}
+
+func (o *liveRedis) ask(args ...string) any {
+	_, err := o.conn.Write(rawCommand(args...))
+	require.NoError(o.t, err)
+	return o.value()
+}
+
+// fields turns an array of pairs into a map.
+func fields(v any) map[string]any {
+	m := map[string]any{}
+	list := v.([]any)
+	for i := 0; i+1 < len(list); i += 2 {
+		m[list[i].(string)] = list[i+1]
+	}
+	return m
+}
+
+// describeDocs prints arguments of COMMAND DOCS in one line, as describeArgs those of a Spec.
+func describeDocs(list any) string {
+	var b strings.Builder
+	if list == nil {
+		return ""
+	}
+	for _, a := range list.([]any) {
+		f := fields(a)
+		fmt.Fprintf(&b, "%v:%v", f["name"], f["type"])
+		if tok, ok := f["token"]; ok {
+			fmt.Fprintf(&b, "=%v", tok)
+		}
+		if since, ok := f["since"]; ok {
+			fmt.Fprintf(&b, "@%v", since)
+		}
+		flags := fmt.Sprint(f["flags"])
+		if strings.Contains(flags, "optional") {
+			b.WriteString("?")
+		}
+		if strings.Contains(flags, "multiple") {
+			b.WriteString("+")
+		}
+		if inner := describeDocs(f["arguments"]); inner != "" {
+			b.WriteString("(" + inner + ")")
+		}
+		b.WriteString(" ")
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func describeArgs(args []Arg) string {
+	var b strings.Builder
+	for _, a := range args {
+		fmt.Fprintf(&b, "%v:%v", a.Name, a.Type)
+		if a.Token != "" {
+			fmt.Fprintf(&b, "=%v", a.Token)
+		}
+		if a.Since != "" {
+			fmt.Fprintf(&b, "@%v", a.Since)
+		}
+		if a.Optional {
+			b.WriteString("?")
+		}
+		if a.Multiple {
+			b.WriteString("+")
+		}
+		if inner := describeArgs(a.Args); inner != "" {
+			b.WriteString("(" + inner + ")")
+		}
+		b.WriteString(" ")
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// TestOracleDocs compares arguments, group and key flags with COMMAND DOCS and COMMAND INFO.
+func TestOracleDocs(t *testing.T) {
+	o := startRedis(t)
+	for _, s := range Specs() {
+		docs := fields(o.ask("command", "docs", s.Name).([]any)[1])
+		require.Equal(t, docs["since"], s.Since, s.Name)
+		require.Equal(t, strings.ReplaceAll(docs["group"].(string), "-", "_"), strings.ReplaceAll(s.Group, "-", "_"), s.Name)
+		require.Equal(t, describeDocs(docs["arguments"]), describeArgs(s.Args), s.Name)
+		info := o.ask("command", "info", s.Name).([]any)[0].([]any)
+		if keySpecs := info[8].([]any); len(keySpecs) > 0 {
+			var have []string
+			for _, f := range fields(keySpecs[0])["flags"].([]any) {
+				have = append(have, f.(string))
+			}
+			require.Equal(t, have, s.KeyFlags, s.Name)
+		}
+		categories := fmt.Sprint(info[6])
+		for _, word := range []string{"keyspace", "dangerous"} {
+			require.Equal(t, strings.Contains(categories, "@"+word), strings.Contains(s.Categories, word), "%s %s", s.Name, word)
+		}
+	}
 }
 
 // TestOracleTable compares what the table says about the commands with COMMAND INFO.

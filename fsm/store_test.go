@@ -342,7 +342,7 @@ func TestStatistics(t *testing.T) {
 	require.EqualValues(t, 1, expires)
 	require.InDelta(t, 100000, m.s.AvgTTL(0), 1000)
 	require.Zero(t, m.s.AvgTTL(1))
-	require.EqualValues(t, 3*entryCost+1+1+5+4+5, m.s.MemoryUsed())
+	require.EqualValues(t, 3*entryCost+1+1+1+5+4+5, m.s.MemoryUsed())
 	slot := int(Slot([]byte("b")))
 	require.Equal(t, 2, m.s.CountKeysInSlot(slot))
 	require.Len(t, m.s.KeysInSlot(slot, 1), 1)

@@ -497,6 +497,10 @@ func runIncrByFloat(tx *Tx, args [][]byte, out Out) {
 			out.Error(errWrongType)
 			return
 		}
+		if p.entry().stringLen() > maxFloatText {
+			out.Error(errNotFloat)
+			return
+		}
 		old = tx.stringBytes(p.entry())
 	}
 	a, ok := parseLongDouble(old)

@@ -1,8 +1,6 @@
 package fsm
 
-import (
-	"strings"
-)
+import "strings"
 
 // blob is a string that commands change in place (APPEND, SETRANGE): its buffer grows by amortized doubling. Every
 // other string stands in its entry.
@@ -15,7 +13,9 @@ func init() {
 func (b *blob) kind() kind                 { return kindString }
 func (b *blob) clone() object              { return &blob{b: append([]byte(nil), b.b...)} }
 func (b *blob) appendTo(dst []byte) []byte { return append(dst, b.b...) }
-func (b *blob) size() int                  { return 48 + len(b.b) }
+
+// size counts no more than the same string inside its entry would: which of the two it is depends on history.
+func (b *blob) size() int { return len(b.b) }
 
 // grow makes the string at least n bytes long; new bytes are zero.
 func (b *blob) grow(n int) {
