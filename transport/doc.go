@@ -32,6 +32,18 @@
 //   - A snapshot never shares a connection with messages.
 //   - After Close no goroutine is left and no callback runs.
 //
+// # When things fail
+//
+//	peer down              attempts every 20 ms to 1 s with jitter; a hello from the peer ends the wait; messages that wait
+//	                       for an attempt are dropped when it fails
+//	connection breaks      the watcher notices; queue dropped, Unreachable, next attempt
+//	bytes unacknowledged   the kernel gives up after 10 s (TCP_USER_TIMEOUT, Linux), a write without progress after 5 s
+//	peer does not read     the queue fills; then messages are dropped, heartbeats last
+//	wrong node, wiped disk refusal with a code and words; logged and reported once per change; attempts go on, slowly
+//	bytes make no sense    the reader counts, logs and closes; the sender connects again
+//	snapshot stream breaks the receiver keeps what it has for 10 s; the sender comes back and goes on from there
+//	no file descriptors    the acceptor waits and goes on
+//
 // # Wire format, version 1
 //
 // All integers are little-endian; str is a length byte and that many bytes. Checksums are CRC32C.
