@@ -476,12 +476,15 @@ func TestConcurrentReads(t *testing.T) {
 }
 
 func sameEntries(a, b []raft.Entry) bool {
+	if len(a) != len(b) {
+		return false
+	}
 	for i := range a {
 		if a[i].Index != b[i].Index || a[i].Term != b[i].Term || string(a[i].Data) != string(b[i].Data) {
 			return false
 		}
 	}
-	return len(a) == len(b)
+	return true
 }
 
 // Case 22: records larger than a segment, than a chunk, and next to small ones.
