@@ -133,6 +133,11 @@ var tokens = map[string][]string{
 	"X": {"-", "+", "[a", "(a", "[b", "(c", "[d", "[", "(", "a", "[hello world"},
 	"F": {"1", "-3", "1.5", "0.1", "1e2", "-1e-3", "inf", "nan", "abc", "100000000000000000000", "3.0e3", " 1", "1 "},
 	"W": {"1", "2", "0", "-1.5", "inf", "x"},
+	"G": {"g1", "g2"}, // large ones
+	"O": {"0", "1", "-1", "5", "127", "128", "129", "200", "-200", "399", "400", "-50"},
+	"U": {"member:000000", "member:000007", "member:000128", "member:000255", "member:000256", "member:000399", "member:000500", "zzz"},
+	"V": {"1", "5", "7.5", "(3", "(9", "-inf", "+inf", "100"},
+	"K": {"[member:000003", "(member:000200", "(member:000257", "[member:000300", "-", "+"},
 	"A": {"SUM", "MIN", "MAX", "sum", "AVG"},
 	"D": {"LEFT", "RIGHT", "left"},
 	"B": {"BEFORE", "AFTER", "NEAR"},
@@ -163,7 +168,34 @@ var templates = []string{
 	"ZUNION I +Y", "ZINTERCARD I Y", "SINTERCARD I T", "LMPOP I L LEFT", "ZMPOP I Z MIN", "ZSCAN nothing 0", "ZSCAN wrong 0",
 }
 
-func drawCommand(t *rapid.T) []string {
+// largeTemplates work on collections of 400 members, beyond Redis' packed encodings and beyond one chunk or leaf.
+var largeTemplates = []string{
+	"ZADD G 3 U", "ZADD G 7.5 U 1 zzz", "ZREM G +U", "ZRANK G U", "ZREVRANK G U", "ZSCORE G U", "ZINCRBY G 2.5 U", "ZCARD G", "ZPOPMIN G", "ZPOPMAX G", "ZPOPMIN G 20",
+	"ZRANGE G O O", "ZRANGE G O O REV WITHSCORES", "ZRANGE G V V BYSCORE ?REV ?LIMIT:O:O ?WITHSCORES", "ZRANGEBYSCORE G V V LIMIT O O", "ZCOUNT G V V", "ZREMRANGEBYRANK G 10 15",
+	"ZREMRANGEBYRANK G -20 -3", "ZREMRANGEBYSCORE G (8 9", "ZRANGESTORE G G O O", "ZUNIONSTORE G 2 G G WEIGHTS 1 0.1", "ZINTERSTORE G 2 G G AGGREGATE MIN", "ZDIFF 2 G G", "ZINTERCARD 2 G G LIMIT 150",
+	"ZLEXCOUNT lex K K", "ZRANGEBYLEX lex K K LIMIT 3 5", "ZRANGE lex K K BYLEX REV", "ZREMRANGEBYLEX lex [member:000010 (member:000014",
+	"LINDEX list O", "LSET list O U", "LRANGE list O O", "LINSERT list BEFORE U zzz", "LINSERT list AFTER U zzz", "LREM list O U", "LREM list 0 U", "LTRIM list 3 -3", "LPOS list U RANK -1", "LPOS list U COUNT 0",
+	"LPOP list 7", "RPOP list 7", "RPOPLPUSH list list", "LMOVE list list LEFT RIGHT", "LLEN list", "LSET list O E", "LPUSH list E E", "RPUSH list E",
+	"SREM set +U", "SADD set +U", "SISMEMBER set U", "SCARD set", "SMEMBERS set", "SINTERCARD 2 set set2", "SINTER set set2", "SDIFF set set2", "SUNIONSTORE set2 set set2", "SMOVE set set2 U",
+	"HSET hash U E", "HDEL hash +U", "HGET hash U", "HLEN hash", "HINCRBY hash U 3", "HGETALL hash",
+}
+
+func largeSetup() [][]string {
+	cmds := [][]string{{"ZADD", "g1"}, {"ZADD", "g2"}, {"ZADD", "lex"}, {"RPUSH", "list"}, {"SADD", "set"}, {"SADD", "set2"}, {"HSET", "hash"}}
+	for i := range 400 {
+		m := name(i)
+		cmds[0] = append(cmds[0], strconv.Itoa(i%10), m)
+		cmds[1] = append(cmds[1], strconv.Itoa(400-i), name(i*2))
+		cmds[2] = append(cmds[2], "0", m)
+		cmds[3] = append(cmds[3], m)
+		cmds[4] = append(cmds[4], m)
+		cmds[5] = append(cmds[5], name(i*2))
+		cmds[6] = append(cmds[6], m, strconv.Itoa(i))
+	}
+	return cmds
+}
+
+func drawCommand(t *rapid.T, templates []string) []string {
 	var cmd []string
 	expand := func(group string) {
 		for _, w := range strings.Split(group, ":") {
@@ -203,28 +235,35 @@ func drawCommand(t *rapid.T) []string {
 	return cmd
 }
 
-// TestOracleCollections runs random commands on a live redis-server and here, and compares every byte of the replies.
-func TestOracleCollections(t *testing.T) {
+// compareWithOracle runs random commands on a live redis-server and here, and compares every byte of the replies.
+func compareWithOracle(t *testing.T, setup [][]string, templates []string) {
 	for _, proto := range []string{"2", "3"} {
 		t.Run("resp"+proto, func(t *testing.T) {
 			o := startOracle(t, proto)
 			rapid.Check(t, func(t *rapid.T) {
 				b := newBench()
 				b.out.resp3 = proto == "3"
-				cmds := [][]string{{"SET", "str", "v"}, {"SET", "wrong", "v"}}
+				cmds := slices.Clone(setup)
 				for range rapid.IntRange(1, 60).Draw(t, "commands") {
-					cmds = append(cmds, drawCommand(t))
+					cmds = append(cmds, drawCommand(t, templates))
 				}
 				want := o.do(t, append([][]string{{"FLUSHALL"}}, cmds...)...)[1:]
 				for i, c := range cmds {
 					got, err := readReply(bufio.NewReader(strings.NewReader(b.do(c...))), unordered(c[0]))
 					require.NoError(t, err)
-					require.Equal(t, want[i], got, "command %d %q of %q", i, c, cmds[:i])
+					require.Equal(t, want[i], got, "command %d %q of %q", i, c, cmds[len(setup):max(i, len(setup))])
 				}
+				require.NoError(t, b.s.Check())
 			})
 		})
 	}
 }
+
+func TestOracleCollections(t *testing.T) {
+	compareWithOracle(t, [][]string{{"SET", "str", "v"}, {"SET", "wrong", "v"}}, templates)
+}
+
+func TestOracleLargeCollections(t *testing.T) { compareWithOracle(t, largeSetup(), largeTemplates) }
 
 // TestOracleSpecs compares what COMMAND INFO tells of every command here.
 func TestOracleSpecs(t *testing.T) {
