@@ -182,7 +182,7 @@ func (l *listValue) pushBack(e []byte) {
 	if c == nil || !c.room(need, false) {
 		c = l.fresh(need)
 		c.head, c.tail = 0, 0
-		l.dir = append(l.dir, c)
+		l.appendChunk(c)
 	}
 	putElem(c.buf[c.tail:], e)
 	c.tail += need
@@ -230,6 +230,17 @@ func (l *listValue) pop(front bool) []byte {
 		l.removeChunk(i)
 	}
 	return e
+}
+
+// appendChunk puts c behind all chunks. A queue that is filled here and emptied at the head moves through dir: when the
+// end is reached, what is left goes back to the beginning.
+func (l *listValue) appendChunk(c *listChunk) {
+	if len(l.dir) == cap(l.dir) && l.front > len(l.dir)/2 {
+		n := copy(l.dir, l.dir[l.front:])
+		clear(l.dir[n:])
+		l.dir, l.front = l.dir[:n], 0
+	}
+	l.dir = append(l.dir, c)
 }
 
 // insertChunk puts c before chunk i.

@@ -154,6 +154,26 @@ func TestListModel(t *testing.T) {
 	})
 }
 
+// TestListQueueStaysSmall lets far more elements pass through a list than it ever holds, in every direction.
+func TestListQueueStaysSmall(t *testing.T) {
+	for _, front := range []bool{false, true} {
+		for _, held := range []int{1, 1000} {
+			l := &listValue{}
+			e := bytes.Repeat([]byte("x"), 100)
+			for range held {
+				l.push(e, front)
+			}
+			for range 200000 {
+				l.push(e, front)
+				l.pop(!front)
+			}
+			_, err := l.check()
+			require.NoError(t, err)
+			require.LessOrEqual(t, cap(l.dir), 4*len(l.chunks())+16)
+		}
+	}
+}
+
 func TestListQueueAllocatesNothing(t *testing.T) {
 	l := &listValue{}
 	e := bytes.Repeat([]byte("x"), 16)

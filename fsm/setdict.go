@@ -124,7 +124,11 @@ func (d *dict[V]) findString(key string) int {
 func (d *dict[V]) add(key string, val V) {
 	pos := d.n
 	if pos%dictChunkLen == 0 {
-		d.chunks = append(d.chunks, dictChunk[V]{own: d.own})
+		c := dictChunk[V]{own: d.own}
+		if pos > 0 {
+			c.e = make([]dictEntry[V], 0, dictChunkLen)
+		}
+		d.chunks = append(d.chunks, c)
 	}
 	c := d.chunk(len(d.chunks) - 1)
 	c.e = append(c.e, dictEntry[V]{val: val, key: key})
