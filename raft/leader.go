@@ -131,7 +131,7 @@ func (r *Raft) refused(p *peer, m *Message, out *Effects) {
 		return
 	}
 	next := m.Index
-	if m.Hint < m.Index {
+	if m.Hint <= m.Index {
 		next = m.Hint + 1
 		if _, known := r.log.term(m.Hint); known {
 			next = r.log.seek(m.Hint, m.HintTerm) + 1

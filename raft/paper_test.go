@@ -301,6 +301,7 @@ func TestPromiseOutlivesTheTerm(t *testing.T) {
 	l.recv(Message{Type: MsgVoteResp, From: 2, Term: 4, Reject: true})
 	require.Equal(t, uint64(4), l.Term())
 	require.Empty(t, l.recv(Message{Type: MsgVote, From: 3, Term: 4}))
+	require.Zero(t, l.eff.Persist.Seq, "nor is a vote on its way to the disk")
 	require.Empty(t, l.recv(Message{Type: MsgVote, From: 3, Term: 5}))
 	require.False(t, l.recv(Message{Type: MsgPreVote, From: 2, Term: 5})[0].Reject, "the one it was promised to asks itself")
 }

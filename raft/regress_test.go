@@ -1,0 +1,174 @@
+package raft
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Bugs that other implementations have had, each as one fixed case.
+
+func membershipEntry(index, term uint64, m Membership) Entry {
+	return Entry{Index: index, Term: term, Kind: EntryMembership, Data: AppendMembership(nil, m)}
+}
+
+// A node that does not know yet that it was promoted, and does not know the candidate, votes nevertheless.
+func TestNonVoterVotes(t *testing.T) {
+	m := testMembers(1, 2, 3)
+	m.Members[0].Learner = true
+	core, err := New(testConfig(1, 1000*ms), Recovered{First: 1, Snapshot: SnapshotMeta{Membership: m}})
+	require.NoError(t, err)
+	l := &lone{Raft: core, t: t, now: 1000 * ms}
+	l.recv(Message{Type: MsgVote, From: 9, Term: 1})
+	require.False(t, l.sync()[0].Reject)
+	l.wait(1000 * ms)
+	require.Empty(t, l.feed(Event{Kind: EvTick}), "but it does not campaign")
+}
+
+// etcd#12359, etcd#10563: the only node with an uncommitted membership that demotes it must still be able to win, because
+// the others lack its entries and cannot get its vote.
+func TestDemotedNodeMayFinishTheChange(t *testing.T) {
+	joint, final := testMembers(1, 2), testMembers(1, 2)
+	joint.Members[0].Learner, final.Members[0].Learner = true, true
+	joint.OldVoters = []NodeID{1, 2}
+	c := newCluster(t, 2)
+	log := []Entry{membershipEntry(1, 1, joint), membershipEntry(2, 1, final)}
+	for i, h := range c.hosts {
+		h.disk.hard = HardState{Term: 1, Commit: 1}
+		h.disk.entries = log[:2-i]
+		c.crash(h, 0)
+		c.start(h)
+		c.ledger[1] = log[0]
+	}
+	l := c.elect(1)
+	c.settle(nil)
+	require.Equal(t, uint64(3), l.core.Commit())
+}
+
+// A cut of the log that removes two memberships goes back by two; openraft#1808: a snapshot replaces them all.
+func TestMembershipHistory(t *testing.T) {
+	fresh := func() *lone {
+		l := newLone(t, 3, HardState{})
+		l.recv(Message{Type: MsgAppend, From: 2, Term: 1, Commit: 1, Entries: []Entry{
+			entries(1, 1)[0], membershipEntry(2, 1, testMembers(1, 2)), entries(3, 1)[0], membershipEntry(4, 1, testMembers(1)),
+		}})
+		require.Equal(t, testMembers(1), *l.Membership())
+		require.Equal(t, testMembers(1, 2, 3), l.MembershipAt(1))
+		require.Equal(t, testMembers(1, 2), l.MembershipAt(2))
+		require.Equal(t, testMembers(1, 2), l.MembershipAt(3))
+		return l
+	}
+	l := fresh()
+	l.recv(Message{Type: MsgAppend, From: 3, Term: 2, Index: 1, LogTerm: 1, Entries: entries(2, 2)})
+	require.True(t, l.eff.Changed)
+	require.Equal(t, testMembers(1, 2, 3), *l.Membership())
+	l = fresh()
+	l.feed(Event{Kind: EvSnapshotReceived, From: 3, Term: 2, Snapshot: SnapshotMeta{Index: 9, Term: 2, Membership: testMembers(1, 2, 3, 4)}})
+	require.Equal(t, testMembers(1, 2, 3, 4), *l.Membership())
+	l = fresh()
+	l.sync()
+	l.recv(Message{Type: MsgAppend, From: 2, Term: 1, Index: 4, LogTerm: 1, Commit: 3})
+	l.feed(Event{Kind: EvApplied, Index: 3})
+	l.feed(Event{Kind: EvSnapshotSaved, Index: 4, Snapshot: SnapshotMeta{Index: 3, Term: 1, Membership: l.MembershipAt(3)}})
+	require.Equal(t, testMembers(1, 2), l.MembershipAt(3))
+	require.Equal(t, testMembers(1), *l.Membership())
+}
+
+// cockroach#60612: logs that diverge over thousands of entries meet after one probe per term.
+func TestLongDivergence(t *testing.T) {
+	c := newCluster(t, 3)
+	logs := [3][]uint64{{1, 1}, {1, 1}, {1, 1}}
+	for range 3000 {
+		logs[0] = append(logs[0], 6)
+		logs[1] = append(logs[1], 6)
+	}
+	for i := range 3000 {
+		logs[2] = append(logs[2], 2+uint64(i)/1000)
+	}
+	for i, h := range c.hosts {
+		h.disk.hard, h.disk.entries = HardState{Term: 6, Commit: 1}, entries(1, logs[i]...)
+		c.crash(h, 0)
+		c.start(h)
+	}
+	refusals := 0
+	h := c.host(1)
+	for h.core.Role() != Leader {
+		c.now += 200 * ms
+		c.step(h, Event{Kind: EvTick})
+		c.settle(func(m *Message) bool {
+			if m.Type == MsgAppendResp && m.Reject {
+				refusals++
+			}
+			return false
+		})
+	}
+	for range 3 {
+		c.tick(10 * ms)
+		c.settle(nil)
+	}
+	require.LessOrEqual(t, refusals, 4)
+	require.Equal(t, h.core.Commit(), c.host(3).core.Commit())
+	require.Equal(t, c.data(h), c.data(c.host(3)))
+}
+
+// tikv#12026: entries read for an earlier leadership are not those of the log any more.
+func TestFetchedEntriesAreChecked(t *testing.T) {
+	l := newLone(t, 3, HardState{Term: 2}, 1, 1, 2, 2)
+	l.win()
+	require.True(t, l.ownEntries(entries(2, 1, 2), 2))
+	require.False(t, l.ownEntries(entries(2, 1, 1), 2), "another term")
+	require.False(t, l.ownEntries(entries(3, 2), 2), "another place")
+	require.False(t, l.ownEntries(entries(5, 3, 3), 5), "behind the end")
+	require.False(t, l.ownEntries(nil, 2))
+}
+
+// A follower behind the leader's memory is served from the journal, one request at a time; one that fails is repeated, or
+// a snapshot takes its place.
+func TestSlowFollowerIsFetched(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.elect(1)
+	for range 400 {
+		require.NoError(t, c.propose(l, "0123456789").Err)
+		c.settle(isolate(3))
+	}
+	require.Greater(t, l.core.log.memFirst(), uint64(100), "the cache is bounded")
+	c.step(l, Event{Kind: EvUnreachable, To: 3})
+	c.tick(10 * ms)
+	for len(l.fetches) == 0 {
+		m := c.net[0]
+		c.net = c.net[1:]
+		c.deliver(m)
+	}
+	require.Len(t, l.fetches, 1)
+	l.fetches[0] = Event{Kind: EvFetched, To: 3, Index: l.fetches[0].Index, Failed: true}
+	for range 5 {
+		c.settle(nil)
+		c.tick(10 * ms)
+	}
+	require.Equal(t, uint64(401), c.host(3).applied)
+
+	c.snapshot(l, 0)
+	require.Equal(t, l.core.Status().FirstIndex, uint64(402))
+}
+
+// A wiped disk under the same id: nobody panics, the node gets no vote from its loss, and the group goes on.
+func TestWipedDisk(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.elect(1)
+	c.propose(l, "x")
+	c.settle(nil)
+	h := c.host(3)
+	c.crash(h, 0)
+	h.disk = disk{first: 1, snap: SnapshotMeta{Membership: testMembers(1, 2, 3)}}
+	h.voted = map[uint64]NodeID{}
+	c.start(h)
+	for range 20 {
+		c.tick(10 * ms)
+		c.settle(nil)
+	}
+	res := c.propose(l, "y")
+	require.NoError(t, res.Err)
+	c.settle(nil)
+	require.Equal(t, Leader, l.core.Role())
+	require.GreaterOrEqual(t, l.core.Commit(), res.Index)
+}
