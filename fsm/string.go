@@ -435,7 +435,7 @@ func runSetRange(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	if !found {
-		p = tx.setObject(tx.DB, args[1], &blob{}, false)
+		p = tx.setObject(args[1], &blob{})
 	}
 	b := tx.blobAt(&p)
 	end := int(offset) + len(val)

@@ -246,15 +246,13 @@ func (tx *Tx) lookupWrite(key []byte, k kind) (o object, ok bool) {
 }
 
 // set stores an object that nobody else holds under key, whatever the key held; its deadline is gone.
-func (tx *Tx) set(key []byte, o object) { tx.setObject(tx.DB, key, o, false) }
+func (tx *Tx) set(key []byte, o object) { tx.setObject(key, o) }
 
-// setKeepTTL is set for a key that keeps its deadline, if it had one.
-func (tx *Tx) setKeepTTL(key []byte, o object) { tx.setObject(tx.DB, key, o, true) }
-
-func (tx *Tx) setObject(n int, key []byte, o object, keepTTL bool) place {
-	p, ok := tx.findWrite(n, key)
+// setObject is set that returns the place of the key.
+func (tx *Tx) setObject(key []byte, o object) place {
+	p, ok := tx.findWrite(tx.DB, key)
 	if !ok {
-		tx.add(n, &p, entry{data: string(key), obj: o, num: int64(o.size()), meta: uint32(len(key)) << 2})
+		tx.add(tx.DB, &p, entry{data: string(key), obj: o, num: int64(o.size()), meta: uint32(len(key)) << 2})
 		return p
 	}
 	e := p.entry()
@@ -263,7 +261,7 @@ func (tx *Tx) setObject(n int, key []byte, o object, keepTTL bool) place {
 		e.data = strings.Clone(e.key()) // lets go of the string it held
 	}
 	e.obj, e.num, e.meta = o, int64(o.size()), uint32(len(key))<<2
-	tx.changed(&p, before, keepTTL)
+	tx.changed(&p, before, false)
 	return p
 }
 
