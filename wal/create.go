@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	tidwall "github.com/tidwall/wal"
 )
@@ -53,8 +53,8 @@ func createLog(fs *fsys, dir string, id Identity) error {
 	return nil
 }
 
-// checkEmpty accepts what a node may leave in its directory before it has a log: the lock, an interrupted Create, no
-// snapshots, and the process' own files (kvapp.pid, kvapp.log).
+// checkEmpty accepts what may lie in a node's directory before it has a log: the lock, an interrupted Create, no
+// snapshots, and the files of the process itself: its settings, log and pid.
 func checkEmpty(dir string) error {
 	names, err := os.ReadDir(dir)
 	if err != nil {
@@ -62,7 +62,8 @@ func checkEmpty(dir string) error {
 	}
 	for _, de := range names {
 		switch name := de.Name(); {
-		case name == lockName, name == newLogName, name == "lost+found", strings.HasPrefix(name, "kvapp."):
+		case name == lockName, name == newLogName, name == "lost+found":
+		case !de.IsDir() && slices.Contains([]string{".conf", ".log", ".pid"}, filepath.Ext(name)):
 		case name == snapshotsName:
 			if sub, err := os.ReadDir(filepath.Join(dir, name)); err != nil || len(sub) != 0 {
 				return fmt.Errorf("%w: %s holds snapshots", ErrNotEmpty, dir)

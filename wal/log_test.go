@@ -35,7 +35,7 @@ func TestCreateOpen(t *testing.T) {
 }
 
 func TestCreateRefusesForeignFiles(t *testing.T) {
-	for name, refused := range map[string]bool{"kvapp.pid": false, "kvapp.log": false, "LOCK": false, "notes.txt": true, "peers": true} {
+	for name, refused := range map[string]bool{"kvapp.pid": false, "n1.log": false, "kvapp.conf": false, "LOCK": false, "log": true, "notes.txt": true, "peers": true} {
 		dir := t.TempDir()
 		writeFile(t, filepath.Join(dir, name), nil)
 		if err := Create(dir, testID); refused {
