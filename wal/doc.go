@@ -34,7 +34,9 @@
 // Open verifies every record. A bad record in the last segment with no record of a later batch behind it is what a
 // crash during the last write leaves: nobody was told that batch is durable, so it is cut off (the bytes are kept in
 // <segment>.torn). Every other damage refuses to start, with file, byte and record. Limit: rot inside the very last
-// batch cannot be told from a torn write and is cut off too; so is the loss of the newest segment's directory entry.
+// batch cannot be told from a torn write and is cut off too, and the loss of the newest segment's directory entry cannot
+// be seen. The other way round, a client's value that imitates a later record makes a torn write look like damage: then
+// the node refuses although it could start.
 //
 // # Failure
 //
