@@ -1,0 +1,247 @@
+package resp
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	"kvapp/fsm"
+	"kvapp/node"
+	"kvapp/raft"
+)
+
+// One Raft group is shown as a cluster of one master, the leader, that owns every slot, and its replicas. Everything
+// here comes from node.View and the state machine, so that it answers in every state of the node.
+
+// master is the member that clients should take for the leader: the present one, the newest known one during an
+// election, and before the first election some voter, the same on every node. nil only without members.
+func master(v *node.View) *raft.Member {
+	var first *raft.Member
+	for i := range v.Members {
+		m := &v.Members[i]
+		if m.ID == v.Leader || v.Leader == 0 && m.ID == v.Last {
+			return m
+		}
+		if first == nil && !m.Learner {
+			first = m
+		}
+	}
+	return first
+}
+
+// replicas are the other voters, in the order of their ids.
+func replicas(v *node.View, lead *raft.Member) (all []*raft.Member) {
+	for i := range v.Members {
+		if m := &v.Members[i]; m.ID != lead.ID && !m.Learner {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func member(v *node.View, id raft.NodeID) *raft.Member {
+	for i := range v.Members {
+		if v.Members[i].ID == id {
+			return &v.Members[i]
+		}
+	}
+	return nil
+}
+
+func memberName(v *node.View, id raft.NodeID) string {
+	if m := member(v, id); m != nil {
+		return m.Name
+	}
+	return ""
+}
+
+func leaderAddr(v *node.View, id raft.NodeID) string {
+	if m := member(v, id); m != nil {
+		return m.ClientAddr
+	}
+	return ""
+}
+
+// memberAddr splits a member's client address; both parts are empty when it is not known.
+func memberAddr(v *node.View, id raft.NodeID) (host, port string) {
+	return splitAddr(leaderAddr(v, id))
+}
+
+func splitAddr(addr string) (host, port string) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", "0"
+	}
+	return host, port
+}
+
+func portNumber(port string) int64 {
+	n, err := strconv.ParseInt(port, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func clusterMyID(c *conn, _ [][]byte) {
+	self := c.srv.node.View().Self
+	c.out.BulkString(c.srv.nodeID(&self))
+}
+
+func clusterKeySlot(c *conn, args [][]byte) { c.out.Int(int64(fsm.Slot(args[2]))) }
+
+func clusterCountKeys(c *conn, args [][]byte) {
+	slot, ok := parseInt(args[2])
+	switch {
+	case !ok:
+		c.out.Error(errNotInteger)
+	case slot < 0 || slot >= fsm.Slots:
+		c.out.Error(errSlot)
+	default:
+		c.out.Int(int64(c.srv.node.Store().CountKeysInSlot(int(slot))))
+	}
+}
+
+func clusterGetKeys(c *conn, args [][]byte) {
+	slot, ok := parseInt(args[2])
+	n, ok2 := parseInt(args[3])
+	if !ok || !ok2 {
+		c.out.Error(errNotInteger)
+		return
+	}
+	if slot < 0 || slot >= fsm.Slots || n < 0 {
+		c.out.Error(errSlotCount)
+		return
+	}
+	keys := c.srv.node.Store().KeysInSlot(int(slot), int(min(n, 1<<31)))
+	c.out.Array(len(keys))
+	for _, k := range keys {
+		c.out.Bulk(k)
+	}
+}
+
+func clusterInfo(c *conn, _ [][]byte) {
+	v := c.srv.node.View()
+	state := "fail"
+	if v.Healthy {
+		state = "ok"
+	}
+	var sb strings.Builder
+	for _, kv := range [][2]string{
+		{"cluster_state", state}, {"cluster_slots_assigned", "16384"}, {"cluster_slots_ok", "16384"},
+		{"cluster_slots_pfail", "0"}, {"cluster_slots_fail", "0"}, {"cluster_known_nodes", strconv.Itoa(len(v.Members))},
+		{"cluster_size", "1"}, {"cluster_current_epoch", strconv.FormatUint(v.Term, 10)}, {"cluster_my_epoch", strconv.FormatUint(v.Term, 10)},
+		{"cluster_stats_messages_sent", "0"}, {"cluster_stats_messages_received", "0"}, {"total_cluster_links_buffer_limit_exceeded", "0"},
+	} {
+		sb.WriteString(kv[0] + ":" + kv[1] + "\r\n")
+	}
+	c.out.Verbatim("txt", sb.String())
+}
+
+// busPort is what CLUSTER NODES prints behind the @: the port of the member's peer address.
+func busPort(m *raft.Member, port string) string {
+	if _, p := splitAddr(m.PeerAddr); p != "0" {
+		return p
+	}
+	return strconv.FormatInt(portNumber(port)+10000, 10)
+}
+
+func clusterNodes(c *conn, _ [][]byte) {
+	v := c.srv.node.View()
+	lead := master(v)
+	epoch := strconv.FormatUint(v.Term, 10)
+	var sb strings.Builder
+	for i := range v.Members {
+		m := &v.Members[i]
+		host, port := splitAddr(m.ClientAddr)
+		sb.WriteString(c.srv.nodeID(m) + " " + host + ":" + port + "@" + busPort(m, port) + " ")
+		if m.ID == v.Self.ID {
+			sb.WriteString("myself,")
+		}
+		if lead != nil && m.ID == lead.ID {
+			sb.WriteString("master - 0 0 " + epoch + " connected 0-16383\n")
+		} else {
+			of := "-"
+			if lead != nil {
+				of = c.srv.nodeID(lead)
+			}
+			sb.WriteString("slave " + of + " 0 0 " + epoch + " connected\n")
+		}
+	}
+	c.out.Verbatim("txt", sb.String())
+}
+
+func clusterSlots(c *conn, _ [][]byte) {
+	v := c.srv.node.View()
+	lead := master(v)
+	if lead == nil {
+		c.out.Array(0)
+		return
+	}
+	others := replicas(v, lead)
+	c.out.Array(1)
+	c.out.Array(3 + len(others))
+	c.out.Int(0)
+	c.out.Int(fsm.Slots - 1)
+	for _, m := range append([]*raft.Member{lead}, others...) {
+		host, port := splitAddr(m.ClientAddr)
+		c.out.Array(4)
+		c.out.BulkString(host)
+		c.out.Int(portNumber(port))
+		c.out.BulkString(c.srv.nodeID(m))
+		c.out.Array(0)
+	}
+}
+
+func clusterShards(c *conn, _ [][]byte) {
+	v := c.srv.node.View()
+	lead := master(v)
+	if lead == nil {
+		c.out.Array(0)
+		return
+	}
+	nodes := append([]*raft.Member{lead}, replicas(v, lead)...)
+	c.out.Array(1)
+	c.out.Map(2)
+	c.out.BulkString("slots")
+	c.out.Array(2)
+	c.out.Int(0)
+	c.out.Int(fsm.Slots - 1)
+	c.out.BulkString("nodes")
+	c.out.Array(len(nodes))
+	for i, m := range nodes {
+		host, port := splitAddr(m.ClientAddr)
+		role, health := "replica", "online"
+		if i == 0 {
+			role = "master"
+		}
+		offset := int64(0) // of others it is not known here
+		if m.ID == v.Self.ID {
+			offset = int64(c.srv.node.Store().Applied())
+			if v.Loading {
+				health = "loading"
+			}
+		}
+		c.out.Map(7)
+		c.pair("id", c.srv.nodeID(m))
+		c.number("port", portNumber(port))
+		c.pair("ip", host)
+		c.pair("endpoint", host)
+		c.pair("role", role)
+		c.number("replication-offset", offset)
+		c.pair("health", health)
+	}
+}
+
+func clusterHelp(c *conn, _ [][]byte) {
+	c.help("CLUSTER",
+		"COUNTKEYSINSLOT <slot>", "    Counts the keys in <slot>.",
+		"GETKEYSINSLOT <slot> <count>", "    Names up to <count> keys in <slot>.",
+		"INFO", "    Answers the state of the cluster.",
+		"KEYSLOT <key>", "    Computes the slot of <key>.",
+		"MYID", "    Answers the id of this node.",
+		"NODES", "    Lists the nodes, one a line:",
+		"    <id> <ip:port@bus-port> <flags> <master> <pings> <pongs> <epoch> <link> <slot> ...",
+		"SHARDS", "    Maps slots to nodes.",
+		"SLOTS", "    Maps slots to nodes: start, end, then address, port and id of the master and of its replicas.")
+}

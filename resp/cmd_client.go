@@ -1,0 +1,335 @@
+package resp
+
+import (
+	"strconv"
+	"time"
+)
+
+func clientID(c *conn, _ [][]byte) { c.out.Int(int64(c.state.id)) }
+
+func clientGetName(c *conn, _ [][]byte) {
+	c.state.mu.Lock()
+	name := c.state.name
+	c.state.mu.Unlock()
+	if name == "" {
+		c.out.Null()
+		return
+	}
+	c.out.BulkString(name)
+}
+
+func clientSetName(c *conn, args [][]byte) {
+	if !validName(args[2]) {
+		c.out.Error(errClientName)
+		return
+	}
+	c.setName(args[2])
+	c.out.Simple("OK")
+}
+
+func clientSetInfo(c *conn, args [][]byte) {
+	st := &c.state
+	word, field := "lib-name", &st.lib
+	switch {
+	case is(args[2], "lib-name"):
+	case is(args[2], "lib-ver"):
+		word, field = "lib-ver", &st.libVer
+	default:
+		c.out.Error(oneLine("ERR Unrecognized option '" + string(cString(args[2], quoteLimit)) + "'"))
+		return
+	}
+	if !validName(args[3]) {
+		c.out.Error("ERR " + word + " cannot contain spaces, newlines or special characters.")
+		return
+	}
+	st.mu.Lock()
+	*field = string(args[3])
+	st.mu.Unlock()
+	c.out.Simple("OK")
+}
+
+// setSwitch reads ON or OFF into a flag of the connection.
+func (c *conn) setSwitch(arg []byte, flag *bool) {
+	on := is(arg, "on")
+	if !on && !is(arg, "off") {
+		c.out.Error(errSyntax)
+		return
+	}
+	c.state.mu.Lock()
+	*flag = on
+	c.state.mu.Unlock()
+	c.out.Simple("OK")
+}
+
+func clientNoEvict(c *conn, args [][]byte) { c.setSwitch(args[2], &c.state.noEvict) }
+
+func clientNoTouch(c *conn, args [][]byte) { c.setSwitch(args[2], &c.state.noTouch) }
+
+func clientReply(c *conn, args [][]byte) {
+	switch {
+	case is(args[2], "on"):
+		c.reply = replyOn
+		c.out.Simple("OK")
+	case is(args[2], "off"):
+		c.reply = replyOff
+	case is(args[2], "skip"):
+		if c.reply != replyOff {
+			c.reply = replySkipNext
+		}
+	default:
+		c.out.Error(errSyntax)
+	}
+}
+
+func clientPause(c *conn, args [][]byte) {
+	all := true
+	if len(args) > 4 {
+		c.out.Error(errSyntax)
+		return
+	}
+	if len(args) == 4 {
+		all = is(args[3], "all")
+		if !all && !is(args[3], "write") {
+			c.out.Error("ERR CLIENT PAUSE mode must be WRITE or ALL")
+			return
+		}
+	}
+	ms, ok := parseInt(args[2])
+	if !ok || ms > 1<<40 {
+		c.out.Error(errTimeout)
+		return
+	}
+	if ms < 0 {
+		c.out.Error(errTimeoutNeg)
+		return
+	}
+	c.srv.pause.set(time.Now().Add(time.Duration(ms)*time.Millisecond), all)
+	c.out.Simple("OK")
+}
+
+func clientUnpause(c *conn, _ [][]byte) {
+	c.srv.pause.clear()
+	c.out.Simple("OK")
+}
+
+func clientInfo(c *conn, _ [][]byte) {
+	c.out.Verbatim("txt", string(c.describe(nil, c.srv.now()))+"\n")
+}
+
+// clientTypes are the words of TYPE. Every connection here is a normal one.
+func clientType(arg []byte) (normal, known bool) {
+	if is(arg, "normal") {
+		return true, true
+	}
+	return false, is(arg, "master") || is(arg, "replica") || is(arg, "slave") || is(arg, "pubsub")
+}
+
+func clientList(c *conn, args [][]byte) {
+	show := func(*conn) bool { return true }
+	switch {
+	case len(args) == 2:
+	case len(args) == 4 && is(args[2], "type"):
+		normal, known := clientType(args[3])
+		if !known {
+			c.out.Error(unknownType(args[3]))
+			return
+		}
+		show = func(*conn) bool { return normal }
+	case len(args) > 3 && is(args[2], "id"):
+		ids := make(map[uint64]bool)
+		for _, a := range args[3:] {
+			id, ok := parseInt(a)
+			if !ok || id < 1 {
+				c.out.Error("ERR Invalid client ID")
+				return
+			}
+			ids[uint64(id)] = true
+		}
+		show = func(o *conn) bool { return ids[o.state.id] }
+	default:
+		c.out.Error(errSyntax)
+		return
+	}
+	var b []byte
+	now := c.srv.now()
+	for _, o := range c.srv.clients() {
+		if show(o) {
+			b = append(o.describe(b, now), '\n')
+		}
+	}
+	c.out.Verbatim("txt", string(b))
+}
+
+func unknownType(arg []byte) string {
+	return oneLine("ERR Unknown client type '" + string(cString(arg, quoteLimit)) + "'")
+}
+
+// describe appends the line of CLIENT LIST without its end. Any goroutine.
+func (c *conn) describe(b []byte, now time.Time) []byte {
+	st := &c.state
+	st.mu.Lock()
+	name, lib, libVer, noEvict, noTouch := st.name, st.lib, st.libVer, st.noEvict, st.noTouch
+	st.mu.Unlock()
+	flags := ""
+	if c.readOnly.Load() {
+		flags += "r"
+	}
+	if noEvict {
+		flags += "e"
+	}
+	if noTouch {
+		flags += "T"
+	}
+	if flags == "" {
+		flags = "N"
+	}
+	cmd := "NULL"
+	if x := st.last.Load(); x != nil {
+		cmd = x.name
+	}
+	num := func(key string, n int64) {
+		b = append(b, ' ')
+		b = append(b, key...)
+		b = append(b, '=')
+		b = strconv.AppendInt(b, n, 10)
+	}
+	word := func(key, v string) {
+		b = append(b, ' ')
+		b = append(b, key...)
+		b = append(b, '=')
+		b = append(b, v...)
+	}
+	b = append(b, "id="...)
+	b = strconv.AppendUint(b, st.id, 10)
+	word("addr", st.addr)
+	word("laddr", st.laddr)
+	num("fd", -1) // the runtime keeps it to itself
+	word("name", name)
+	num("age", since(now, st.created))
+	num("idle", max(0, since(now, c.net.LastActive())))
+	word("flags", flags)
+	num("db", int64(st.db.Load()))
+	for _, key := range []string{"sub", "psub", "ssub"} {
+		num(key, 0)
+	}
+	num("multi", -1)
+	in, out := int64(c.net.QueryBuffer()), int64(c.net.OutputBuffer())
+	num("qbuf", in)
+	for _, key := range []string{"qbuf-free", "argv-mem", "multi-mem", "rbs", "rbp", "obl", "oll"} {
+		num(key, 0)
+	}
+	num("omem", out)
+	num("tot-mem", in+out)
+	word("events", "r")
+	word("cmd", cmd)
+	word("user", defaultUser)
+	num("redir", -1)
+	num("resp", int64(st.proto.Load()))
+	word("lib-name", lib)
+	word("lib-ver", libVer)
+	return b
+}
+
+// killFilter is what CLIENT KILL was asked to end; nil and 0 mean any.
+type killFilter struct {
+	id          uint64
+	addr, laddr []byte
+	never       bool // a type that no connection here has
+	skipMe      bool
+}
+
+func (f *killFilter) matches(c, me *conn) bool {
+	return !f.never && (f.id == 0 || c.state.id == f.id) && (f.addr == nil || c.state.addr == string(f.addr)) &&
+		(f.laddr == nil || c.state.laddr == string(f.laddr)) && !(f.skipMe && c == me)
+}
+
+func clientKill(c *conn, args [][]byte) {
+	if len(args) == 3 {
+		f := killFilter{addr: args[2]}
+		if c.kill(&f) == 0 {
+			c.out.Error("ERR No such client")
+			return
+		}
+		c.out.Simple("OK")
+		return
+	}
+	f := killFilter{skipMe: true}
+	if msg := f.parse(args[2:]); msg != "" {
+		c.out.Error(msg)
+		return
+	}
+	c.out.Int(int64(c.kill(&f)))
+}
+
+// parse reads pairs of an option and its value; it returns an error text, or "".
+func (f *killFilter) parse(args [][]byte) string {
+	if len(args)%2 != 0 {
+		return errSyntax
+	}
+	for i := 0; i < len(args); i += 2 {
+		opt, val := args[i], args[i+1]
+		switch {
+		case is(opt, "id"):
+			id, ok := parseInt(val)
+			if !ok || id < 1 {
+				return "ERR client-id should be greater than 0"
+			}
+			f.id = uint64(id)
+		case is(opt, "type"):
+			normal, known := clientType(val)
+			if !known {
+				return unknownType(val)
+			}
+			f.never = f.never || !normal
+		case is(opt, "addr"):
+			f.addr = val
+		case is(opt, "laddr"):
+			f.laddr = val
+		case is(opt, "user"):
+			if string(val) != defaultUser {
+				return oneLine("ERR No such user '" + string(cString(val, quoteLimit)) + "'")
+			}
+		case is(opt, "skipme") && is(val, "yes"):
+			f.skipMe = true
+		case is(opt, "skipme") && is(val, "no"):
+			f.skipMe = false
+		default:
+			return errSyntax
+		}
+	}
+	return ""
+}
+
+// kill ends the connections that match and counts them; this one ends after its reply.
+func (c *conn) kill(f *killFilter) (n int) {
+	for _, o := range c.srv.clients() {
+		if !f.matches(o, c) {
+			continue
+		}
+		n++
+		if o == c {
+			c.ended = true
+		} else {
+			o.net.Kill()
+		}
+	}
+	return n
+}
+
+func clientHelp(c *conn, _ [][]byte) {
+	c.help("CLIENT",
+		"GETNAME", "    Answers the name of this connection.",
+		"ID", "    Answers the id of this connection.",
+		"INFO", "    Describes this connection.",
+		"KILL <ip:port>", "    Ends the connection from <ip:port>.",
+		"KILL <option> <value> [<option> <value> [...]]", "    Ends the connections that match all of ID, ADDR, LADDR, TYPE, USER;",
+		"    SKIPME (yes|no) says whether this one is spared (default: yes).",
+		"LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)|ID <id> [<id> ...]]", "    Describes connections, one a line.",
+		"NO-EVICT (ON|OFF)", "    Marks this connection as one not to be dropped for memory.",
+		"NO-TOUCH (ON|OFF)", "    Says whether this connection's commands count as use of keys.",
+		"PAUSE <timeout> [WRITE|ALL]", "    Holds the commands of all clients, or their writes, for <timeout> milliseconds.",
+		"REPLY (ON|OFF|SKIP)", "    Says which commands of this connection are answered.",
+		"SETINFO (LIB-NAME|LIB-VER) <value>", "    Tells the name or version of the client's library.",
+		"SETNAME <name>", "    Names this connection.",
+		"UNPAUSE", "    Ends a pause.")
+}

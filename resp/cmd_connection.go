@@ -1,0 +1,332 @@
+package resp
+
+import (
+	"strconv"
+	"time"
+
+	"kvapp/fsm"
+	"kvapp/node"
+	"kvapp/raft"
+)
+
+// redisVersion is the version of Redis whose commands and replies this server follows; clients switch on it.
+const redisVersion = "7.2.6"
+
+// is compares a client's word, in any case, with one in lower case.
+func is(arg []byte, word string) bool {
+	if len(arg) != len(word) {
+		return false
+	}
+	for i, ch := range arg {
+		if 'A' <= ch && ch <= 'Z' {
+			ch += 'a' - 'A'
+		}
+		if ch != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// parseInt reads an integer as strictly as Redis does: no plus sign, no leading zeros, no spaces.
+func parseInt(b []byte) (int64, bool) {
+	if len(b) == 0 || len(b) > 20 || b[0] == '+' || len(b) > 1 && b[0] == '0' || len(b) > 1 && b[0] == '-' && b[1] == '0' {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	return n, err == nil
+}
+
+func ping(c *conn, args [][]byte) {
+	switch len(args) {
+	case 1:
+		c.out.Simple("PONG")
+	case 2:
+		c.out.Bulk(args[1])
+	default:
+		c.out.Error(wrongArity("ping"))
+	}
+}
+
+func echo(c *conn, args [][]byte) { c.out.Bulk(args[1]) }
+
+func quit(c *conn, _ [][]byte) {
+	c.out.Simple("OK")
+	c.ended = true
+}
+
+func reset(c *conn, _ [][]byte) {
+	c.reset()
+	c.out.Simple("RESET")
+}
+
+func selectDB(c *conn, args [][]byte) {
+	n, ok := parseInt(args[1])
+	switch {
+	case !ok:
+		c.out.Error(errNotInteger)
+	case n < 0 || n >= fsm.Databases:
+		c.out.Error(errDBIndex)
+	default:
+		c.setDB(int(n))
+		c.out.Simple("OK")
+	}
+}
+
+func auth(c *conn, args [][]byte) {
+	switch {
+	case len(args) > 3:
+		c.out.Error(errSyntax)
+	case len(args) == 2 && c.srv.password() == "":
+		c.out.Error(errAuthNoPass)
+	case len(args) == 2 && !c.login([]byte(defaultUser), args[1]), len(args) == 3 && !c.login(args[1], args[2]):
+		c.out.Error(errWrongPass)
+	default:
+		c.out.Simple("OK")
+	}
+}
+
+// defaultUser is the only user: the one that requirepass protects.
+const defaultUser = "default"
+
+// login checks a name and a password; without a password any will do.
+func (c *conn) login(user, pass []byte) bool {
+	if string(user) != defaultUser || c.srv.password() != "" && !c.srv.passwordIs(pass) {
+		return false
+	}
+	c.setAuthed(true)
+	return true
+}
+
+func hello(c *conn, args [][]byte) {
+	proto, name := c.out.Proto(), []byte(nil)
+	if len(args) > 1 {
+		n, ok := parseInt(args[1])
+		if !ok {
+			c.out.Error(errProtoInteger)
+			return
+		}
+		if n != 2 && n != 3 {
+			c.out.Error(errNoProto)
+			return
+		}
+		proto = int(n)
+	}
+	var user, pass []byte
+	for i := 2; i < len(args); i++ {
+		left := len(args) - 1 - i
+		switch {
+		case is(args[i], "auth") && left >= 2:
+			user, pass = args[i+1], args[i+2]
+			i += 2
+		case is(args[i], "setname") && left >= 1:
+			name = args[i+1]
+			if !validName(name) {
+				c.out.Error(errClientName)
+				return
+			}
+			i++
+		default:
+			c.out.Error(oneLine("ERR Syntax error in HELLO option '" + string(cString(args[i], quoteLimit)) + "'"))
+			return
+		}
+	}
+	if user != nil && !c.login(user, pass) {
+		c.out.Error(errWrongPass)
+		return
+	}
+	if !c.authed && c.srv.password() != "" {
+		c.out.Error(errHelloNoAuth)
+		return
+	}
+	if name != nil {
+		c.setName(name)
+	}
+	c.setProto(proto)
+	c.greet(proto)
+}
+
+// greet answers HELLO.
+func (c *conn) greet(proto int) {
+	role := "replica"
+	if c.srv.node.View().Role == raft.Leader {
+		role = "master"
+	}
+	c.out.Map(7)
+	c.pair("server", "redis")
+	c.pair("version", redisVersion)
+	c.out.BulkString("proto")
+	c.out.Int(int64(proto))
+	c.out.BulkString("id")
+	c.out.Int(int64(c.state.id))
+	c.pair("mode", "cluster")
+	c.pair("role", role)
+	c.out.BulkString("modules")
+	c.out.Array(0)
+}
+
+func (c *conn) pair(key, value string) {
+	c.out.BulkString(key)
+	c.out.BulkString(value)
+}
+
+func (c *conn) number(key string, n int64) {
+	c.out.BulkString(key)
+	c.out.Int(n)
+}
+
+// help answers a HELP sub-command: one status line per line.
+func (c *conn) help(name string, lines ...string) {
+	c.out.Array(len(lines) + 3)
+	c.out.Simple(name + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
+	for _, l := range lines {
+		c.out.Simple(l)
+	}
+	c.out.Simple("HELP")
+	c.out.Simple("    Lists the sub-commands.")
+}
+
+// validName says whether b may stand in CLIENT LIST: printable, no spaces.
+func validName(b []byte) bool {
+	for _, ch := range b {
+		if ch < '!' || ch > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *conn) setName(name []byte) {
+	c.state.mu.Lock()
+	c.state.name = string(name)
+	c.state.mu.Unlock()
+}
+
+func readOnly(c *conn, _ [][]byte) {
+	c.readOnly.Store(true)
+	c.out.Simple("OK")
+}
+
+func readWrite(c *conn, _ [][]byte) {
+	c.readOnly.Store(false)
+	c.out.Simple("OK")
+}
+
+// asking has no effect: no slot of this cluster ever migrates, so nothing answers ASK.
+func asking(c *conn, _ [][]byte) { c.out.Simple("OK") }
+
+func timeNow(c *conn, _ [][]byte) {
+	us := c.srv.now().UnixMicro()
+	c.out.Array(2)
+	c.out.BulkString(strconv.FormatInt(us/1e6, 10))
+	c.out.BulkString(strconv.FormatInt(us%1e6, 10))
+}
+
+// waitSlice is how long WAIT asks the node at a time, so that it notices when its client or the server goes away.
+const waitSlice = 200 // ms
+
+func wait(c *conn, args [][]byte) {
+	if c.srv.node.View().Role != raft.Leader {
+		c.out.Error(errWaitReplica)
+		return
+	}
+	n, ok := parseInt(args[1])
+	if !ok {
+		c.out.Error(errNotInteger)
+		return
+	}
+	ms, ok := parseInt(args[2])
+	switch {
+	case !ok:
+		c.out.Error(errTimeout)
+		return
+	case ms < 0:
+		c.out.Error(errTimeoutNeg)
+		return
+	}
+	c.out.Int(int64(c.waitFor(n, ms)))
+}
+
+// waitFor returns how many other nodes have this connection's writes on disk, at the latest after ms, 0 = no limit.
+func (c *conn) waitFor(want, ms int64) int {
+	if c.lastWrite == 0 { // nothing to wait for: every other node has nothing of this connection
+		return c.others()
+	}
+	if want <= 0 {
+		return c.srv.node.Wait(c.lastWrite, 0, 1)
+	}
+	c.flush()
+	c.srv.stats.blocked.Add(1)
+	defer c.srv.stats.blocked.Add(-1)
+	for left := ms; ; left -= waitSlice {
+		slice := int64(waitSlice)
+		if ms > 0 {
+			slice = min(slice, left)
+		}
+		asked := time.Now()
+		have := c.srv.node.Wait(c.lastWrite, int(min(want, 1<<20)), slice)
+		// An answer before its time that is too low comes from a node that stopped or leads no more.
+		early := time.Since(asked) < time.Duration(slice)*time.Millisecond/2
+		if int64(have) >= want || ms > 0 && left <= waitSlice || early {
+			return have
+		}
+		select {
+		case <-c.net.Gone():
+			c.ended = true
+			return have
+		case <-c.srv.closed:
+			c.ended = true
+			return have
+		default:
+		}
+	}
+}
+
+// others counts the nodes beside this one.
+func (c *conn) others() int {
+	return max(0, len(c.srv.node.View().Members)-1)
+}
+
+func role(c *conn, _ [][]byte) {
+	v, st := c.srv.node.View(), c.srv.status()
+	if v.Role == raft.Leader {
+		c.out.Array(3)
+		c.out.BulkString("master")
+		c.out.Int(int64(st.Applied))
+		c.out.Array(len(st.Peers))
+		for i := range st.Peers {
+			host, port := memberAddr(v, st.Peers[i].ID)
+			c.out.Array(3)
+			c.out.BulkString(host)
+			c.out.BulkString(port)
+			c.out.BulkString(strconv.FormatUint(st.Peers[i].Match, 10))
+		}
+		return
+	}
+	host, port := memberAddr(v, v.Last)
+	state := "connect"
+	if v.Leader != 0 {
+		state = "connected"
+	}
+	c.out.Array(5)
+	c.out.BulkString("slave")
+	c.out.BulkString(host)
+	n, _ := strconv.ParseInt(port, 10, 64) // 0 when no leader was ever known
+	c.out.Int(n)
+	c.out.BulkString(state)
+	c.out.Int(int64(st.Applied))
+}
+
+// status asks the node, and falls back to what is known without it when the node has stopped.
+func (s *Server) status() node.Status {
+	st, err := s.node.Status()
+	if err == nil {
+		return st
+	}
+	v := s.node.View()
+	st.ID, st.Role, st.Term, st.Leader, st.Name, st.Cluster = v.Self.ID, v.Role, v.Term, v.Leader, v.Self.Name, s.clusterID()
+	st.Applied = s.node.Store().Applied()
+	st.Commit = st.Applied
+	st.AppliedClock = s.node.Store().Clock()
+	return st
+}

@@ -1,0 +1,29 @@
+// Package resp is the client's side of the server: it reads commands with redcon behind a guard, decides which way
+// each command takes, and writes the replies in RESP2 or RESP3. It owns every error text that is not a data command's,
+// and the commands that need no log: the connection's own, CLUSTER, COMMAND, CONFIG, INFO, RAFT and their like.
+//
+// # One pipeline
+//
+// redcon hands over everything that one read brought: one command and the pipeline behind it. conn.serve cuts that
+// into runs, each a longest possible row of data commands, and executes them in order:
+//
+//	reads only         node.Client.Read, in pieces, so that replies are flushed when they pass flushBytes
+//	from a write on    node.Client.Write: one proposal; reads behind the write ride along, within bounds
+//	anything else      ends the run and is executed by the connection's goroutine itself
+//
+// Replies gather in one Encoder and leave with one write(2) per pipeline, unless they grow or a command has to wait.
+//
+// # Goroutines
+//
+//	accept     redcon's accept loop: registers connections, refuses strangers in protected mode
+//	conn       one per client, owns its conn; only the fields of clientState are shared, under its mutex
+//	sampler    one per Server: rates and the memory peak, every 100 ms
+//
+// # Invariants
+//
+//   - Every command is answered exactly once and in order, unless CLIENT REPLY says otherwise or the connection ends.
+//   - An error whose word clients retry (MOVED, CLUSTERDOWN, TRYAGAIN, LOADING) is given only for a command that is in
+//     no log; a write of unknown outcome gets UNCERTAIN and the connection stays open.
+//   - CLUSTER, INFO, COMMAND, HELLO, CLIENT and CONFIG answer in every state of the node, without Raft.
+//   - A panic of one connection's goroutine ends that connection, nothing else.
+package resp

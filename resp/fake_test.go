@@ -1,0 +1,275 @@
+package resp
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"kvapp/fsm"
+	"kvapp/internal/config"
+	"kvapp/node"
+	"kvapp/raft"
+)
+
+// group is one keyspace that several fake nodes share, as if every entry reached all of them at once.
+type group struct {
+	mu    sync.Mutex // the applier
+	store *fsm.Store
+	index uint64
+	late  atomic.Int64 // ms by which stamps are behind the clock
+}
+
+// fake is a node that commits at once. Its outcome can be switched, its view replaced.
+type fake struct {
+	group   *group
+	outcome atomic.Int32 // node.Outcome of writes, and of reads unless the batch may be served here
+	leader  atomic.Pointer[string]
+	view    atomic.Pointer[node.View]
+	stopped atomic.Bool // Status fails
+	acks    atomic.Int64
+
+	writes, reads atomic.Int64 // calls
+	largest       atomic.Int64 // commands in one Write
+}
+
+func members(addrs ...string) []raft.Member {
+	var all []raft.Member
+	for i, a := range addrs {
+		all = append(all, raft.Member{ID: raft.NodeID(i + 1), Name: fmt.Sprintf("n%d", i+1), ClientAddr: a, PeerAddr: "127.0.0.1:17000"})
+	}
+	return all
+}
+
+func newFake(g *group, self int, all []raft.Member) *fake {
+	f := &fake{group: g}
+	addr := all[0].ClientAddr
+	f.leader.Store(&addr)
+	role := raft.Follower
+	if self == 0 {
+		role = raft.Leader
+	} else {
+		f.outcome.Store(int32(node.NotLeader))
+	}
+	f.view.Store(&node.View{Self: all[self], Role: role, Term: 3, Leader: all[0].ID, Last: all[0].ID, Members: all, Healthy: true})
+	return f
+}
+
+func newGroup() *group {
+	g := &group{store: fsm.NewStore()}
+	g.late.Store(3600_000)
+	g.begin()
+	g.late.Store(0)
+	g.store.End()
+	return g
+}
+
+func (g *group) begin() {
+	g.index++
+	g.store.Begin(g.index, time.Now().UnixMilli()-g.late.Load(), g.index)
+}
+
+func (f *fake) Write(b *node.Batch) {
+	f.writes.Add(1)
+	f.largest.Store(max(f.largest.Load(), int64(len(b.Cmds))))
+	b.Outcome, b.Leader = node.Outcome(f.outcome.Load()), *f.leader.Load()
+	if b.Outcome != node.Done {
+		return
+	}
+	g := f.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.begin()
+	for i := range b.Cmds {
+		g.store.Exec(&b.Cmds[i], b.Out)
+	}
+	g.store.End()
+	b.Index = g.index
+}
+
+func (f *fake) Read(b *node.Batch, from int) int {
+	f.reads.Add(1)
+	b.Outcome, b.Leader = node.Outcome(f.outcome.Load()), *f.leader.Load()
+	if b.Outcome == node.NotLeader && b.ReadOnly {
+		b.Outcome = node.Done
+	}
+	if b.Outcome != node.Done {
+		return from
+	}
+	limit := b.Out.Len() + b.Limit
+	for from < len(b.Cmds) && b.Out.Len() < limit {
+		f.group.store.Read(&b.Cmds[from], b.Out)
+		from++
+	}
+	return from
+}
+
+func (f *fake) Store() *fsm.Store { return f.group.store }
+func (f *fake) View() *node.View  { return f.view.Load() }
+
+func (f *fake) Status() (node.Status, error) {
+	if f.stopped.Load() {
+		return node.Status{}, node.ErrStopped
+	}
+	v := f.view.Load()
+	st := node.Status{Name: v.Self.Name, Cluster: "test", Status: raft.Status{ID: v.Self.ID, Role: v.Role, Term: v.Term, Leader: v.Leader,
+		Commit: f.group.store.Applied(), Applied: f.group.store.Applied(), LastIndex: f.group.store.Applied()}}
+	if v.Role == raft.Leader {
+		for _, m := range v.Members {
+			if m.ID != v.Self.ID {
+				st.Peers = append(st.Peers, raft.PeerStatus{ID: m.ID, Match: 1, Next: 2, State: "replicate"})
+			}
+		}
+	}
+	return st, nil
+}
+
+func (f *fake) Wait(uint64, int, int64) int        { return int(f.acks.Load()) }
+func (f *fake) StateHash() (uint64, uint64, error) { return f.group.store.Applied(), 0xabc, nil }
+func (f *fake) Snapshot() (uint64, error)          { return f.group.store.Applied(), nil }
+func (f *fake) change(edit func(v *node.View))     { v := *f.view.Load(); edit(&v); f.view.Store(&v) }
+
+// cluster starts n servers over one keyspace; the first leads.
+func cluster(t testing.TB, n int) (fakes []*fake, servers []*Server) {
+	t.Helper()
+	var lns []net.Listener
+	var addrs []string
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		lns = append(lns, ln)
+		addrs = append(addrs, ln.Addr().String())
+	}
+	g := newGroup()
+	for i := range n {
+		f := newFake(g, i, members(addrs...))
+		fakes = append(fakes, f)
+		servers = append(servers, start(t, f, lns[i], config.New()))
+	}
+	return fakes, servers
+}
+
+// start serves until the test ends.
+func start(t testing.TB, f node.Client, ln net.Listener, set *config.Settings) *Server {
+	t.Helper()
+	s, err := NewServer(Options{Listener: ln, Node: f, Settings: set, Version: "0.0.1", Cluster: "test"})
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve() }()
+	t.Cleanup(func() {
+		require.NoError(t, s.Close())
+		require.NoError(t, <-served)
+	})
+	return s
+}
+
+// client is a raw connection.
+type client struct {
+	t  testing.TB
+	nc net.Conn
+	rd *bufio.Reader
+}
+
+func dial(t testing.TB, addr string) *client {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = nc.Close() })
+	require.NoError(t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+	return &client{t: t, nc: nc, rd: bufio.NewReader(nc)}
+}
+
+// addrOf is where a server listens.
+func addrOf(s *Server) string { return s.guard.Addr().String() }
+
+// send writes each line as a command of words.
+func (c *client) send(lines ...string) {
+	c.t.Helper()
+	_, err := c.nc.Write(pack(lines...))
+	require.NoError(c.t, err)
+}
+
+func pack(lines ...string) []byte {
+	var b []byte
+	for _, l := range lines {
+		words := strings.Fields(l)
+		b = fmt.Appendf(b, "*%d\r\n", len(words))
+		for _, w := range words {
+			b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(w), w)
+		}
+	}
+	return b
+}
+
+// reply reads one whole reply as it came.
+func (c *client) reply() string {
+	c.t.Helper()
+	r, err := c.read()
+	require.NoError(c.t, err)
+	return r
+}
+
+func (c *client) read() (string, error) {
+	line, err := c.rd.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	n := 0
+	_, _ = fmt.Sscanf(line[1:], "%d", &n)
+	out, parts := line, 0
+	switch line[0] {
+	case '$', '=':
+		if n >= 0 {
+			body := make([]byte, n+2)
+			if _, err := io.ReadFull(c.rd, body); err != nil {
+				return "", err
+			}
+			return out + string(body), nil
+		}
+	case '*', '~', '>':
+		parts = n
+	case '%':
+		parts = 2 * n
+	}
+	for range max(0, parts) {
+		p, err := c.read()
+		if err != nil {
+			return "", err
+		}
+		out += p
+	}
+	return out, nil
+}
+
+// do sends one command and returns its reply.
+func (c *client) do(line string) string {
+	c.t.Helper()
+	c.send(line)
+	return c.reply()
+}
+
+// closed says that the server closed the connection with nothing left to read.
+func (c *client) closed() {
+	c.t.Helper()
+	_, err := c.rd.ReadByte()
+	require.Error(c.t, err)
+	var ne net.Error
+	if ok := asNet(err, &ne); ok {
+		require.False(c.t, ne.Timeout(), "still open")
+	}
+}
+
+func asNet(err error, ne *net.Error) bool {
+	e, ok := err.(net.Error)
+	*ne = e
+	return ok
+}
+
+func bulk(s string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(s), s) }

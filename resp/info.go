@@ -1,0 +1,392 @@
+package resp
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"kvapp/fsm"
+	"kvapp/node"
+	"kvapp/raft"
+)
+
+// infoSection is one part of INFO. Names and headers are Redis': monitoring tools switch on them.
+type infoSection struct {
+	name   string // as clients ask for it
+	header string
+	extra  bool // not part of the default
+	write  func(r *infoReport)
+}
+
+var infoSections = []infoSection{
+	{name: "server", header: "Server", write: infoServer},
+	{name: "clients", header: "Clients", write: infoClients},
+	{name: "memory", header: "Memory", write: infoMemory},
+	{name: "persistence", header: "Persistence", write: infoPersistence},
+	{name: "stats", header: "Stats", write: infoStats},
+	{name: "replication", header: "Replication", write: infoReplication},
+	{name: "cpu", header: "CPU", write: infoCPU},
+	{name: "modules", header: "Modules", write: func(*infoReport) {}},
+	{name: "commandstats", header: "Commandstats", extra: true, write: infoCommands},
+	{name: "errorstats", header: "Errorstats", write: infoErrors},
+	{name: "latencystats", header: "Latencystats", extra: true, write: func(*infoReport) {}},
+	{name: "cluster", header: "Cluster", write: func(r *infoReport) { r.int("cluster_enabled", 1) }},
+	{name: "raft", header: "Raft", write: infoRaft},
+	{name: "keyspace", header: "Keyspace", write: infoKeyspace},
+}
+
+// infoReport collects one answer. view and status are taken once, so that the sections agree.
+type infoReport struct {
+	strings.Builder
+	srv    *Server
+	now    time.Time
+	view   *node.View
+	status node.Status
+}
+
+func (r *infoReport) str(key, value string) { r.WriteString(key + ":" + value + "\r\n") }
+
+func (r *infoReport) int(key string, n int64) { r.str(key, strconv.FormatInt(n, 10)) }
+
+func (r *infoReport) uint(key string, n uint64) { r.str(key, strconv.FormatUint(n, 10)) }
+
+func (r *infoReport) bool(key string, on bool) {
+	n := int64(0)
+	if on {
+		n = 1
+	}
+	r.int(key, n)
+}
+
+func (r *infoReport) float(key string, f float64) { r.str(key, strconv.FormatFloat(f, 'f', 2, 64)) }
+
+func (r *infoReport) zeros(keys ...string) {
+	for _, k := range keys {
+		r.int(k, 0)
+	}
+}
+
+func info(c *conn, args [][]byte) {
+	wanted := make(map[string]bool)
+	everything, defaults := false, len(args) == 1
+	for _, a := range args[1:] {
+		switch word := strings.ToLower(string(a)); word {
+		case "all", "everything":
+			everything = true
+		case "default":
+			defaults = true
+		default:
+			wanted[word] = true
+		}
+	}
+	r := &infoReport{srv: c.srv, now: c.srv.now(), view: c.srv.node.View(), status: c.srv.status()}
+	for i := range infoSections {
+		s := &infoSections[i]
+		if !(everything || wanted[s.name] || defaults && !s.extra) {
+			continue
+		}
+		if r.Len() > 0 {
+			r.WriteString("\r\n")
+		}
+		r.WriteString("# " + s.header + "\r\n")
+		s.write(r)
+	}
+	c.out.Verbatim("txt", r.String())
+}
+
+func infoServer(r *infoReport) {
+	exe, err := os.Executable()
+	if err != nil {
+		exe = ""
+	}
+	up := since(r.now, r.srv.started)
+	r.str("redis_version", redisVersion)
+	r.str("redis_git_sha1", "00000000")
+	r.str("redis_git_dirty", "0")
+	r.str("redis_build_id", "0")
+	r.str("redis_mode", "cluster")
+	r.str("server_name", "kvapp")
+	r.str("kvapp_version", r.srv.version)
+	r.str("os", runtime.GOOS+" "+runtime.GOARCH)
+	r.int("arch_bits", strconv.IntSize)
+	r.str("go_version", runtime.Version())
+	r.int("process_id", int64(os.Getpid()))
+	r.str("process_supervised", "no")
+	r.str("run_id", r.srv.runID)
+	r.str("tcp_port", r.srv.port)
+	r.int("server_time_usec", r.now.UnixMicro())
+	r.int("uptime_in_seconds", up)
+	r.int("uptime_in_days", up/86400)
+	r.int("hz", int64(time.Second/sampleEvery))
+	r.int("configured_hz", int64(time.Second/sampleEvery))
+	r.int("lru_clock", r.now.Unix()&(1<<24-1))
+	r.str("executable", exe)
+	r.int("io_threads_active", 0)
+}
+
+func infoClients(r *infoReport) {
+	in, out := 0, 0
+	for _, c := range r.srv.clients() {
+		in, out = max(in, int(c.net.QueryBuffer())), max(out, int(c.net.OutputBuffer()))
+	}
+	r.int("connected_clients", int64(r.srv.guard.Count()))
+	r.int("cluster_connections", int64(max(0, len(r.view.Members)-1)))
+	r.int("maxclients", r.srv.settings.Int("maxclients"))
+	r.int("client_recent_max_input_buffer", int64(in))
+	r.int("client_recent_max_output_buffer", int64(out))
+	r.int("blocked_clients", r.srv.stats.blocked.Load())
+	r.zeros("tracking_clients", "clients_in_timeout_table")
+}
+
+// human prints bytes as Redis does: 12.34M.
+func human(n uint64) string {
+	const units = "BKMGTP"
+	f, u := float64(n), 0
+	for f >= 1024 && u < len(units)-1 {
+		f, u = f/1024, u+1
+	}
+	if u == 0 {
+		return strconv.FormatUint(n, 10) + "B"
+	}
+	return strconv.FormatFloat(f, 'f', 2, 64) + units[u:u+1]
+}
+
+func (r *infoReport) bytes(key string, n uint64) {
+	r.uint(key, n)
+	r.str(key+"_human", human(n))
+}
+
+func infoMemory(r *infoReport) {
+	used, rss := heapBytes(), residentBytes()
+	dataset := min(used, uint64(max(0, r.srv.node.Store().MemoryUsed())))
+	peak := max(used, r.srv.stats.peakHeap.Load())
+	limit := uint64(max(0, r.srv.settings.Int("maxmemory")))
+	var clients int64
+	for _, c := range r.srv.clients() {
+		clients += int64(c.net.QueryBuffer()) + int64(c.net.OutputBuffer())
+	}
+	r.bytes("used_memory", used)
+	r.bytes("used_memory_rss", rss)
+	r.bytes("used_memory_peak", peak)
+	r.str("used_memory_peak_perc", percent(used, peak))
+	r.uint("used_memory_overhead", used-dataset)
+	r.uint("used_memory_startup", r.srv.stats.startHeap.Load())
+	r.uint("used_memory_dataset", dataset)
+	r.str("used_memory_dataset_perc", percent(dataset, used))
+	r.bytes("total_system_memory", systemBytes())
+	r.zeros("used_memory_lua", "used_memory_vm_eval", "used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions",
+		"number_of_libraries", "used_memory_vm_functions", "used_memory_vm_total", "used_memory_functions", "used_memory_scripts")
+	r.bytes("maxmemory", limit)
+	r.str("maxmemory_policy", r.srv.settings.Get("maxmemory-policy"))
+	if used > 0 {
+		r.float("mem_fragmentation_ratio", float64(rss)/float64(used))
+	}
+	r.int("mem_fragmentation_bytes", int64(rss)-int64(used))
+	r.zeros("mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves")
+	r.int("mem_clients_normal", clients)
+	r.zeros("mem_cluster_links", "mem_aof_buffer")
+	r.str("mem_allocator", "go")
+	r.zeros("active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects")
+	r.int("raft_inflight_bytes", r.status.Uncommitted)
+}
+
+func percent(part, whole uint64) string {
+	if whole == 0 {
+		return "0.00%"
+	}
+	return strconv.FormatFloat(100*float64(part)/float64(whole), 'f', 2, 64) + "%"
+}
+
+func infoPersistence(r *infoReport) {
+	st := &r.status
+	r.bool("loading", r.view.Loading)
+	r.zeros("async_loading", "current_cow_peak", "current_cow_size")
+	r.int("rdb_changes_since_last_save", lag(st.Applied, st.SnapshotIndex))
+	r.bool("rdb_bgsave_in_progress", st.SnapshotBusy)
+	r.str("rdb_last_bgsave_status", "ok") // a snapshot that fails stops the node
+	r.zeros("rdb_last_cow_size")
+	r.int("aof_enabled", 1)
+	r.zeros("aof_rewrite_in_progress", "aof_rewrite_scheduled")
+	r.int("aof_current_size", st.LogBytes)
+	r.zeros("aof_pending_bio_fsync", "aof_delayed_fsync")
+	r.str("aof_last_bgrewrite_status", "ok")
+	r.str("aof_last_write_status", "ok") // a write that fails stops the node
+	r.zeros("module_fork_in_progress")
+}
+
+func infoStats(r *infoReport) {
+	st, store := &r.srv.stats, r.srv.node.Store()
+	base := st.baseline()
+	in, out := r.srv.traffic()
+	ops, inRate, outRate := st.rates.perSecond()
+	r.uint("total_connections_received", st.connections.Load())
+	r.uint("total_commands_processed", st.commands.Load())
+	r.int("instantaneous_ops_per_sec", int64(ops))
+	r.uint("total_net_input_bytes", uint64(diff(in, base.netIn)))
+	r.uint("total_net_output_bytes", uint64(diff(out, base.netOut)))
+	r.float("instantaneous_input_kbps", inRate/1024)
+	r.float("instantaneous_output_kbps", outRate/1024)
+	r.uint("rejected_connections", uint64(diff(r.srv.guard.Rejected(), base.rejected)))
+	r.zeros("sync_full", "sync_partial_ok", "sync_partial_err")
+	r.uint("expired_keys", uint64(diff(store.Expired(), base.expired)))
+	r.float("expired_stale_perc", 0)
+	r.zeros("expired_time_cap_reached_count", "evicted_keys", "evicted_clients")
+	r.uint("keyspace_hits", uint64(diff(store.Hits(), base.hits)))
+	r.uint("keyspace_misses", uint64(diff(store.Misses(), base.misses)))
+	r.zeros("pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks", "migrate_cached_sockets",
+		"slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
+		"tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
+	r.uint("total_error_replies", st.failures.Load())
+	r.zeros("dump_payload_sanitizations", "io_threaded_reads_processed", "io_threaded_writes_processed")
+}
+
+func infoReplication(r *infoReport) {
+	st, v := &r.status, r.view
+	if v.Role == raft.Leader {
+		r.str("role", "master")
+		r.int("connected_slaves", int64(len(st.Peers)))
+		for i := range st.Peers {
+			p := &st.Peers[i]
+			host, port := memberAddr(v, p.ID)
+			state := "online"
+			if p.State == "snapshot" {
+				state = "send_bulk"
+			}
+			r.str("slave"+strconv.Itoa(i), fmt.Sprintf("ip=%s,port=%s,state=%s,offset=%d,lag=%d",
+				host, port, state, p.Match, max(0, contactMs(st.Now, p.LastContact)/1000)))
+		}
+	} else {
+		host, port := memberAddr(v, v.Last)
+		link := "down"
+		if v.Leader != 0 {
+			link = "up"
+		}
+		r.str("role", "slave")
+		r.str("master_host", host)
+		r.str("master_port", port)
+		r.str("master_link_status", link)
+		r.int("master_last_io_seconds_ago", -1+int64(btoi(v.Leader != 0)))
+		r.zeros("master_sync_in_progress")
+		r.uint("slave_read_repl_offset", st.LastIndex)
+		r.uint("slave_repl_offset", st.Applied)
+		r.int("slave_priority", 100)
+		r.int("slave_read_only", 1)
+		r.int("replica_announced", 1)
+		r.int("connected_slaves", 0)
+	}
+	r.str("master_failover_state", "no-failover")
+	r.str("master_replid", r.srv.groupID())
+	r.str("master_replid2", strings.Repeat("0", 40))
+	r.uint("master_repl_offset", st.Applied)
+	r.int("second_repl_offset", -1)
+	r.int("repl_backlog_active", 1)
+	r.int("repl_backlog_size", st.LogBytes)
+	r.uint("repl_backlog_first_byte_offset", st.FirstIndex)
+	r.int("repl_backlog_histlen", lag(st.LastIndex+1, st.FirstIndex))
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func infoCPU(r *infoReport) {
+	var self, children syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &self) != nil || syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children) != nil {
+		return
+	}
+	secs := func(t syscall.Timeval) string {
+		return strconv.FormatFloat(time.Duration(t.Nano()).Seconds(), 'f', 6, 64)
+	}
+	r.str("used_cpu_sys", secs(self.Stime))
+	r.str("used_cpu_user", secs(self.Utime))
+	r.str("used_cpu_sys_children", secs(children.Stime))
+	r.str("used_cpu_user_children", secs(children.Utime))
+}
+
+func infoCommands(r *infoReport) {
+	var visit func(list []*command)
+	visit = func(list []*command) {
+		for _, x := range list {
+			calls, rejected := x.stats.calls.Load(), x.stats.rejected.Load()
+			if calls > 0 || rejected > 0 {
+				us := float64(x.stats.nanos.Load()) / 1000
+				per := 0.0
+				if calls > 0 {
+					per = us / float64(calls)
+				}
+				r.str("cmdstat_"+x.name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
+					calls, int64(us), per, rejected, x.stats.failed.Load()))
+			}
+			visit(x.list)
+		}
+	}
+	visit(r.srv.table.list)
+}
+
+func infoErrors(r *infoReport) {
+	words, counts := r.srv.stats.errorWords()
+	for i, w := range words {
+		r.str("errorstat_"+w, "count="+strconv.FormatUint(counts[i], 10))
+	}
+}
+
+func infoKeyspace(r *infoReport) {
+	store := r.srv.node.Store()
+	for db := range fsm.Databases {
+		if keys, expires := store.Keys(db); keys > 0 {
+			r.str("db"+strconv.Itoa(db), fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d", keys, expires, store.AvgTTL(db)))
+		}
+	}
+}
+
+func infoRaft(r *infoReport) {
+	st, v := &r.status, r.view
+	voters, learners := 0, 0
+	for i := range v.Members {
+		if v.Members[i].Learner {
+			learners++
+		} else {
+			voters++
+		}
+	}
+	r.str("raft_role", roleName(st.Role, v.Self.Learner))
+	r.str("raft_node_id", v.Self.Name)
+	r.str("raft_cluster_id", st.Cluster)
+	r.uint("raft_term", st.Term)
+	r.str("raft_leader_id", memberName(v, st.Leader))
+	r.str("raft_leader_addr", leaderAddr(v, st.Leader))
+	r.int("raft_voters", int64(voters))
+	r.int("raft_learners", int64(learners))
+	r.uint("raft_commit_index", st.Commit)
+	r.uint("raft_applied_index", st.Applied)
+	r.uint("raft_last_log_index", st.LastIndex)
+	r.uint("raft_first_log_index", st.FirstIndex)
+	r.uint("raft_durable_index", st.Durable)
+	r.uint("raft_snapshot_index", st.SnapshotIndex)
+	r.bool("raft_snapshot_in_progress", st.SnapshotBusy)
+	r.int("raft_log_bytes", st.LogBytes)
+	r.int("raft_log_segments", int64(st.LogSegments))
+	r.int("raft_proposals_pending", int64(st.Pending))
+	r.int("raft_reads_pending", int64(st.PendingReads))
+	r.uint("raft_leader_changes", st.LeaderChanges)
+	r.bool("raft_quorum_ok", v.Healthy)
+	r.int("raft_lease_valid_ms", leaseMs(st.LeaseUntil, st.Now))
+	r.uint("raft_fsync_count", st.FsyncCount)
+	if st.FsyncCount > 0 {
+		r.uint("raft_fsync_usec_avg", st.FsyncNs/st.FsyncCount/1000)
+	}
+	r.uint("raft_fsync_usec_max", st.FsyncMaxNs/1000)
+	r.int("raft_clock_ms", st.AppliedClock)
+	for i := range st.Peers {
+		p := &st.Peers[i]
+		r.str("raft_peer"+strconv.Itoa(i), fmt.Sprintf("id=%s,addr=%s,state=%s,match=%d,next=%d,lag_entries=%d,last_contact_ms=%d",
+			memberName(v, p.ID), leaderAddr(v, p.ID), p.State, p.Match, p.Next, lag(st.LastIndex, p.Match), contactMs(st.Now, p.LastContact)))
+	}
+}

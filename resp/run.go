@@ -1,0 +1,295 @@
+package resp
+
+import (
+	"time"
+
+	"github.com/tidwall/redcon"
+
+	"kvapp/fsm"
+	"kvapp/node"
+	"kvapp/raft"
+)
+
+// The bounds of one run. They keep the replies that gather before a flush, and the time the state machine spends on
+// one connection, small.
+const (
+	flushBytes   = 64 << 10 // replies are sent when they pass this
+	maxReads     = 256      // commands of a run of reads
+	maxMixed     = 256      // commands of a run with a write
+	maxRiding    = 64       // reads in a run with a write
+	maxRawBytes  = 1 << 20  // request bytes of a run with a write; a single larger command still goes whole
+	staleClockMs = 10       // age of the log's clock above which a leader brings it up to date for FlagClock reads
+)
+
+// runKind is the way a run goes.
+type runKind uint8
+
+const (
+	noRun    runKind = iota
+	readRun          // reads of keys
+	localRun         // reads of the whole keyspace: never redirected
+	writeRun         // from a write on
+)
+
+// run is the row of data commands that waits for execution.
+type run struct {
+	kind   runKind
+	riding int
+	raw    int
+	batch  *node.Batch
+	cmds   []*command // parallel to batch.Cmds
+}
+
+// enqueue adds a data command to the run; a run that it does not fit into is executed first.
+func (c *conn) enqueue(x *command, rc *redcon.Command) {
+	kind := c.kindOf(x)
+	if c.run.kind != noRun && !c.fits(kind, rc) {
+		c.flushRun()
+	}
+	r := &c.run
+	if r.kind == noRun {
+		r.kind = kind
+	}
+	if r.kind == writeRun && kind != writeRun {
+		r.riding++
+	}
+	r.raw += len(rc.Raw)
+	r.cmds = append(r.cmds, x)
+	r.batch.Cmds = append(r.batch.Cmds, fsm.Command{Spec: x.spec, DB: c.db, Args: rc.Args, Raw: rc.Raw})
+	if c.reply == replySkip {
+		c.flushRun()
+	}
+}
+
+func (c *conn) kindOf(x *command) runKind {
+	switch {
+	case x.is(fsm.FlagWrite):
+		return writeRun
+	case x.is(fsm.FlagClock) && c.srv.clockStale():
+		return writeRun
+	case x.keyless():
+		return localRun
+	default:
+		return readRun
+	}
+}
+
+func (c *conn) fits(kind runKind, rc *redcon.Command) bool {
+	r := &c.run
+	if r.kind != writeRun {
+		return kind == r.kind && len(r.cmds) < maxReads
+	}
+	return len(r.cmds) < maxMixed && r.raw+len(rc.Raw) <= maxRawBytes && (kind == writeRun || r.riding < maxRiding)
+}
+
+// clockStale says that this node leads and its log's clock is too old to tell the distance to a deadline.
+func (s *Server) clockStale() bool {
+	return s.node.View().Role == raft.Leader && s.now().UnixMilli()-s.node.Store().Clock() > staleClockMs
+}
+
+// flushRun executes the run and leaves its replies in c.out.
+func (c *conn) flushRun() {
+	r := &c.run
+	if r.kind == noRun {
+		return
+	}
+	c.paused(r.kind == writeRun)
+	c.mark = c.out.Len()
+	switch {
+	case c.ended:
+	case r.kind == writeRun:
+		c.runWrite()
+	default:
+		c.runReads()
+	}
+	c.silence()
+	clear(r.batch.Cmds)
+	r.batch.Cmds = r.batch.Cmds[:0]
+	r.cmds = r.cmds[:0]
+	r.kind, r.riding, r.raw = noRun, 0, 0
+	if c.out.Len() > flushBytes {
+		c.flush()
+	}
+}
+
+func (c *conn) runWrite() {
+	b := c.run.batch
+	b.ReadOnly = c.readOnly.Load()
+	mark := c.out.Len()
+	c.out.errors = 0
+	c.srv.node.Write(b)
+	if b.Outcome != node.Done {
+		c.out.Truncate(mark)
+		c.refuse(b.Outcome, b.Leader, 0)
+		return
+	}
+	if b.Index > c.lastWrite {
+		c.lastWrite = b.Index
+	}
+	c.account(0, len(b.Cmds), mark, b.ExecNs)
+}
+
+func (c *conn) runReads() {
+	b := c.run.batch
+	b.ReadOnly = c.readOnly.Load() || c.run.kind == localRun
+	b.Limit = flushBytes
+	for from := 0; from < len(b.Cmds) && !c.ended; {
+		mark := c.out.Len()
+		c.out.errors = 0
+		start := c.srv.now()
+		next := c.srv.node.Read(b, from)
+		if b.Outcome != node.Done {
+			c.out.Truncate(mark)
+			c.refuse(b.Outcome, b.Leader, from)
+			return
+		}
+		c.account(from, next, mark, int64(c.srv.now().Sub(start)))
+		from = next
+		c.trim()
+	}
+}
+
+// refuse answers the commands of the run from position from on, none of which was executed (or, Uncertain, may have
+// been). Reads that this node may serve itself are served although the writes around them go elsewhere.
+func (c *conn) refuse(o node.Outcome, leader string, from int) {
+	b := c.run.batch
+	for i := from; i < len(b.Cmds) && !c.ended; i++ {
+		x := c.run.cmds[i]
+		if o == node.NotLeader && c.run.kind == writeRun && c.servesItself(x) && c.readAlone(i) {
+			continue
+		}
+		x.stats.rejected.Add(1)
+		c.fail(outcomeError(o, leader, &b.Cmds[i], c.keys[:0]))
+		c.trim()
+	}
+}
+
+// servesItself says that a follower answers x for this connection.
+func (c *conn) servesItself(x *command) bool {
+	return !x.is(fsm.FlagWrite) && (c.readOnly.Load() || x.keyless())
+}
+
+// readAlone serves one read of a run that was redirected; false when it could not.
+func (c *conn) readAlone(i int) bool {
+	if c.alone == nil {
+		c.alone = node.NewBatch(c.out)
+	}
+	c.alone.ReadOnly = true
+	c.alone.Cmds = append(c.alone.Cmds[:0], c.run.batch.Cmds[i])
+	mark := c.out.Len()
+	c.out.errors = 0
+	start := c.srv.now()
+	c.srv.node.Read(c.alone, 0)
+	if c.alone.Outcome != node.Done {
+		c.out.Truncate(mark)
+		return false
+	}
+	c.account(i, i+1, mark, int64(c.srv.now().Sub(start)))
+	return true
+}
+
+// account books the commands [from, to) of the run, whose replies begin at mark. The time is shared evenly: it is
+// exact for a single command, and an average within a run.
+func (c *conn) account(from, to, mark int, nanos int64) {
+	n := to - from
+	if n == 0 {
+		return
+	}
+	c.srv.stats.commands.Add(uint64(n))
+	share := uint64(nanos) / uint64(n)
+	for i := from; i < to; {
+		x, same := c.run.cmds[i], 1
+		for i+same < to && c.run.cmds[i+same] == x {
+			same++
+		}
+		x.stats.calls.Add(uint64(same))
+		x.stats.nanos.Add(share * uint64(same))
+		i += same
+	}
+	c.state.last.Store(c.run.cmds[to-1])
+	if c.out.errors > 0 {
+		c.accountErrors(from, to, mark)
+	}
+}
+
+// accountErrors finds the commands of the run that answered an error.
+func (c *conn) accountErrors(from, to, mark int) {
+	rest := c.out.Bytes()[mark:]
+	for i := from; i < to && len(rest) > 0; i++ {
+		size := replyLen(rest)
+		if rest[0] == '-' {
+			c.run.cmds[i].stats.failed.Add(1)
+			c.srv.stats.failure(rest[1:size])
+		}
+		rest = rest[size:]
+	}
+}
+
+// runOwn executes a command of this package.
+func (c *conn) runOwn(x *command, args [][]byte) {
+	c.paused(x.is(fsm.FlagWrite | fsm.FlagMayReplicate))
+	if c.ended {
+		return
+	}
+	c.mark = c.out.Len()
+	c.state.last.Store(x)
+	start := c.srv.now()
+	x.run(c, args)
+	x.stats.calls.Add(1)
+	x.stats.nanos.Add(uint64(c.srv.now().Sub(start)))
+	c.srv.stats.commands.Add(1)
+	if reply := c.out.Bytes()[c.mark:]; len(reply) > 0 && reply[0] == '-' {
+		x.stats.failed.Add(1)
+		c.srv.stats.failure(reply[1:])
+	}
+	c.silence()
+	if c.out.Len() > flushBytes {
+		c.flush()
+	}
+}
+
+// paused holds the connection while CLIENT PAUSE asks for it.
+func (c *conn) paused(write bool) {
+	if !c.srv.pause.active() {
+		return
+	}
+	c.flush()
+	c.srv.stats.blocked.Add(1)
+	defer c.srv.stats.blocked.Add(-1)
+	if !c.srv.pause.wait(write, c.net.Gone(), c.srv.closed) {
+		c.ended = true
+	}
+}
+
+// silence drops the replies behind c.mark when CLIENT REPLY asks for it.
+func (c *conn) silence() {
+	switch c.reply {
+	case replyOn:
+		return
+	case replySkip:
+		c.reply = replyOn
+	case replySkipNext:
+		c.reply = replySkip
+	case replyOff:
+	}
+	c.out.Truncate(c.mark)
+}
+
+// trim keeps the replies of a run that goes on from piling up.
+func (c *conn) trim() {
+	switch {
+	case c.reply != replyOn:
+		c.out.Truncate(c.mark)
+	case c.out.Len() > flushBytes:
+		c.flush()
+	}
+}
+
+// fail answers an error and counts it.
+func (c *conn) fail(msg string) {
+	c.srv.stats.failure([]byte(msg))
+	c.out.Error(msg)
+}
+
+// since is the time passed in whole seconds.
+func since(now, then time.Time) int64 { return int64(now.Sub(then) / time.Second) }

@@ -1,0 +1,188 @@
+package resp
+
+import "kvapp/fsm"
+
+// The flags that many of these commands share.
+const (
+	anyState = fsm.FlagLoading | fsm.FlagStale
+	early    = anyState | fsm.FlagNoScript | fsm.FlagFast | fsm.FlagNoAuth | fsm.FlagAllowBusy
+	ownState = anyState | fsm.FlagNoScript
+	admin    = ownState | fsm.FlagAdmin
+)
+
+var (
+	tipsRandom  = []string{"nondeterministic_output"}
+	tipsOrder   = []string{"nondeterministic_output_order"}
+	tipsOnAll   = []string{"request_policy:all_shards", "response_policy:all_succeeded"}
+	tipsOnNodes = []string{"request_policy:all_nodes", "response_policy:all_succeeded"}
+)
+
+// spec fills in what every command here has.
+func spec(name string, arity int, flags fsm.Flags, cats, since, group, complexity, summary string, args ...fsm.Arg) fsm.Spec {
+	return fsm.Spec{Name: name, Arity: arity, Flags: flags, Categories: cats, Since: since, Group: group,
+		Complexity: complexity, Summary: summary, Args: args}
+}
+
+func text(name string) fsm.Arg    { return fsm.Arg{Name: name, Type: "string"} }
+func integer(name string) fsm.Arg { return fsm.Arg{Name: name, Type: "integer"} }
+func optional(a fsm.Arg) fsm.Arg  { a.Optional = true; return a }
+func multiple(a fsm.Arg) fsm.Arg  { a.Multiple = true; return a }
+func token(word string) fsm.Arg {
+	return fsm.Arg{Name: lowerWord(word), Type: "pure-token", Token: word}
+}
+func after(word string, a fsm.Arg) fsm.Arg {
+	a.Token = word
+	return a
+}
+
+func oneOf(name string, args ...fsm.Arg) fsm.Arg {
+	return fsm.Arg{Name: name, Type: "oneof", Args: args}
+}
+func block(name string, args ...fsm.Arg) fsm.Arg {
+	return fsm.Arg{Name: name, Type: "block", Args: args}
+}
+
+func lowerWord(s string) string {
+	b := []byte(s)
+	for i, ch := range b {
+		if 'A' <= ch && ch <= 'Z' {
+			b[i] = ch + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// onOff is the argument of the switches of CLIENT.
+var onOff = oneOf("enabled", token("ON"), token("OFF"))
+
+// connectionCommands concern one connection only.
+var connectionCommands = []entry{
+	{run: ping, tips: tipsOnAll, spec: spec("ping", -1, fsm.FlagFast, "connection", "1.0.0", "connection", "O(1)",
+		"Answers PONG, or the message.", optional(text("message")))},
+	{run: echo, spec: spec("echo", 2, anyState|fsm.FlagFast, "connection", "1.0.0", "connection", "O(1)",
+		"Answers the message.", text("message"))},
+	{run: quit, spec: spec("quit", -1, early, "connection", "1.0.0", "connection", "O(1)",
+		"Ends the connection after the replies before it.")},
+	{run: reset, spec: spec("reset", 1, early, "connection", "6.2.0", "connection", "O(1)",
+		"Brings the connection back to the state it began in.")},
+	{run: selectDB, spec: spec("select", 2, anyState|fsm.FlagFast, "connection", "1.0.0", "connection", "O(1)",
+		"Chooses the database of this connection.", integer("index"))},
+	{run: auth, spec: spec("auth", -2, early, "connection", "1.0.0", "connection", "O(1)",
+		"Proves who the client is.", optional(text("username")), text("password"))},
+	{run: hello, spec: spec("hello", -1, early, "connection", "6.0.0", "connection", "O(1)",
+		"Greets the server and chooses the version of the protocol.",
+		optional(block("arguments", integer("protover"),
+			optional(after("AUTH", block("username_password", text("username"), text("password")))),
+			optional(after("SETNAME", text("clientname"))))))},
+	{spec: spec("client", -2, 0, "", "2.4.0", "connection", "Depends on subcommand.", "Commands about client connections."), subs: clientCommands},
+}
+
+var clientCommands = []entry{
+	{run: clientGetName, spec: spec("getname", 2, ownState, "connection", "2.6.9", "connection", "O(1)", "Answers the name of this connection.")},
+	{run: clientHelp, spec: spec("help", 2, anyState, "connection", "5.0.0", "connection", "O(1)", "Lists the sub-commands.")},
+	{run: clientID, spec: spec("id", 2, ownState, "connection", "5.0.0", "connection", "O(1)", "Answers the id of this connection.")},
+	{run: clientInfo, tips: tipsRandom, spec: spec("info", 2, ownState, "connection", "6.2.0", "connection", "O(1)", "Describes this connection.")},
+	{run: clientKill, spec: spec("kill", -3, admin, "connection", "2.4.0", "connection", "O(N) where N is the number of client connections",
+		"Ends connections.", oneOf("filter", text("ip:port"), multiple(oneOf("new-format",
+			optional(after("ID", integer("client-id"))),
+			optional(after("TYPE", oneOf("client-type", token("NORMAL"), token("MASTER"), token("SLAVE"), token("REPLICA"), token("PUBSUB")))),
+			optional(after("USER", text("username"))), optional(after("ADDR", text("ip:port"))),
+			optional(after("LADDR", text("ip:port"))), optional(after("SKIPME", text("yes/no")))))))},
+	{run: clientList, tips: tipsRandom, spec: spec("list", -2, admin, "connection", "2.4.0", "connection", "O(N) where N is the number of client connections",
+		"Describes connections.", optional(after("TYPE", oneOf("client-type", token("NORMAL"), token("MASTER"), token("REPLICA"), token("PUBSUB")))),
+		optional(after("ID", block("id", multiple(integer("client-id"))))))},
+	{run: clientNoEvict, spec: spec("no-evict", 3, admin, "connection", "7.0.0", "connection", "O(1)", "Marks this connection as one not to be dropped for memory.", onOff)},
+	{run: clientNoTouch, spec: spec("no-touch", 3, ownState, "connection", "7.2.0", "connection", "O(1)", "Says whether this connection's commands count as use of keys.", onOff)},
+	{run: clientPause, spec: spec("pause", -3, admin, "connection", "2.9.50", "connection", "O(1)", "Holds the commands of all clients for a while.",
+		integer("timeout"), optional(oneOf("mode", token("WRITE"), token("ALL"))))},
+	{run: clientReply, spec: spec("reply", 3, ownState, "connection", "3.2.0", "connection", "O(1)", "Says which commands of this connection are answered.",
+		oneOf("on_off_skip", token("ON"), token("OFF"), token("SKIP")))},
+	{run: clientSetInfo, spec: spec("setinfo", 4, ownState, "connection", "7.2.0", "connection", "O(1)", "Tells the name or version of the client's library.",
+		oneOf("attr", after("LIB-NAME", text("libname")), after("LIB-VER", text("libver"))))},
+	{run: clientSetName, spec: spec("setname", 3, ownState, "connection", "2.6.9", "connection", "O(1)", "Names this connection.", text("connection-name"))},
+	{run: clientUnpause, spec: spec("unpause", 2, admin, "connection", "6.2.0", "connection", "O(N) where N is the number of paused clients", "Ends a pause.")},
+}
+
+// serverCommands concern this node.
+var serverCommands = []entry{
+	{run: commandAll, tips: tipsOrder, subs: commandCommands, spec: spec("command", -1, anyState, "connection", "2.8.13", "server",
+		"O(N) where N is the total number of commands", "Describes every command.")},
+	{subs: configCommands, spec: spec("config", -2, 0, "", "2.0.0", "server", "Depends on subcommand.", "Commands about the settings.")},
+	{run: info, tips: []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
+		spec: spec("info", -1, anyState, "dangerous", "1.0.0", "server", "O(1)", "Answers facts and counters of this node.", optional(multiple(text("section"))))},
+	{run: timeNow, tips: tipsRandom, spec: spec("time", 1, anyState|fsm.FlagFast, "", "2.6.0", "server", "O(1)", "Answers this node's clock.")},
+	{run: role, spec: spec("role", 1, ownState|fsm.FlagFast, "admin dangerous", "2.8.12", "server", "O(1)", "Answers whether this node leads, and whom it knows.")},
+	{run: wait, tips: []string{"request_policy:all_shards", "response_policy:agg_min"}, spec: spec("wait", 3, fsm.FlagNoScript, "connection", "3.0.0", "generic", "O(1)",
+		"Waits until so many other nodes have this connection's writes on disk.", integer("numreplicas"), integer("timeout"))},
+	{subs: raftCommands, spec: spec("raft", -2, 0, "", "7.2.0", "server", "Depends on subcommand.", "Commands about the consensus.")},
+}
+
+var commandCommands = []entry{
+	{run: commandCount, spec: spec("count", 2, anyState, "connection", "2.8.13", "server", "O(1)", "Counts the commands.")},
+	{run: commandDocs, tips: tipsOrder, spec: spec("docs", -2, anyState, "connection", "7.0.0", "server", "O(N) where N is the number of commands to look up",
+		"Answers the documentation of commands.", optional(multiple(text("command-name"))))},
+	{run: commandGetKeys, spec: spec("getkeys", -3, anyState, "connection", "2.8.13", "server", "O(N) where N is the number of arguments to the command",
+		"Finds the keys in a whole command.", text("command"), optional(multiple(text("arg"))))},
+	{run: commandHelp, spec: spec("help", 2, anyState, "connection", "5.0.0", "server", "O(1)", "Lists the sub-commands.")},
+	{run: commandInfo, tips: tipsOrder, spec: spec("info", -2, anyState, "connection", "2.8.13", "server", "O(N) where N is the number of commands to look up",
+		"Describes commands.", optional(multiple(text("command-name"))))},
+	{run: commandList, tips: tipsOrder, spec: spec("list", -2, anyState, "connection", "7.0.0", "server", "O(N) where N is the total number of commands",
+		"Lists the names of commands.", optional(after("FILTERBY", oneOf("filterby", after("MODULE", text("module-name")),
+			after("ACLCAT", text("category")), after("PATTERN", fsm.Arg{Name: "pattern", Type: "pattern"})))))},
+}
+
+var configCommands = []entry{
+	{run: configGet, spec: spec("get", -3, admin, "", "2.0.0", "server", "O(N) when N is the number of settings asked for",
+		"Answers the settings that match.", multiple(block("parameter", text("parameter"))))},
+	{run: configHelp, spec: spec("help", 2, anyState, "", "5.0.0", "server", "O(1)", "Lists the sub-commands.")},
+	{run: configResetStat, spec: spec("resetstat", 2, admin, "", "2.0.0", "server", "O(1)", "Sets the counters of INFO to zero.")},
+	{run: configSet, tips: tipsOnNodes, spec: spec("set", -4, admin, "", "2.0.0", "server", "O(N) when N is the number of settings",
+		"Changes settings, all or none.", multiple(block("parameter_value", text("parameter"), text("value"))))},
+}
+
+var raftCommands = []entry{
+	{run: raftHash, tips: tipsRandom, spec: spec("hash", 2, admin, "", "7.2.0", "server", "O(N) where N is the number of keys",
+		"Answers a hash of the whole state and the log index it stands for.")},
+	{run: raftHelp, spec: spec("help", 2, anyState, "", "7.2.0", "server", "O(1)", "Lists the sub-commands.")},
+	{run: raftSnapshot, spec: spec("snapshot", 2, admin, "", "7.2.0", "server", "O(N) where N is the number of keys", "Takes a snapshot now and answers its log index.")},
+	{run: raftStatus, tips: tipsRandom, spec: spec("status", 2, admin, "", "7.2.0", "server", "O(N) where N is the number of nodes",
+		"Answers role, term, log positions and peers of this node.")},
+}
+
+// clusterCommands show one Raft group as a cluster of one master.
+var clusterCommands = []entry{
+	{subs: clusterSubs, spec: spec("cluster", -2, 0, "", "3.0.0", "cluster", "Depends on subcommand.", "Commands about the cluster.")},
+	{run: readOnly, spec: spec("readonly", 1, anyState|fsm.FlagFast, "connection", "3.0.0", "cluster", "O(1)", "Lets a follower answer this connection's reads.")},
+	{run: readWrite, spec: spec("readwrite", 1, anyState|fsm.FlagFast, "connection", "3.0.0", "cluster", "O(1)", "Sends this connection's reads to the leader again.")},
+	{run: asking, spec: spec("asking", 1, fsm.FlagFast, "connection", "3.0.0", "cluster", "O(1)", "Announces a command that was redirected with ASK.")},
+}
+
+var clusterSubs = []entry{
+	{run: clusterCountKeys, spec: spec("countkeysinslot", 3, anyState, "", "3.0.0", "cluster", "O(1)", "Counts the keys in a slot.", integer("slot"))},
+	{run: clusterGetKeys, tips: tipsRandom, spec: spec("getkeysinslot", 4, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of requested keys",
+		"Names keys in a slot.", integer("slot"), integer("count"))},
+	{run: clusterHelp, spec: spec("help", 2, anyState, "", "5.0.0", "cluster", "O(1)", "Lists the sub-commands.")},
+	{run: clusterInfo, tips: tipsRandom, spec: spec("info", 2, anyState, "", "3.0.0", "cluster", "O(1)", "Answers the state of the cluster.")},
+	{run: clusterKeySlot, spec: spec("keyslot", 3, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of bytes in the key", "Computes the slot of a key.", text("key"))},
+	{run: clusterMyID, spec: spec("myid", 2, anyState, "", "3.0.0", "cluster", "O(1)", "Answers the id of this node.")},
+	{run: clusterNodes, tips: tipsRandom, spec: spec("nodes", 2, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of nodes", "Lists the nodes, one a line.")},
+	{run: clusterShards, tips: tipsRandom, spec: spec("shards", 2, anyState, "", "7.0.0", "cluster", "O(N) where N is the number of nodes", "Maps slots to nodes.")},
+	{run: clusterSlots, tips: tipsRandom, spec: spec("slots", 2, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of nodes", "Maps slots to nodes.")},
+}
+
+// dataTips are the hints for clients about data commands, by full name, that COMMAND INFO shows.
+var dataTips = map[string][]string{
+	"dbsize": {"request_policy:all_shards", "response_policy:agg_sum"},
+	"del":    {"request_policy:multi_shard", "response_policy:agg_sum"}, "exists": {"request_policy:multi_shard", "response_policy:agg_sum"},
+	"touch": {"request_policy:multi_shard", "response_policy:agg_sum"}, "unlink": {"request_policy:multi_shard", "response_policy:agg_sum"},
+	"flushall": tipsOnAll, "flushdb": tipsOnAll,
+	"msetnx": {"request_policy:multi_shard", "response_policy:agg_min"}, "mget": {"request_policy:multi_shard"}, "mset": {"request_policy:multi_shard", "response_policy:all_succeeded"},
+	"keys":      {"request_policy:all_shards", "nondeterministic_output_order"},
+	"randomkey": {"request_policy:all_shards", "nondeterministic_output"},
+	"scan":      {"nondeterministic_output", "request_policy:special"},
+	"hgetall":   tipsOrder, "hkeys": tipsOrder, "hvals": tipsOrder, "smembers": tipsOrder,
+	"sdiff": tipsOrder, "sinter": tipsOrder, "sunion": tipsOrder,
+	"hrandfield": tipsRandom, "hscan": tipsRandom, "sscan": tipsRandom, "zscan": tipsRandom, "spop": tipsRandom,
+	"srandmember": tipsRandom, "zrandmember": tipsRandom, "ttl": tipsRandom, "pttl": tipsRandom, "dump": tipsRandom,
+	"object|encoding": tipsRandom, "object|freq": tipsRandom, "object|idletime": tipsRandom, "object|refcount": tipsRandom,
+}
