@@ -38,6 +38,8 @@ type Driver struct {
 	eff raft.Effects
 	out Work
 
+	wanted []raft.SendSnapshot // scratch of absorb
+
 	// Client batches that are in no entry yet, oldest first.
 	waiting []*Batch
 	// Own proposals not yet handed to the applier. Invariant: index strictly ascending.
@@ -72,7 +74,7 @@ type Driver struct {
 	snapBytes int64 // journal size after the last snapshot
 	snapBusy  bool
 	takers    []chan<- uint64
-	received  SnapshotFile
+	received  []SnapshotFile // whole files from leaders, not installed (yet); few
 }
 
 type handedEntry struct {
@@ -118,7 +120,7 @@ func (d *Driver) Handle(now int64, ev *Event) error {
 	case EvSnapshotSent:
 		return d.step(raft.Event{Kind: raft.EvSnapshotSent, To: ev.Peer, Snapshot: ev.Snapshot.Meta, Failed: ev.Failed})
 	case EvSnapshotReceived:
-		d.received = ev.Snapshot
+		d.received = append(d.received, ev.Snapshot)
 		return d.step(raft.Event{Kind: raft.EvSnapshotReceived, From: ev.Peer, Term: ev.Term, Snapshot: ev.Snapshot.Meta})
 	case EvUnreachable:
 		return d.step(raft.Event{Kind: raft.EvUnreachable, To: ev.Peer})

@@ -20,7 +20,10 @@ func (d *Driver) absorb() error {
 	for i := range e.Reads {
 		d.readAnswer(&e.Reads[i])
 	}
-	for _, s := range e.Snapshots {
+	wanted := append(d.wanted[:0], e.Snapshots...)
+	d.wanted = wanted
+	e.Reset()
+	for _, s := range wanted {
 		if d.snap.Meta.Index >= s.Index && d.snap.Meta.Index != 0 {
 			d.out.Snapshots = append(d.out.Snapshots, SnapshotJob{To: s.To, Term: s.Term, File: d.snap})
 			continue
@@ -29,7 +32,6 @@ func (d *Driver) absorb() error {
 			return err
 		}
 	}
-	e.Reset()
 	return nil
 }
 
@@ -43,16 +45,27 @@ func (d *Driver) mergePersist(p *raft.Persist) {
 	n.Record.Hard = p.Hard
 	n.Record.HasHard = n.Record.HasHard || p.HardDirty || len(p.Entries) > 0 || p.Install != nil
 	if p.Install != nil {
-		f := d.received
+		f := d.receivedAt(p.Install.Index)
 		n.Record.Install = &f
 		n.Record.Entries = n.Record.Entries[:0]
 	}
 	n.Record.Entries = append(n.Record.Entries, p.Entries...)
 }
 
+// receivedAt is the received file that the core decided to install.
+func (d *Driver) receivedAt(index uint64) (f SnapshotFile) {
+	for _, r := range d.received {
+		if r.Meta.Index == index {
+			f = r
+		}
+	}
+	return f
+}
+
 // install replaces the state by the received snapshot. What this node had proposed below it is of unknown fate.
 func (d *Driver) install(index uint64) {
-	f := d.received
+	f := d.receivedAt(index)
+	d.received = nil
 	for len(d.pending) > 0 && d.pending[0].index <= index {
 		d.pending[0].finish(Uncertain)
 		d.pending = d.pending[1:]

@@ -111,8 +111,13 @@ func (n *Node) SnapshotReceived(from raft.NodeID, term uint64, f SnapshotFile) {
 // Write implements Client.
 func (n *Node) Write(b *Batch) { n.submit(Event{Kind: EvWrite, Batch: b}) }
 
-// submit hands a batch to the loop and waits for its answer.
+// submit hands a batch to the loop and waits for its answer. While the log is replayed the answer is known without
+// asking; so it is before Run, when there is nobody to ask.
 func (n *Node) submit(ev Event) {
+	if n.view.Load().Loading {
+		ev.Batch.Outcome = Loading
+		return
+	}
 	n.inbox.put(ev)
 	select {
 	case <-ev.Batch.done:

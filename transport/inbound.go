@@ -154,7 +154,11 @@ func (t *Transport) check(what purpose, h *Hello) error {
 			return refuse(CodeIdentity, "here %q has id %x, not %q %x", p.name, uint64(id), h.Name, uint64(h.Node))
 		}
 	}
-	if err := t.cfg.Admit(h.Name, h.Incarnation); err != nil {
+	err := t.cfg.Admit(h.Name, h.Incarnation)
+	if errors.Is(err, ErrTryLater) {
+		return err
+	}
+	if err != nil {
 		return refuse(CodeAdmit, "%s", err.Error())
 	}
 	return nil

@@ -34,6 +34,7 @@ const (
 // or no longer, among the peers.
 var (
 	ErrClosed      = errors.New("transport closed")
+	ErrTryLater    = errors.New("try again later") // see Config.Admit
 	ErrUnknownPeer = errors.New("no such peer")
 )
 
@@ -49,6 +50,7 @@ type Config struct {
 	Listener net.Listener // the peer port; the Transport closes it
 	// Admit says whether this incarnation of a node may speak. Its error's text is sent to the peer and the connection
 	// refused. Any goroutine; must not block long.
+	// If it wraps ErrTryLater the fault is not the caller's: the connection is closed without a refusal.
 	Admit func(name string, incarnation uint64) error
 	// Deliver takes the messages of one frame. The reader's goroutine: while it blocks, that peer is not read. msgs and
 	// all it points to belong to the receiver.

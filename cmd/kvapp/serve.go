@@ -39,12 +39,12 @@ type server struct {
 	peerListener, clientListener net.Listener
 
 	published atomic.Pointer[node.Node] // what the transport may talk to
-	wiped     chan error                // a peer's final refusal
+	failed    chan error                // capacity 1: why the node must end
 }
 
 // serve opens the node's directory, joins the cluster and serves clients until ctx ends or something is damaged.
 func serve(ctx context.Context, set *config.Settings, log *slog.Logger) error {
-	s := &server{set: set, log: log, wiped: make(chan error, 1)}
+	s := &server{set: set, log: log, failed: make(chan error, 1)}
 	defer s.close()
 	if err := s.identify(); err != nil {
 		return err
@@ -59,15 +59,11 @@ func serve(ctx context.Context, set *config.Settings, log *slog.Logger) error {
 	if err := s.openTransport(); err != nil {
 		return err
 	}
-	if rec.Hard.Term <= bootstrapTerm && rec.Snapshot.Meta.Index == 0 && len(rec.Entries) <= 1 {
-		if err := s.register(ctx); err != nil {
-			return err
-		}
-	}
 	if err := s.openNode(rec); err != nil {
 		return err
 	}
-	return s.run(ctx)
+	virgin := rec.Hard.Term <= bootstrapTerm && rec.Snapshot.Meta.Index == 0 && len(rec.Entries) <= 1
+	return s.run(ctx, virgin)
 }
 
 // identify works out who this node is and who the members are.
@@ -124,9 +120,6 @@ func (s *server) openJournal() (wal.Recovered, error) {
 		return none, err
 	}
 	s.journal = journal
-	for _, note := range rec.Notes {
-		s.log.Warn("log_repaired", "note", note)
-	}
 	if rec.Identity.Cluster != s.id.Cluster {
 		// The membership of a running cluster lives in its log; the line on the command line only starts a new one.
 		s.log.Warn("cluster_line_ignored", "reason", "this directory belongs to another or a changed cluster line; the members in its log count",
@@ -172,7 +165,7 @@ func (s *server) openTransport() error {
 	s.peers, err = transport.New(transport.Config{
 		Self:     s.hello(),
 		Listener: s.peerListener,
-		Admit:    s.registry.Admit,
+		Admit:    s.admit,
 		Deliver: func(_ uint32, _ raft.NodeID, msgs []raft.Message) {
 			if n := s.running(); n != nil {
 				n.Deliver(msgs)
@@ -194,15 +187,32 @@ func (s *server) openTransport() error {
 	return nil
 }
 
+// admit asks the registry whether a peer may speak; any goroutine. A registry that cannot be written ends this node, and
+// must not look to the peer as if its own disk were at fault.
+func (s *server) admit(name string, incarnation uint64) error {
+	err := s.registry.Admit(name, incarnation)
+	var wiped *wal.WipedError
+	if err != nil && !errors.As(err, &wiped) {
+		s.fail(err)
+		return fmt.Errorf("%w: %w", transport.ErrTryLater, err)
+	}
+	return err
+}
+
+// fail ends the node; any goroutine. The first reason counts.
+func (s *server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
 // refused reports a peer that will never talk to this node again as it is.
 func (s *server) refused(p transport.Peer, err *transport.RefusedError) {
 	if err.Code != transport.CodeAdmit {
 		return // logged by the transport; an operator may still correct the other side
 	}
-	select {
-	case s.wiped <- wipedError(s.id.Name, s.set.Get("dir"), err):
-	default:
-	}
+	s.fail(wipedError(s.id.Name, s.set.Get("dir"), err))
 }
 
 func wipedError(name, dir string, err error) error {
@@ -230,9 +240,8 @@ func (s *server) openNode(rec wal.Recovered) error {
 		return err
 	}
 	s.node = n
-	s.published.Store(n)
 	s.clients, err = resp.NewServer(resp.Options{
-		Listener: s.clientListener, Node: n, Settings: s.set, Logger: s.log, Version: version,
+		Listener: s.clientListener, Node: n, Settings: s.set, Logger: s.log, Version: version, Cluster: s.id.Cluster,
 	})
 	if err != nil {
 		return err
@@ -243,12 +252,23 @@ func (s *server) openNode(rec wal.Recovered) error {
 	return err
 }
 
-// run serves until ctx ends or a part fails.
-func (s *server) run(ctx context.Context) error {
+// run serves until ctx ends or a part fails. A virgin node, whose log holds nothing of its own, registers with the
+// others before it takes part; clients are told LOADING meanwhile.
+func (s *server) run(ctx context.Context, virgin bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	wg.Go(func() { cancel(s.node.Run(ctx)) })
+	wg.Go(func() {
+		var err error
+		if virgin {
+			err = s.register(ctx)
+		}
+		if err == nil {
+			s.published.Store(s.node)
+			err = s.node.Run(ctx)
+		}
+		cancel(err)
+	})
 	wg.Go(func() {
 		if err := s.clients.Serve(); err != nil {
 			cancel(err)
@@ -262,7 +282,7 @@ func (s *server) run(ctx context.Context) error {
 		if err = context.Cause(ctx); errors.Is(err, context.Canceled) {
 			err = nil
 		}
-	case err = <-s.wiped:
+	case err = <-s.failed:
 	}
 	cancel(err)
 	closeErr := s.clients.Close()
