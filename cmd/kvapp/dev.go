@@ -259,14 +259,6 @@ func tail(name string, n int) string {
 	return "  " + strings.Join(lines, "\n  ") + "\n"
 }
 
-func readPid(name string) (int, error) {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(strings.TrimSpace(string(b)))
-}
-
 func (o *devOptions) number(text string) (int, error) {
 	i, err := strconv.Atoi(strings.TrimPrefix(text, "n"))
 	if err != nil || i < 1 || i > o.nodes {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,9 @@ var logLevels = map[string]slog.Level{
 func newLogger(set *config.Settings, stdout io.Writer) (log *slog.Logger, closeLog func() error, err error) {
 	w, closeLog := stdout, func() error { return nil }
 	if name := set.Get("logfile"); name != "" {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return nil, nil, fmt.Errorf("logfile: %w", err)
+		}
 		f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		if err != nil {
 			return nil, nil, fmt.Errorf("logfile: %w", err)

@@ -42,8 +42,9 @@ type server struct {
 	failed    chan error                // capacity 1: why the node must end
 }
 
-// serve opens the node's directory, joins the cluster and serves clients until ctx ends or something is damaged.
-func serve(ctx context.Context, set *config.Settings, log *slog.Logger) error {
+// serve opens the node's directory, joins the cluster and serves clients until ctx ends or something is damaged. opened
+// is called when ports and directory are this process' own.
+func serve(ctx context.Context, set *config.Settings, log *slog.Logger, opened func() error) error {
 	s := &server{set: set, log: log, failed: make(chan error, 1)}
 	defer s.close()
 	if err := s.identify(); err != nil {
@@ -54,6 +55,9 @@ func serve(ctx context.Context, set *config.Settings, log *slog.Logger) error {
 	}
 	rec, err := s.openJournal()
 	if err != nil {
+		return err
+	}
+	if err := opened(); err != nil {
 		return err
 	}
 	if err := s.openTransport(); err != nil {

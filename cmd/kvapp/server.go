@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -30,7 +32,7 @@ func serverCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = serve(cmd.Context(), set, log)
+			err = serveWithPid(cmd.Context(), set, log)
 			if err != nil {
 				log.Error("stopped", "error", err)
 			} else {
@@ -53,6 +55,14 @@ func serverCommand() *cobra.Command {
 		return err
 	})
 	return cmd
+}
+
+// serveWithPid is serve while the pid file names this process. The file is written once the node has its directory and
+// ports, so that a second start by mistake leaves the first one's file alone.
+func serveWithPid(ctx context.Context, set *config.Settings, log *slog.Logger) error {
+	name := set.Get("pidfile")
+	err := serve(ctx, set, log, func() error { return writePid(name) })
+	return errors.Join(err, removePid(name))
 }
 
 // loadSettings reads file, environment and flags, the weakest first.
