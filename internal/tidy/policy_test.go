@@ -1,0 +1,89 @@
+package tidy
+
+// This file is the statement of policy; the other files check it.
+
+// rule is what one package may import beyond the standard library.
+type rule struct {
+	kvapp   []string // packages of this module
+	modules []string // other modules
+	tests   []string // packages and modules that only its tests may import
+	banned  []string // packages of the standard library
+}
+
+// testModules may be imported by every test.
+var testModules = []string{"github.com/stretchr/testify", "pgregory.net/rapid", "go.uber.org/goleak"}
+
+// rules has one row for every package. Whatever stands in no row may not be imported.
+var rules = map[string]rule{
+	// raft is pure: no I/O, no clock, no goroutine, no randomness of its own.
+	"raft": {banned: []string{
+		"sync", "sync/atomic", "time", "math/rand", "math/rand/v2", "crypto/rand", "os", "io", "net", "context", "log", "log/slog", "unsafe",
+	}},
+	// fsm is deterministic: replicas apply the same bytes to the same state.
+	"fsm": {
+		modules: []string{"github.com/tidwall/btree"},
+		banned:  []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "context", "log", "log/slog", "unsafe"},
+	},
+	"wal":       {kvapp: []string{"raft"}, modules: []string{"github.com/tidwall/wal", "golang.org/x/sys"}},
+	"transport": {kvapp: []string{"raft"}},
+	// node declares what it needs of wal, transport, clock and disk as interfaces; it knows none of them.
+	"node": {kvapp: []string{"fsm", "raft"}},
+	// resp talks to the node through node.Client only, whose words (role, membership) are raft's.
+	"resp": {
+		kvapp:   []string{"fsm", "node", "raft", "internal/config"},
+		modules: []string{"github.com/tidwall/redcon", "golang.org/x/sys"},
+		tests:   []string{"github.com/redis/go-redis", "github.com/redis/rueidis"},
+	},
+	"internal/config": {},
+	"internal/status": {kvapp: []string{"node", "raft"}, modules: []string{"github.com/prometheus/client_golang"}, tests: []string{"fsm"}},
+	"internal/bench":  {},
+	"internal/tidy":   {modules: []string{"github.com/anishathalye/porcupine"}}, // until the end-to-end tests use it
+	// cmd/kvapp is the only package that knows all the others.
+	"cmd/kvapp": {
+		kvapp:   []string{"fsm", "internal/config", "internal/status", "node", "raft", "resp", "transport", "wal"},
+		modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys"},
+	},
+	// End to end: these start the program and know it only by its ports.
+	"internal/e2e": {
+		tests: []string{"wal", "raft", "github.com/redis/go-redis", "github.com/redis/rueidis", "github.com/anishathalye/porcupine"},
+	},
+	"internal/clients": {
+		tests: []string{"github.com/redis/go-redis", "github.com/redis/rueidis"},
+	},
+}
+
+// modules are the direct dependencies of go.mod, each with its reason to be there.
+var modules = map[string]string{
+	"github.com/tidwall/redcon":           "the client port's RESP server, behind the guard of resp",
+	"github.com/tidwall/wal":              "the segment files under wal",
+	"github.com/tidwall/btree":            "ordered sets and deadlines in fsm",
+	"github.com/spf13/cobra":              "commands and flags",
+	"github.com/spf13/pflag":              "the flag set that cobra hands out; its typed errors name the unknown flag",
+	"github.com/prometheus/client_golang": "metrics in Prometheus' text format",
+	"golang.org/x/sys":                    "CLOCK_BOOTTIME, file locks, fdatasync, writev",
+	"github.com/stretchr/testify":         "tests: assertions",
+	"pgregory.net/rapid":                  "tests: properties and state machines with shrinking",
+	"go.uber.org/goleak":                  "tests: no goroutine is left behind",
+	"github.com/anishathalye/porcupine":   "tests: linearizability of recorded histories",
+	"github.com/redis/go-redis/v9":        "tests: a cluster-aware client, as users have it",
+	"github.com/redis/rueidis":            "tests: a pipelining RESP3 client, as users have it",
+}
+
+// deterministic packages have no goroutine, no clock and no range over a map whose order can reach state or reply.
+var deterministic = []string{"raft", "fsm"}
+
+// mapRanges are the functions of the deterministic packages that may range over a map, and why the order is harmless.
+var mapRanges = map[string]string{}
+
+// mains may end the process, and only in main.go.
+var mains = []string{"cmd/kvapp", "internal/bench"}
+
+// Sizes. A table is one function at worst; what is longer has two jobs.
+const (
+	maxLine     = 140 // characters without the text of string literals
+	maxFunction = 70  // lines, tests excepted
+	maxFile     = 600 // lines
+)
+
+// longFunctions may pass maxFunction, and why.
+var longFunctions = map[string]string{}
