@@ -1,9 +1,20 @@
-# Everything here works on a fresh clone. `make test` needs Go and make only.
+# Everything here works on a fresh clone. `make test` needs Go and make only; the others say what they miss.
 
-GO     ?= go
-SEED   ?= 0
+GO       ?= go
+FUZZTIME ?= 10s
+# Run by version and not as a `tool` of go.mod: its dependencies are none of the server's, and `make test` must not
+# resolve them.
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Build tags of the tests that need other programs.
+TAGS = oracle,clients
+# Directories with tests under a tag.
+tagged = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build $(1)' .)))
+need   = command -v $(1) >/dev/null || { echo "make $@ needs $(1) (Debian: apt-get install $(2))"; exit 1; }
 
-.PHONY: build run test race diff clients fuzz bench lint cover clean
+.PHONY: help build run test race diff fuzz bench lint cover clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 build: ## bin/kvapp
 	$(GO) build -o bin/kvapp ./cmd/kvapp
@@ -15,19 +26,37 @@ test: ## everything that must pass on a fresh machine
 	$(GO) vet ./...
 	$(GO) test ./...
 
-race:
+race: ## the same tests under the race detector
 	$(GO) test -race ./...
 
-diff: ## against the live redis-server
-	@command -v redis-server >/dev/null || { echo "make diff needs redis-server (Debian: apt-get install redis-server redis-tools)"; exit 1; }
-	$(GO) test -tags oracle ./fsm ./resp
+diff: build ## replies and tools compared with the live redis-server
+	@$(call need,redis-server,redis-server)
+	@$(call need,redis-cli,redis-tools)
+	$(GO) test -tags oracle $(call tagged,oracle)
 
-lint:
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
-	$(GO) vet ./...
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+	  list=$$($(GO) test -list '^Fuzz' "$$dir"); \
+	  for target in $$(echo "$$list" | grep '^Fuzz'); do \
+	    echo "== $$dir $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir"; \
+	  done; \
+	done
 
-cover:
-	$(GO) test -coverprofile=cover.out ./... && $(GO) tool cover -func=cover.out | tail -1
+bench: build ## requests/s, latency and CPU beside redis-server, in one run; under 5 minutes
+	@$(call need,redis-server,redis-server)
+	@$(call need,redis-benchmark,redis-tools)
+	$(GO) run ./internal/bench
 
-clean:
-	rm -rf bin cover.out
+lint: ## gofmt, go vet and staticcheck over all build tags, go.mod
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt'ed:"; gofmt -l .; exit 1; }
+	$(GO) vet -tags $(TAGS) ./...
+	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
+	$(GO) mod tidy -diff
+
+cover: ## statement coverage per package and in all
+	$(GO) test -coverprofile=cover.out ./...
+	@$(GO) tool cover -func=cover.out | tail -1
+
+clean: ## remove what the other targets made; data stays
+	rm -rf bin cover.out bench-out

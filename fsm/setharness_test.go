@@ -75,7 +75,6 @@ type bench struct {
 	s     *Store
 	out   wire
 	index uint64
-	cmd   Command
 }
 
 func newBench() *bench { return &bench{s: NewStore()} }

@@ -84,7 +84,9 @@ type handedEntry struct {
 
 // NewDriver joins a recovered core with its surroundings. snap is the newest own snapshot (zero if none), loadTo the
 // commit index found in the journal.
-func NewDriver(cfg Config, core *raft.Raft, store *fsm.Store, log Log, clock Clock, seed func() uint64, snap SnapshotFile, loadTo uint64) *Driver {
+func NewDriver(
+	cfg Config, core *raft.Raft, store *fsm.Store, log Log, clock Clock, seed func() uint64, snap SnapshotFile, loadTo uint64,
+) *Driver {
 	d := &Driver{
 		cfg: cfg, core: core, store: store, log: log, clock: clock, seed: seed, snap: snap, loadTo: loadTo,
 		rounds: map[uint64][]*Batch{}, applied: store.Applied(), snapBytes: log.Bytes(),

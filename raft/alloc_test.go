@@ -96,7 +96,9 @@ func (b *bench) follow() {
 	last := b.core.LastIndex()
 	term, _ := b.core.log.term(last)
 	followed[0] = Entry{Index: last + 1, Term: 2, Kind: EntryCommand, Data: b.data}
-	b.step(Event{Kind: EvMessage, Msg: Message{Type: MsgAppend, From: 2, To: 1, Term: 2, Index: last, LogTerm: term, Commit: last, Entries: followed[:]}})
+	b.step(Event{Kind: EvMessage, Msg: Message{
+		Type: MsgAppend, From: 2, To: 1, Term: 2, Index: last, LogTerm: term, Commit: last, Entries: followed[:],
+	}})
 	b.durable()
 	b.step(Event{Kind: EvApplied, Index: b.core.Commit()})
 }

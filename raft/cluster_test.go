@@ -74,7 +74,10 @@ type cluster struct {
 }
 
 func newCluster(t require.TestingT, n int) *cluster {
-	c := &cluster{t: t, now: 1000 * ms, ledger: map[uint64]Entry{}, leads: map[uint64]NodeID{}, config: testConfig, trace: func(string, ...any) {}}
+	c := &cluster{
+		t: t, now: 1000 * ms, ledger: map[uint64]Entry{}, leads: map[uint64]NodeID{}, config: testConfig,
+		trace: func(string, ...any) {},
+	}
 	var ids []NodeID
 	for i := range n {
 		ids = append(ids, NodeID(i+1))

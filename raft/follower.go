@@ -54,7 +54,7 @@ func (r *Raft) onAppend(m *Message, out *Effects) error {
 	case prev < r.commit:
 		// What is committed is the leader's too; an old append must not be compared with terms that are forgotten.
 		skip := min(r.commit-prev, uint64(len(ents)))
-		prev, ents = prev+skip, ents[skip:]
+		ents = ents[skip:]
 	case !r.log.matches(prev, m.LogTerm):
 		r.refuse(m, out)
 		return nil

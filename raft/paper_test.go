@@ -252,7 +252,9 @@ func TestDurableIndexIsABASafe(t *testing.T) {
 func TestAcknowledgementsAreMerged(t *testing.T) {
 	l := newLone(t, 3, HardState{})
 	for i := range uint64(5) {
-		require.Empty(t, l.recv(Message{Type: MsgAppend, From: 2, Term: 1, Index: i, LogTerm: min(i, 1), Entries: entries(i+1, 1), SentAt: int64(i), Ctx: i}))
+		require.Empty(t, l.recv(Message{
+			Type: MsgAppend, From: 2, Term: 1, Index: i, LogTerm: min(i, 1), Entries: entries(i+1, 1), SentAt: int64(i), Ctx: i,
+		}))
 	}
 	out := l.sync()
 	require.Len(t, out, 1)

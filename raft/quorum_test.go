@@ -87,7 +87,8 @@ func TestNodeIDFromName(t *testing.T) {
 // FuzzDecodeMembership: no input panics, and what is accepted has exactly one encoding.
 func FuzzDecodeMembership(f *testing.F) {
 	f.Add(AppendMembership(nil, testMembers(1, 2, 3)))
-	f.Add(AppendMembership(nil, Membership{Members: []Member{{ID: 7, Name: "a", PeerAddr: "b:1", ClientAddr: "c:2", Learner: true}}, OldVoters: []NodeID{1, 7}}))
+	member := Member{ID: 7, Name: "a", PeerAddr: "b:1", ClientAddr: "c:2", Learner: true}
+	f.Add(AppendMembership(nil, Membership{Members: []Member{member}, OldVoters: []NodeID{1, 7}}))
 	f.Add([]byte{1, 0x81, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := DecodeMembership(b)

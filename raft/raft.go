@@ -124,7 +124,7 @@ func (c *Config) valid() error {
 	case c.MaxAppendBytes <= 0 || c.MaxInflightMsgs <= 0 || c.MaxInflightBytes <= 0 || c.MaxUncommitted <= 0 || c.CacheBytes < 0:
 		return fmt.Errorf("a limit is not positive")
 	case c.Now < 0:
-		return fmt.Errorf("Now is negative")
+		return fmt.Errorf("negative Now")
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func TestGoRedisCluster(t *testing.T) {
 			require.NoError(t, rdb.Set(ctx(t), key, i, 0).Err())
 			require.Equal(t, strconv.Itoa(i), rdb.Get(ctx(t), key).Val())
 		}
+		//lint:ignore SA1019 clients older than Redis 7.0 send it
 		slots, err := rdb.ClusterSlots(ctx(t)).Result()
 		require.NoError(t, err)
 		require.Len(t, slots, 1)
@@ -97,7 +98,9 @@ func TestGoRedisFollowsTheLeader(t *testing.T) {
 func TestRueidis(t *testing.T) {
 	_, servers := cluster(t, 3)
 	for _, single := range []bool{true, false} {
-		cl, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addrOf(servers[0])}, DisableCache: true, ForceSingleClient: single})
+		cl, err := rueidis.NewClient(rueidis.ClientOption{
+			InitAddress: []string{addrOf(servers[0])}, DisableCache: true, ForceSingleClient: single,
+		})
 		require.NoError(t, err)
 		require.NoError(t, cl.Do(ctx(t), cl.B().Set().Key("a").Value("1").Build()).Error())
 		got, err := cl.Do(ctx(t), cl.B().Get().Key("a").Build()).ToString()

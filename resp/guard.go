@@ -85,7 +85,7 @@ func (c *Conn) Created() time.Time { return c.created }
 // LastActive is when the newest byte came.
 func (c *Conn) LastActive() time.Time { return time.Unix(0, c.last.Load()) }
 
-// Authenticated(true) lifts the limits for clients that have given no password.
+// Authenticated lifts the limits for clients that have given no password when on is true.
 func (c *Conn) Authenticated(on bool) { c.authed.Store(on) }
 
 // BytesIn counts what came.

@@ -112,7 +112,9 @@ func (l *Listener) admit(nc net.Conn) *Conn {
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		// A socket that refuses these options is broken; its first read says so.
 		_ = tcp.SetNoDelay(true)
-		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: lim.KeepAlive > 0, Idle: lim.KeepAlive, Interval: max(time.Second, lim.KeepAlive/3), Count: 3})
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{
+			Enable: lim.KeepAlive > 0, Idle: lim.KeepAlive, Interval: max(time.Second, lim.KeepAlive/3), Count: 3,
+		})
 	}
 	return c
 }

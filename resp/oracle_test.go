@@ -3,7 +3,6 @@
 package resp
 
 import (
-	"fmt"
 	"net"
 	"os/exec"
 	"strings"
@@ -185,5 +184,5 @@ func TestClusterCheck(t *testing.T) {
 	require.Equal(t, "OK\n", string(out))
 	out, err = exec.Command("redis-benchmark", "-h", host, "-p", strings.TrimPrefix(addrOf(servers[0]), host+":"), "-n", "2000", "-P", "16", "-t", "set,get,lpush", "-q").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	require.NotContains(t, string(out), "rror", fmt.Sprintf("%s", out))
+	require.NotContains(t, string(out), "rror")
 }

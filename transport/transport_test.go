@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -174,11 +173,13 @@ func TestCloseWithEverythingInFlight(t *testing.T) {
 	a, b := startNode(t, 1, ""), startNode(t, 2, "")
 	connect(a, b)
 	a.waitConnected(t, 2)
-	started := make(chan struct{})
+	started, closed := make(chan struct{}), make(chan struct{})
 	b.onSnapshot(func(h SnapshotHeader, r io.Reader) error {
+		_, err := io.CopyN(io.Discard, r, 1<<20)
 		close(started)
-		_, err := io.Copy(io.Discard, &slowReader{r})
-		return err
+		<-closed // the stream is stuck: its buffers are full when the sender closes
+		_, rest := io.Copy(io.Discard, r)
+		return errors.Join(err, rest)
 	})
 	h, _, open := snapshotOf(256 << 20)
 	done := make(chan error, 1)
@@ -189,17 +190,10 @@ func TestCloseWithEverythingInFlight(t *testing.T) {
 			{Index: 1, Term: 1, Kind: raft.EntryCommand, Data: make([]byte, cutBytes)}}}})
 	}
 	require.NoError(t, a.Close())
+	close(closed)
 	require.ErrorIs(t, receive(t, done), ErrClosed)
 	require.NoError(t, b.Close())
 	a.SendSnapshot(2, h, open, func(err error) { done <- err })
 	require.ErrorIs(t, receive(t, done), ErrClosed)
 	a.Send(0, []raft.Message{{Type: raft.MsgAppend, To: 2}})
-}
-
-// slowReader hands out few bytes at a time.
-type slowReader struct{ r io.Reader }
-
-func (s *slowReader) Read(p []byte) (int, error) {
-	time.Sleep(time.Millisecond)
-	return s.r.Read(p[:min(len(p), 1024)])
 }

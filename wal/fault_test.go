@@ -301,7 +301,7 @@ func TestCompactionCrashes(t *testing.T) {
 	seg := lastSegment(t, dir)
 	data := readFile(t, seg)
 	require.Greater(t, len(data), size, "the marker lies in the last segment")
-	l, rec = mustOpen(t, copyDir(t, dir), opt)
+	_, rec = mustOpen(t, copyDir(t, dir), opt)
 	require.Equal(t, first, rec.First)
 	require.Equal(t, ents(21, 30, 1, 50), rec.Entries)
 

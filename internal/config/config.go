@@ -233,8 +233,8 @@ func distance(a, b string) int {
 }
 
 // parse checks a value and returns it in the form in which it is kept. The texts are those of CONFIG SET.
-func (row *Setting) parse(v string) (string, error) {
-	switch row.kind {
+func (s *Setting) parse(v string) (string, error) {
+	switch s.kind {
 	case Bool:
 		switch strings.ToLower(v) {
 		case "yes", "no":
@@ -246,15 +246,15 @@ func (row *Setting) parse(v string) (string, error) {
 		if err != nil {
 			return "", errors.New("argument couldn't be parsed into an integer")
 		}
-		return row.limit(n)
+		return s.limit(n)
 	case Memory:
 		n, err := ParseMemory(v)
 		if err != nil {
 			return "", err
 		}
-		return row.limit(n)
+		return s.limit(n)
 	case Enum:
-		words := strings.Fields(row.allowed)
+		words := strings.Fields(s.allowed)
 		if w := strings.ToLower(v); slices.Contains(words, w) {
 			return w, nil
 		}
@@ -265,13 +265,13 @@ func (row *Setting) parse(v string) (string, error) {
 	return v, nil
 }
 
-func (row *Setting) limit(n int64) (string, error) {
-	if n < row.min || row.max != 0 && n > row.max {
-		high := row.max
+func (s *Setting) limit(n int64) (string, error) {
+	if n < s.min || s.max != 0 && n > s.max {
+		high := s.max
 		if high == 0 {
 			high = 1<<63 - 1
 		}
-		return "", fmt.Errorf("argument must be between %d and %d inclusive", row.min, high)
+		return "", fmt.Errorf("argument must be between %d and %d inclusive", s.min, high)
 	}
 	return strconv.FormatInt(n, 10), nil
 }
