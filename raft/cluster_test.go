@@ -45,6 +45,37 @@ func (d *disk) write(p *Persist) {
 
 func (d *disk) last() uint64 { return d.first + uint64(len(d.entries)) - 1 }
 
+// tear writes what a crash in the middle of one batch leaves: the records in front of the first that is missing. The
+// hard state is the first of them.
+func (d *disk) tear(p *Persist, records int) {
+	if records == 0 {
+		return
+	}
+	part := Persist{Hard: p.Hard}
+	if records--; p.Install != nil && records > 0 {
+		part.Install = p.Install
+		records--
+	}
+	if part.Install == p.Install {
+		part.Entries = p.Entries[:min(records, len(p.Entries))]
+	}
+	d.write(&part)
+}
+
+// merge makes one batch of several writes, as an appender does that finds them waiting.
+func merge(writes []Persist) Persist {
+	var all Persist
+	for i := range writes {
+		p := &writes[i]
+		all.Seq, all.Hard = p.Seq, p.Hard
+		if p.Install != nil {
+			all.Install, all.Entries = p.Install, nil
+		}
+		all.Entries = append(all.Entries, p.Entries...)
+	}
+	return all
+}
+
 // host is one node: the core and a driver as simple as can be.
 type host struct {
 	id      NodeID
@@ -107,6 +138,7 @@ func (c *cluster) host(id NodeID) *host {
 func (c *cluster) start(h *host) {
 	d := &h.disk
 	rec := Recovered{Hard: d.hard, Snapshot: d.snap, First: d.first, Applied: d.snap.Index}
+	rec.Hard.Commit = max(min(rec.Hard.Commit, d.last()), d.snap.Index) // a torn batch may have left less than its hard state says
 	rec.Entries = slices.Clone(d.entries[d.snap.Index+1-d.first:])
 	core, err := New(c.config(h.id, c.now), rec)
 	require.NoError(c.t, err)
@@ -116,9 +148,18 @@ func (c *cluster) start(h *host) {
 }
 
 // crash loses what is not on the disk; the first keep pending writes still reach it.
-func (c *cluster) crash(h *host, keep int) {
-	for i := range h.writes[:min(keep, len(h.writes))] {
+func (c *cluster) crash(h *host, keep int) { c.crashTorn(h, keep, 0, 0) }
+
+// crashTorn is a crash that catches the disk in a batch made of the torn writes behind the first keep: records of it
+// reached the disk.
+func (c *cluster) crashTorn(h *host, keep, torn, records int) {
+	keep = min(keep, len(h.writes))
+	for i := range h.writes[:keep] {
 		h.disk.write(&h.writes[i])
+	}
+	if torn = min(torn, len(h.writes)-keep); torn > 0 {
+		p := merge(h.writes[keep : keep+torn])
+		h.disk.tear(&p, records)
 	}
 	h.core, h.writes, h.fetches, h.streams = nil, nil, nil, nil
 }

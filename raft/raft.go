@@ -144,7 +144,9 @@ func (r *Raft) Step(ev *Event, out *Effects) error {
 	}
 	r.log.shrink(min(r.applied, r.dur.index), r.first, r.cfg.CacheBytes)
 	if out.Persist.Seq != 0 {
-		out.Persist.Hard = HardState{Term: r.term, Vote: r.vote, Commit: r.commit}
+		// A crash may leave the hard state without the entries of its batch, and on the disk what they should replace:
+		// the commit index speaks only of entries that are there already.
+		out.Persist.Hard = HardState{Term: r.term, Vote: r.vote, Commit: min(r.commit, r.dur.index)}
 	}
 	if role != r.role || term != r.term || leader != r.leader || version != r.version || leased != (r.now < r.lease()) {
 		out.Changed = true

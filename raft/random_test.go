@@ -206,7 +206,7 @@ func (w *world) act() {
 		w.startAny()
 	default:
 		if h := w.anyHost(); h.core != nil {
-			w.crash(h, w.pick("writes that made it", len(h.writes)+1))
+			w.crashTorn(h, w.pick("writes that made it", len(h.writes)+1), w.pick("writes in the torn batch", 4), w.pick("records that made it", 4))
 		}
 	}
 	w.observe()

@@ -172,3 +172,24 @@ func TestWipedDisk(t *testing.T) {
 	require.Equal(t, Leader, l.core.Role())
 	require.GreaterOrEqual(t, l.core.Commit(), res.Index)
 }
+
+// The hard state is the first record of a batch, so a crash may leave it without the entries that it came with. A commit
+// index that counts on those entries would then commit what they should have replaced.
+func TestTornBatchCommitsNothingOld(t *testing.T) {
+	c := newCluster(t, 3)
+	c.held = true
+	h := c.host(1)
+	from := func(term, prev, commit uint64, ents ...Entry) {
+		m := Message{Type: MsgAppend, From: 2, To: 1, Term: term, Index: prev, LogTerm: min(prev, 1), Commit: commit, Entries: ents}
+		c.step(h, Event{Kind: EvMessage, Msg: m})
+	}
+	from(1, 0, 0, entries(1, 1, 1, 1, 1, 1)...)
+	c.persist(h, 1)
+	from(2, 3, 5, entries(4, 2, 2)...)
+	require.Equal(t, uint64(5), h.core.Commit())
+	// All entries of term 2 are lost, the hard state is not.
+	c.crashTorn(h, 0, len(h.writes), 1)
+	require.Equal(t, uint64(2), h.disk.hard.Term)
+	c.start(h)
+	require.LessOrEqual(t, h.core.Commit(), uint64(3), "entries 4 and 5 on this disk were never committed")
+}

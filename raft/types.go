@@ -43,7 +43,8 @@ type Membership struct {
 	OldVoters []NodeID
 }
 
-// HardState is what a node must not forget: thesis figure 3.1. Commit may lag behind; it only saves work on restart.
+// HardState is what a node must not forget: thesis figure 3.1. Commit may lag behind; it only saves work on restart. It
+// never covers an entry that is not durable yet, so any prefix of a batch, hard state first, may survive a crash.
 type HardState struct {
 	Term   uint64
 	Vote   NodeID
