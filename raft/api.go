@@ -70,7 +70,8 @@ type Event struct {
 //  1. Send may be sent at once, also before Persist is durable. Messages that promise durability (votes, append
 //     acknowledgements) are held back by the core and appear in Send after the EvPersisted that covers them.
 //  2. Persist, if Persist.Seq != 0, is written as one batch with one fsync: hard state first, then Install, then
-//     Entries; an entry replaces every entry of the journal at or above its index.
+//     Entries, which follow each other without a gap; the first replaces every entry of the journal at or above its
+//     index. A caller that makes one batch of several does the same to the entries of the earlier ones.
 //  3. Install, then Apply are handed to the state machine, in order.
 //  4. The rest in any order.
 type Effects struct {

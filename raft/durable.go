@@ -123,6 +123,10 @@ func (r *Raft) hardChanged(out *Effects) {
 func (r *Raft) persistFrom(index uint64, out *Effects) {
 	r.dur.seq++
 	out.Persist.Seq = r.dur.seq
-	out.Persist.Entries = r.log.appendTo(out.Persist.Entries, index, r.log.last)
+	ents := out.Persist.Entries
+	for len(ents) > 0 && ents[len(ents)-1].Index >= index { // replaced before the disk saw them
+		ents = ents[:len(ents)-1]
+	}
+	out.Persist.Entries = r.log.appendTo(ents, index, r.log.last)
 	r.dur.appended(r.log.last)
 }

@@ -193,3 +193,22 @@ func TestTornBatchCommitsNothingOld(t *testing.T) {
 	c.start(h)
 	require.LessOrEqual(t, h.core.Commit(), uint64(3), "entries 4 and 5 on this disk were never committed")
 }
+
+// Events whose effects are taken together: what a newer leader overwrites is not handed to the disk any more, so that a
+// batch has one entry per index.
+func TestPersistHasNoOverlap(t *testing.T) {
+	l := newLone(t, 3, HardState{})
+	var out Effects
+	for _, m := range []Message{
+		{Type: MsgAppend, From: 2, To: 1, Term: 1, Entries: entries(1, 1, 1, 1)},
+		{Type: MsgAppend, From: 3, To: 1, Term: 2, Index: 1, LogTerm: 1, Entries: entries(2, 2)},
+		{Type: MsgAppend, From: 3, To: 1, Term: 2, Index: 2, LogTerm: 2, Entries: entries(3, 2)},
+	} {
+		require.NoError(t, l.Step(&Event{Kind: EvMessage, Now: l.now, Msg: m}, &out))
+		require.NoError(t, l.Check())
+	}
+	require.Equal(t, append(entries(1, 1), entries(2, 2, 2)...), out.Persist.Entries)
+	l.eff = out
+	l.sync()
+	require.Equal(t, uint64(3), l.dur.index)
+}
