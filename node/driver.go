@@ -42,7 +42,8 @@ type Driver struct {
 
 	// Client batches that are in no entry yet, oldest first.
 	waiting []*Batch
-	// Own proposals not yet handed to the applier. Invariant: index strictly ascending.
+	// Own proposals not yet handed to the applier. Invariant: terms ascend, and the index within a term: a node that led
+	// before and lost the end of its log may lead again with a shorter one.
 	pending []*proposal
 
 	asking  []*Batch            // reads of this turn, to be asked in one round

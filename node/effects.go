@@ -49,7 +49,11 @@ func (d *Driver) mergePersist(p *raft.Persist) {
 		n.Record.Install = &f
 		n.Record.Entries = n.Record.Entries[:0]
 	}
-	n.Record.Entries = append(n.Record.Entries, p.Entries...)
+	ents := n.Record.Entries
+	for len(p.Entries) > 0 && len(ents) > 0 && ents[len(ents)-1].Index >= p.Entries[0].Index {
+		ents = ents[:len(ents)-1] // replaced while it waited for the disk
+	}
+	n.Record.Entries = append(ents, p.Entries...)
 }
 
 // receivedAt is the received file that the core decided to install.
@@ -73,18 +77,27 @@ func (d *Driver) install(index uint64) {
 	d.out.Apply = append(d.out.Apply, ApplyItem{Restore: &f})
 	d.handed = index
 	d.snap = f
+	if d.next.Compact { // an own snapshot that this one overtook while it waited for the appender
+		d.next.Compact = false
+		d.snapshotIdle()
+	}
 }
 
 // handOver gives one committed entry to the applier, with the proposal it came from if that was ours.
 func (d *Driver) handOver(e *raft.Entry) {
 	item := ApplyItem{Entry: *e}
-	for len(d.pending) > 0 && d.pending[0].index <= e.Index {
+	for len(d.pending) > 0 {
 		p := d.pending[0]
+		if p.term > e.Term || (p.term == e.Term && p.index > e.Index) {
+			break
+		}
 		d.pending = d.pending[1:]
 		switch {
 		case p.index < e.Index:
 			p.finish(Uncertain)
 		case p.term != e.Term:
+			// Also when it stood behind e: no log that holds e, as every future leader's does, can hold an entry of an
+			// older term behind it.
 			p.finish(Overwritten)
 		case len(p.batches) > 0:
 			item.Proposal = p

@@ -22,7 +22,8 @@ import (
 
 const ms = int64(time.Millisecond)
 
-// memLog is a journal in memory with the meaning of wal's: an entry replaces everything at or above its index.
+// memLog is a journal in memory with the meaning of wal's: a batch has no gap and no overlap, its first entry replaces
+// everything at or above its index.
 type memLog struct {
 	mu      sync.Mutex
 	hard    raft.HardState
@@ -48,7 +49,10 @@ func (l *memLog) Append(r *Record) error {
 	if r.Install != nil {
 		l.snap, l.entries = *r.Install, nil
 	}
-	for _, e := range r.Entries {
+	for i, e := range r.Entries {
+		if i > 0 && e.Index != r.Entries[i-1].Index+1 {
+			return fmt.Errorf("entry %d follows entry %d", e.Index, r.Entries[i-1].Index)
+		}
 		if n := len(l.entries); n > 0 && e.Index <= l.entries[n-1].Index {
 			keep := 0
 			for keep < n && l.entries[keep].Index < e.Index {
@@ -65,6 +69,9 @@ func (l *memLog) Append(r *Record) error {
 func (l *memLog) Compact(f SnapshotFile, keepFrom uint64) (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if f.Meta.Index < l.snap.Meta.Index {
+		return 0, fmt.Errorf("snapshot at %d is older than the one at %d", f.Meta.Index, l.snap.Meta.Index)
+	}
 	l.snap = f
 	for len(l.entries) > 0 && l.entries[0].Index < keepFrom {
 		l.bytes -= int64(len(l.entries[0].Data)) + 32
@@ -170,7 +177,7 @@ func (c virtualClock) WallMs() int64 { return time.Now().UnixMilli() }
 // world is a cluster of real nodes on a hub.
 type world struct {
 	t     *testing.T
-	clock virtualClock
+	clock Clock
 	nodes []*peer
 
 	mu  sync.Mutex

@@ -63,6 +63,9 @@ func New(cfg Config, deps Deps) (*Node, error) {
 	rec := deps.Recovered
 	rec.Applied = rec.Snapshot.Index
 	cfg.Raft.Now = deps.Clock.Now()
+	if cfg.QuorumReads {
+		cfg.Raft.LeaseMargin = cfg.Raft.ElectionTimeout // a lease of no length: the core does not count on clocks either
+	}
 	core, err := raft.New(cfg.Raft, rec)
 	if err != nil {
 		return nil, fmt.Errorf("raft core: %w", err)

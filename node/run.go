@@ -63,8 +63,10 @@ func (n *Node) loop(ctx context.Context) error {
 		case <-timer.C:
 			armed = 0
 		}
-		now := n.deps.Clock.Now()
 		events := n.inbox.take()
+		// Behind take: whatever happens between the two, no event is taken for older than it is. A follower would forget
+		// the leader too early, a leader would serve a read by a lease that ended before the read was asked.
+		now := n.deps.Clock.Now()
 		for i := range events {
 			if err := n.drv.Handle(now, &events[i]); err != nil {
 				return err
