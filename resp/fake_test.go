@@ -31,6 +31,7 @@ type group struct {
 type fake struct {
 	group   *group
 	outcome atomic.Int32 // node.Outcome of writes, and of reads unless the batch may be served here
+	refused atomic.Int32 // node.Outcome of writes alone, unless it is node.Done
 	leader  atomic.Pointer[string]
 	view    atomic.Pointer[node.View]
 	stopped atomic.Bool // Status fails
@@ -80,6 +81,9 @@ func (f *fake) Write(b *node.Batch) {
 	f.writes.Add(1)
 	f.largest.Store(max(f.largest.Load(), int64(len(b.Cmds))))
 	b.Outcome, b.Leader = node.Outcome(f.outcome.Load()), *f.leader.Load()
+	if o := node.Outcome(f.refused.Load()); o != node.Done {
+		b.Outcome = o
+	}
 	if b.Outcome != node.Done {
 		return
 	}

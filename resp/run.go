@@ -150,17 +150,37 @@ func (c *conn) runReads() {
 }
 
 // refuse answers the commands of the run from position from on, none of which was executed (or, Uncertain, may have
-// been). Reads that this node may serve itself are served although the writes around them go elsewhere.
+// been). The reads of a proposal are in no log and have no effect: they are served by themselves where that can be.
 func (c *conn) refuse(o node.Outcome, leader string, from int) {
 	b := c.run.batch
+	reads, readsAt := o, leader // what becomes of reads
 	for i := from; i < len(b.Cmds) && !c.ended; i++ {
-		x := c.run.cmds[i]
-		if o == node.NotLeader && c.run.kind == writeRun && c.servesItself(x) && c.readAlone(i) {
-			continue
+		x, why, at := c.run.cmds[i], o, leader
+		if c.run.kind == writeRun && !x.is(fsm.FlagWrite) {
+			if c.worthReading(x, reads) {
+				if c.readAlone(i) {
+					continue
+				}
+				reads, readsAt = c.alone.Outcome, c.alone.Leader
+			}
+			why, at = reads, readsAt
 		}
 		x.stats.rejected.Add(1)
-		c.fail(outcomeError(o, leader, &b.Cmds[i], c.keys[:0]))
+		c.fail(outcomeError(why, at, &b.Cmds[i], c.keys[:0]))
 		c.trim()
+	}
+}
+
+// worthReading says that the node may serve the read x although a proposal, or the read before it, ended with o. A
+// node without a leader is not asked twice: every read would wait for one.
+func (c *conn) worthReading(x *command, o node.Outcome) bool {
+	switch o {
+	case node.NotLeader:
+		return c.servesItself(x)
+	case node.Uncertain, node.Overwritten, node.Busy:
+		return c.kindOf(x) != writeRun // a deadline needs the log's clock
+	default:
+		return false
 	}
 }
 
@@ -169,12 +189,12 @@ func (c *conn) servesItself(x *command) bool {
 	return !x.is(fsm.FlagWrite) && (c.readOnly.Load() || x.keyless())
 }
 
-// readAlone serves one read of a run that was redirected; false when it could not.
+// readAlone serves one read of a run that was not executed; false when it could not, and c.alone tells why.
 func (c *conn) readAlone(i int) bool {
 	if c.alone == nil {
 		c.alone = node.NewBatch(c.out)
 	}
-	c.alone.ReadOnly = true
+	c.alone.ReadOnly = c.servesItself(c.run.cmds[i])
 	c.alone.Cmds = append(c.alone.Cmds[:0], c.run.batch.Cmds[i])
 	mark := c.out.Len()
 	c.out.errors = 0

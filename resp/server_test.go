@@ -186,6 +186,50 @@ func TestOutcomes(t *testing.T) {
 	require.Equal(t, bulk("1"), c.do("GET foo"))
 }
 
+// The reads of a pipeline are in no log: when the writes around them end badly they are served all the same where this
+// node can, and redirected where it cannot. Nothing that clients retry is said of a write whose outcome is unknown.
+func TestReadsSurviveTheirRun(t *testing.T) {
+	f, _, c := one(t)
+	f.group.late.Store(3600_000)
+	require.Equal(t, "+OK\r\n", c.do("SET foo 1"))
+	pipeline := func(want ...string) {
+		t.Helper()
+		c.send("INCR foo", "GET foo", "INCR foo", "GET foo", "DBSIZE")
+		for i, w := range want {
+			require.Equal(t, w, c.reply(), "reply %d", i)
+		}
+	}
+	for _, row := range []struct {
+		outcome node.Outcome
+		write   string
+	}{{node.Uncertain, errUncertain}, {node.Overwritten, errOverwritten}, {node.Busy, errBusy}} {
+		f.refused.Store(int32(row.outcome))
+		f.outcome.Store(int32(node.Done))
+		write := "-" + row.write + "\r\n"
+		pipeline(write, bulk("1"), write, bulk("1"), ":1\r\n")
+
+		// The leader is another node by now.
+		lead := "10.0.0.9:7001"
+		f.leader.Store(&lead)
+		f.outcome.Store(int32(node.NotLeader))
+		pipeline(write, "-MOVED 12182 10.0.0.9:7001\r\n", write, "-MOVED 12182 10.0.0.9:7001\r\n", ":1\r\n")
+
+		// Nobody leads: one read waits for a leader, the others are told what it was told.
+		f.outcome.Store(int32(node.NoLeader))
+		before := f.reads.Load()
+		none := "-" + errNoLeader + "\r\n"
+		pipeline(write, none, write, none, none)
+		require.Equal(t, before+1, f.reads.Load())
+	}
+
+	// A deadline is not told from a clock that lags behind.
+	f.outcome.Store(int32(node.Done))
+	f.refused.Store(int32(node.Uncertain))
+	c.send("TTL foo", "GET foo")
+	require.Equal(t, "-"+errReadAgain+"\r\n", c.reply())
+	require.Equal(t, bulk("1"), c.reply())
+}
+
 // A follower redirects what names keys, serves what does not, and in READONLY mode serves reads.
 func TestFollower(t *testing.T) {
 	fakes, servers := cluster(t, 2)
