@@ -2,7 +2,12 @@ package fsm
 
 // Constructors for the documentation of arguments, so that a command's Spec reads like its usage line.
 
-func argKey(name string) Arg     { return Arg{Name: name, Type: "key"} }
+func argKey(name string) Arg { return Arg{Name: name, Type: "key"} }
+
+// argKeyOf is a key of one of several groups.
+func argKeyOf(name string, group int) Arg {
+	return Arg{Name: name, Type: "key", Group: group}
+}
 func argString(name string) Arg  { return Arg{Name: name, Type: "string"} }
 func argInt(name string) Arg     { return Arg{Name: name, Type: "integer"} }
 func argDouble(name string) Arg  { return Arg{Name: name, Type: "double"} }

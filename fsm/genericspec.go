@@ -13,10 +13,10 @@ var flushArgs = []Arg{argOneOf("async", argToken("async", "ASYNC").since("4.0.0"
 var genericCommands = []*Spec{
 	{
 		Name: "copy", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 2, KeyStep: 1,
-		KeyFlags: []string{"RO", "access"}, Categories: "keyspace", Since: "6.2.0", Group: "generic", Run: runCopy,
+		KeySpecs: []KeySpec{oneKey(1, "RO", "access"), oneKey(2, "OW", "update")}, Categories: "keyspace", Since: "6.2.0", Group: "generic", Run: runCopy,
 		Summary:    "Copies a value and its deadline to another key.",
 		Complexity: "O(N) in the number of elements of a collection, O(1) for a string",
-		Args: []Arg{argKey("source"), argKey("destination"), argInt("destination-db").with("DB").optional(),
+		Args: []Arg{argKey("source"), argKeyOf("destination", 1), argInt("destination-db").with("DB").optional(),
 			argToken("replace", "REPLACE").optional()},
 	},
 	{
@@ -134,19 +134,19 @@ var genericCommands = []*Spec{
 	},
 	{
 		Name: "rename", Arity: 3, Flags: FlagWrite, FirstKey: 1, LastKey: 2, KeyStep: 1,
-		KeyFlags: []string{"RW", "access", "delete"}, Categories: "keyspace", Since: "1.0.0", Group: "generic",
+		KeySpecs: []KeySpec{oneKey(1, "RW", "access", "delete"), oneKey(2, "OW", "update")}, Categories: "keyspace", Since: "1.0.0", Group: "generic",
 		Run:        runRename,
 		Summary:    "Gives a value another key, whatever that key held.",
 		Complexity: "O(1)",
-		Args:       []Arg{argKey("key"), argKey("newkey")},
+		Args:       []Arg{argKey("key"), argKeyOf("newkey", 1)},
 	},
 	{
 		Name: "renamenx", Arity: 3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 2, KeyStep: 1,
-		KeyFlags: []string{"RW", "access", "delete"}, Categories: "keyspace", Since: "1.0.0", Group: "generic",
+		KeySpecs: []KeySpec{oneKey(1, "RW", "access", "delete"), oneKey(2, "OW", "insert")}, Categories: "keyspace", Since: "1.0.0", Group: "generic",
 		Run:        runRenameNX,
 		Summary:    "Gives a value another key, if that key does not exist.",
 		Complexity: "O(1)",
-		Args:       []Arg{argKey("key"), argKey("newkey")},
+		Args:       []Arg{argKey("key"), argKeyOf("newkey", 1)},
 	},
 	{
 		Name: "scan", Arity: -2, Flags: FlagReadonly | FlagAllKeys,

@@ -69,7 +69,8 @@ var hashCommands = []*Spec{
 		KeyFlags: []string{"RW", "update"}, Since: "2.0.0", Group: "hash", Run: runHSet("hmset", true),
 		Summary:    "Sets fields of a hash; HSET does the same and tells how many are new.",
 		Complexity: "O(N) in the fields given",
-		Args:       []Arg{argKey("key"), argBlock("field_value", argString("field"), argString("value")).many()},
+		Deprecated: "4.0.0", ReplacedBy: "HSET",
+		Args: []Arg{argKey("key"), argBlock("field_value", argString("field"), argString("value")).many()},
 	},
 	{
 		Name: "hrandfield", Arity: -2, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,

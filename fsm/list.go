@@ -27,18 +27,18 @@ var listCommands = []*Spec{
 	},
 	{
 		Name: "lmove", Arity: 5, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 2, KeyStep: 1,
-		KeyFlags: []string{"RW", "access", "delete"}, Since: "6.2.0", Group: "list", Run: runLMove,
+		KeySpecs: []KeySpec{oneKey(1, "RW", "access", "delete"), oneKey(2, "RW", "insert")}, Since: "6.2.0", Group: "list", Run: runLMove,
 		Summary:    "Moves an element from one end of a list to one end of the same or another list.",
 		Complexity: "O(1)",
 		Args: []Arg{
-			argKey("source"), argKey("destination"),
+			argKey("source"), argKeyOf("destination", 1),
 			argOneOf("wherefrom", argToken("left", "LEFT"), argToken("right", "RIGHT")),
 			argOneOf("whereto", argToken("left", "LEFT"), argToken("right", "RIGHT")),
 		},
 	},
 	{
 		Name: "lmpop", Arity: -4, Flags: FlagWrite | FlagMovableKeys,
-		KeyFlags: []string{"RW", "access", "delete"}, Since: "7.0.0", Group: "list", Run: runLMPop,
+		KeySpecs: []KeySpec{countedKeys(1, "RW", "access", "delete")}, Since: "7.0.0", Group: "list", Run: runLMPop,
 		Keys:       numberedKeys(1),
 		Summary:    "Takes elements from one end of the first list that is not empty.",
 		Complexity: "O(N+M) for N keys and M elements",
@@ -116,10 +116,11 @@ var listCommands = []*Spec{
 	},
 	{
 		Name: "rpoplpush", Arity: 3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 2, KeyStep: 1,
-		KeyFlags: []string{"RW", "access", "delete"}, Since: "1.2.0", Group: "list", Run: runRPopLPush,
+		KeySpecs: []KeySpec{oneKey(1, "RW", "access", "delete"), oneKey(2, "RW", "insert")}, Since: "1.2.0", Group: "list", Run: runRPopLPush,
 		Summary:    "Moves the last element of a list to the head of the same or another list.",
 		Complexity: "O(1)",
-		Args:       []Arg{argKey("source"), argKey("destination")},
+		Deprecated: "6.2.0", ReplacedBy: "LMOVE with RIGHT and LEFT",
+		Args: []Arg{argKey("source"), argKeyOf("destination", 1)},
 	},
 	{
 		Name: "rpush", Arity: -3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,

@@ -403,12 +403,14 @@ func TestOracleDocs(t *testing.T) {
 		require.Equal(t, strings.ReplaceAll(docs["group"].(string), "-", "_"), strings.ReplaceAll(s.Group, "-", "_"), s.Name)
 		require.Equal(t, describeDocs(docs["arguments"]), describeArgs(s.Args), s.Name)
 		info := o.ask("command", "info", s.Name).([]any)[0].([]any)
-		if keySpecs := info[8].([]any); len(keySpecs) > 0 {
-			var have []string
-			for _, f := range fields(keySpecs[0])["flags"].([]any) {
-				have = append(have, f.(string))
+		keySpecs, groups := info[8].([]any), s.KeyGroups()
+		require.Len(t, groups, len(keySpecs), s.Name)
+		for i := range groups {
+			var want []string
+			for _, f := range fields(keySpecs[i])["flags"].([]any) {
+				want = append(want, f.(string))
 			}
-			require.Equal(t, have, s.KeyFlags, s.Name)
+			require.Equal(t, want, groups[i].Flags, s.Name)
 		}
 		categories := fmt.Sprint(info[6])
 		for _, word := range []string{"keyspace", "dangerous"} {

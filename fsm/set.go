@@ -24,10 +24,10 @@ var setCommands = []*Spec{
 	},
 	{
 		Name: "sdiffstore", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 1,
-		KeyFlags: []string{"OW", "update"}, Since: "1.0.0", Group: "set", Run: runSetStore(setDiff),
+		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), keysFrom(2, "RO", "access")}, Since: "1.0.0", Group: "set", Run: runSetStore(setDiff),
 		Summary:    "Stores the members of the first set that are in none of the others.",
 		Complexity: "O(N) in the members of all sets",
-		Args:       []Arg{argKey("destination"), argKey("key").many()},
+		Args:       []Arg{argKey("destination"), argKeyOf("key", 1).many()},
 	},
 	{
 		Name: "sinter", Arity: -2, Flags: FlagReadonly, FirstKey: 1, LastKey: -1, KeyStep: 1,
@@ -38,7 +38,7 @@ var setCommands = []*Spec{
 	},
 	{
 		Name: "sintercard", Arity: -3, Flags: FlagReadonly | FlagMovableKeys,
-		KeyFlags: []string{"RO", "access"}, Since: "7.0.0", Group: "set", Run: runSInterCard,
+		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "7.0.0", Group: "set", Run: runSInterCard,
 		Keys:       numberedKeys(1),
 		Summary:    "Returns how many members all sets have in common.",
 		Complexity: "O(N*M) for the smallest set's N members and M sets",
@@ -46,10 +46,10 @@ var setCommands = []*Spec{
 	},
 	{
 		Name: "sinterstore", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 1,
-		KeyFlags: []string{"RW", "update"}, Since: "1.0.0", Group: "set", Run: runSetStore(setInter),
+		KeySpecs: []KeySpec{oneKey(1, "RW", "update"), keysFrom(2, "RO", "access")}, Since: "1.0.0", Group: "set", Run: runSetStore(setInter),
 		Summary:    "Stores the members that all sets have.",
 		Complexity: "O(N*M) for the smallest set's N members and M sets",
-		Args:       []Arg{argKey("destination"), argKey("key").many()},
+		Args:       []Arg{argKey("destination"), argKeyOf("key", 1).many()},
 	},
 	{
 		Name: "sismember", Arity: 3, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
@@ -74,10 +74,10 @@ var setCommands = []*Spec{
 	},
 	{
 		Name: "smove", Arity: 4, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 2, KeyStep: 1,
-		KeyFlags: []string{"RW", "access", "delete"}, Since: "1.0.0", Group: "set", Run: runSMove,
+		KeySpecs: []KeySpec{oneKey(1, "RW", "access", "delete"), oneKey(2, "RW", "insert")}, Since: "1.0.0", Group: "set", Run: runSMove,
 		Summary:    "Moves a member from one set to another.",
 		Complexity: "O(1)",
-		Args:       []Arg{argKey("source"), argKey("destination"), argString("member")},
+		Args:       []Arg{argKey("source"), argKeyOf("destination", 1), argString("member")},
 	},
 	{
 		Name: "spop", Arity: -2, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
@@ -119,9 +119,9 @@ var setCommands = []*Spec{
 	},
 	{
 		Name: "sunionstore", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 1,
-		KeyFlags: []string{"OW", "update"}, Since: "1.0.0", Group: "set", Run: runSetStore(setUnion),
+		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), keysFrom(2, "RO", "access")}, Since: "1.0.0", Group: "set", Run: runSetStore(setUnion),
 		Summary:    "Stores the members that at least one of the sets has.",
 		Complexity: "O(N) in the members of all sets",
-		Args:       []Arg{argKey("destination"), argKey("key").many()},
+		Args:       []Arg{argKey("destination"), argKeyOf("key", 1).many()},
 	},
 }

@@ -41,13 +41,17 @@ type Spec struct {
 	FirstKey   int // positions in Args, 0 = no keys
 	LastKey    int // negative counts from the end
 	KeyStep    int
-	KeyFlags   []string                             // flags of the first key spec: RW, access, update, ...
+	KeyFlags   []string                             // RW, access, update, ...; with KeySpecs they stand there
 	Keys       func(args [][]byte, dst []int) []int // movable keys: appends their positions; nil = by FirstKey, LastKey, KeyStep
+	KeySpecs   []KeySpec                            // groups of keys; nil = one, by KeyFlags, FirstKey, LastKey, KeyStep
+	VaryFlags  func(args [][]byte) []string         // flags of the first group that depend on the arguments; nil = they do not
 	Categories string                               // ACL categories beyond those that follow from flags and group, such as "string bitmap"
 	Since      string
 	Group      string
 	Summary    string
 	Complexity string
+	Deprecated string // since which version; empty = it is not
+	ReplacedBy string // what to use instead of a deprecated command
 	// Args documents the arguments for COMMAND DOCS; nil = none.
 	Args []Arg
 	// Run executes a data command; args[0] is the command's name. nil for commands that resp handles.
@@ -58,6 +62,8 @@ type Spec struct {
 // Arg is one argument as COMMAND DOCS describes it.
 type Arg struct {
 	Name, Type, Token, Since string
+	Deprecated               string // since which version; empty = it is not
+	Group                    int    // of a key: index in Spec.KeyGroups
 	Optional, Multiple       bool
 	Args                     []Arg
 }

@@ -63,7 +63,8 @@ var stringCommands = []*Spec{
 		KeyFlags: []string{"RW", "access", "update"}, Since: "1.0.0", Group: "string", Run: runGetSet,
 		Summary:    "Sets a string and returns the one before.",
 		Complexity: "O(1)",
-		Args:       []Arg{argKey("key"), argString("value")},
+		Deprecated: "6.2.0", ReplacedBy: "SET with GET",
+		Args: []Arg{argKey("key"), argString("value")},
 	},
 	{
 		Name: "incr", Arity: 2, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
@@ -124,7 +125,7 @@ var stringCommands = []*Spec{
 	},
 	{
 		Name: "set", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1,
-		KeyFlags: []string{"RW", "access", "update", "variable_flags"}, Since: "1.0.0", Group: "string", Run: runSet,
+		KeyFlags: []string{"RW", "access", "update", "variable_flags"}, VaryFlags: setKeyFlags, Since: "1.0.0", Group: "string", Run: runSet,
 		Summary:    "Sets a string, whatever the key held.",
 		Complexity: "O(1)",
 		Args: []Arg{argKey("key"), argString("value"),
@@ -169,7 +170,8 @@ var stringCommands = []*Spec{
 		KeyFlags: []string{"RO", "access"}, Since: "1.0.0", Group: "string", Run: runGetRange,
 		Summary:    "Returns a part of a string; the older name of GETRANGE.",
 		Complexity: "O(N) in the length of the part",
-		Args:       []Arg{argKey("key"), argInt("start"), argInt("end")},
+		Deprecated: "2.0.0", ReplacedBy: "GETRANGE",
+		Args: []Arg{argKey("key"), argInt("start"), argInt("end")},
 	},
 }
 

@@ -31,7 +31,7 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zdiff", Arity: -3, Flags: FlagReadonly | FlagMovableKeys,
-		KeyFlags: []string{"RO", "access"}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zdiff", op: zdiff, at: 1}.run,
+		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zdiff", op: zdiff, at: 1}.run,
 		Keys:       numberedKeys(1),
 		Summary:    "Returns the members of the first sorted set that are in none of the others.",
 		Complexity: "O(L + N*log(N)) for L members in all and N in the result",
@@ -39,11 +39,11 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zdiffstore", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
-		KeyFlags: []string{"OW", "update"}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zdiffstore", op: zdiff, at: 2, store: true}.run,
+		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), countedKeys(2, "RO", "access")}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zdiffstore", op: zdiff, at: 2, store: true}.run,
 		Keys:       numberedKeys(2, 1),
 		Summary:    "Stores the members of the first sorted set that are in none of the others.",
 		Complexity: "O(L + N*log(N)) for L members in all and N in the result",
-		Args:       []Arg{argKey("destination"), argInt("numkeys"), argKey("key").many()},
+		Args:       []Arg{argKey("destination"), argInt("numkeys"), argKeyOf("key", 1).many()},
 	},
 	{
 		Name: "zincrby", Arity: 4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
@@ -54,7 +54,7 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zinter", Arity: -3, Flags: FlagReadonly | FlagMovableKeys,
-		KeyFlags: []string{"RO", "access"}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zinter", op: zinter, at: 1}.run,
+		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zinter", op: zinter, at: 1}.run,
 		Keys:       numberedKeys(1),
 		Summary:    "Returns the members that all sorted sets have, with their scores combined.",
 		Complexity: "O(N*K + M*log(M)) for K inputs, the smallest with N members, and M in the result",
@@ -66,7 +66,7 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zintercard", Arity: -3, Flags: FlagReadonly | FlagMovableKeys,
-		KeyFlags: []string{"RO", "access"}, Since: "7.0.0", Group: "sorted-set", Run: combineCommand{name: "zintercard", op: zinter, at: 1, card: true}.run,
+		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "7.0.0", Group: "sorted-set", Run: combineCommand{name: "zintercard", op: zinter, at: 1, card: true}.run,
 		Keys:       numberedKeys(1),
 		Summary:    "Returns how many members all sorted sets have in common.",
 		Complexity: "O(N*K) for K inputs, the smallest with N members",
@@ -74,12 +74,12 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zinterstore", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
-		KeyFlags: []string{"OW", "update"}, Since: "2.0.0", Group: "sorted-set", Run: combineCommand{name: "zinterstore", op: zinter, at: 2, store: true}.run,
+		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), countedKeys(2, "RO", "access")}, Since: "2.0.0", Group: "sorted-set", Run: combineCommand{name: "zinterstore", op: zinter, at: 2, store: true}.run,
 		Keys:       numberedKeys(2, 1),
 		Summary:    "Stores the members that all sorted sets have, with their scores combined.",
 		Complexity: "O(N*K + M*log(M)) for K inputs, the smallest with N members, and M in the result",
 		Args: []Arg{
-			argKey("destination"), argInt("numkeys"), argKey("key").many(),
+			argKey("destination"), argInt("numkeys"), argKeyOf("key", 1).many(),
 			argInt("weight").with("WEIGHTS").optional().many(),
 			argOneOf("aggregate", argToken("sum", "SUM"), argToken("min", "MIN"), argToken("max", "MAX")).with("AGGREGATE").optional(),
 		},
@@ -93,7 +93,7 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zmpop", Arity: -4, Flags: FlagWrite | FlagMovableKeys,
-		KeyFlags: []string{"RW", "access", "delete"}, Since: "7.0.0", Group: "sorted-set", Run: runZMPop,
+		KeySpecs: []KeySpec{countedKeys(1, "RW", "access", "delete")}, Since: "7.0.0", Group: "sorted-set", Run: runZMPop,
 		Keys:       numberedKeys(1),
 		Summary:    "Takes the members with the lowest or highest scores from the first sorted set that is not empty.",
 		Complexity: "O(K + M*log(N)) for K keys and M members taken",
@@ -152,6 +152,7 @@ var zsetCommands = []*Spec{
 		KeyFlags: []string{"RO", "access"}, Since: "2.8.9", Group: "sorted-set", Run: rangeCommand{at: 1, by: byLex}.run,
 		Summary:    "Returns the members within a range of names, given that all scores are equal.",
 		Complexity: "O(log(N)+M) for M members returned",
+		Deprecated: "6.2.0", ReplacedBy: "ZRANGE with BYLEX",
 		Args: []Arg{
 			argKey("key"), argString("min"), argString("max"),
 			argBlock("offset_count", argInt("offset"), argInt("count")).with("LIMIT").optional(),
@@ -162,6 +163,7 @@ var zsetCommands = []*Spec{
 		KeyFlags: []string{"RO", "access"}, Since: "1.0.5", Group: "sorted-set", Run: rangeCommand{at: 1, by: byScore}.run,
 		Summary:    "Returns the members within a range of scores.",
 		Complexity: "O(log(N)+M) for M members returned",
+		Deprecated: "6.2.0", ReplacedBy: "ZRANGE with BYSCORE",
 		Args: []Arg{
 			argKey("key"), argDouble("min"), argDouble("max"),
 			argToken("withscores", "WITHSCORES").optional().since("2.0.0"),
@@ -170,11 +172,11 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zrangestore", Arity: -5, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 2, KeyStep: 1,
-		KeyFlags: []string{"OW", "update"}, Since: "6.2.0", Group: "sorted-set", Run: rangeCommand{at: 2, store: true}.run,
+		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), oneKey(2, "RO", "access")}, Since: "6.2.0", Group: "sorted-set", Run: rangeCommand{at: 2, store: true}.run,
 		Summary:    "Stores the members within a range of ranks, scores or names.",
 		Complexity: "O(log(N) + M*log(M)) for M members stored",
 		Args: []Arg{
-			argKey("dst"), argKey("src"), argString("min"), argString("max"),
+			argKey("dst"), argKeyOf("src", 1), argString("min"), argString("max"),
 			argOneOf("sortby", argToken("byscore", "BYSCORE"), argToken("bylex", "BYLEX")).optional(),
 			argToken("rev", "REV").optional(),
 			argBlock("offset_count", argInt("offset"), argInt("count")).with("LIMIT").optional(),
@@ -220,13 +222,15 @@ var zsetCommands = []*Spec{
 		KeyFlags: []string{"RO", "access"}, Since: "1.2.0", Group: "sorted-set", Run: rangeCommand{at: 1, by: byRank, reverse: true}.run,
 		Summary:    "Returns the members within a range of ranks, from the highest score down.",
 		Complexity: "O(log(N)+M) for M members returned",
-		Args:       []Arg{argKey("key"), argInt("start"), argInt("stop"), argToken("withscores", "WITHSCORES").optional()},
+		Deprecated: "6.2.0", ReplacedBy: "ZRANGE with REV",
+		Args: []Arg{argKey("key"), argInt("start"), argInt("stop"), argToken("withscores", "WITHSCORES").optional()},
 	},
 	{
 		Name: "zrevrangebylex", Arity: -4, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RO", "access"}, Since: "2.8.9", Group: "sorted-set", Run: rangeCommand{at: 1, by: byLex, reverse: true}.run,
 		Summary:    "Returns the members within a range of names in descending order, given that all scores are equal.",
 		Complexity: "O(log(N)+M) for M members returned",
+		Deprecated: "6.2.0", ReplacedBy: "ZRANGE with REV and BYLEX",
 		Args: []Arg{
 			argKey("key"), argString("max"), argString("min"),
 			argBlock("offset_count", argInt("offset"), argInt("count")).with("LIMIT").optional(),
@@ -237,6 +241,7 @@ var zsetCommands = []*Spec{
 		KeyFlags: []string{"RO", "access"}, Since: "2.2.0", Group: "sorted-set", Run: rangeCommand{at: 1, by: byScore, reverse: true}.run,
 		Summary:    "Returns the members within a range of scores, from the highest down.",
 		Complexity: "O(log(N)+M) for M members returned",
+		Deprecated: "6.2.0", ReplacedBy: "ZRANGE with REV and BYSCORE",
 		Args: []Arg{
 			argKey("key"), argDouble("max"), argDouble("min"), argToken("withscores", "WITHSCORES").optional(),
 			argBlock("offset_count", argInt("offset"), argInt("count")).with("LIMIT").optional(),
@@ -268,7 +273,7 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zunion", Arity: -3, Flags: FlagReadonly | FlagMovableKeys,
-		KeyFlags: []string{"RO", "access"}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zunion", op: zunion, at: 1}.run,
+		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zunion", op: zunion, at: 1}.run,
 		Keys:       numberedKeys(1),
 		Summary:    "Returns the members of all sorted sets, with their scores combined.",
 		Complexity: "O(L + M*log(M)) for L members in all and M in the result",
@@ -280,12 +285,12 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zunionstore", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
-		KeyFlags: []string{"OW", "update"}, Since: "2.0.0", Group: "sorted-set", Run: combineCommand{name: "zunionstore", op: zunion, at: 2, store: true}.run,
+		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), countedKeys(2, "RO", "access")}, Since: "2.0.0", Group: "sorted-set", Run: combineCommand{name: "zunionstore", op: zunion, at: 2, store: true}.run,
 		Keys:       numberedKeys(2, 1),
 		Summary:    "Stores the members of all sorted sets, with their scores combined.",
 		Complexity: "O(L + M*log(M)) for L members in all and M in the result",
 		Args: []Arg{
-			argKey("destination"), argInt("numkeys"), argKey("key").many(),
+			argKey("destination"), argInt("numkeys"), argKeyOf("key", 1).many(),
 			argInt("weight").with("WEIGHTS").optional().many(),
 			argOneOf("aggregate", argToken("sum", "SUM"), argToken("min", "MIN"), argToken("max", "MAX")).with("AGGREGATE").optional(),
 		},

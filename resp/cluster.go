@@ -146,29 +146,73 @@ func busPort(m *raft.Member, port string) string {
 	return strconv.FormatInt(portNumber(port)+10000, 10)
 }
 
+// nodeLine is a member's line of CLUSTER NODES without its end.
+func (s *Server) nodeLine(v *node.View, lead, m *raft.Member) string {
+	host, port := splitAddr(m.ClientAddr)
+	line := s.nodeID(m) + " " + host + ":" + port + "@" + busPort(m, port) + " "
+	if m.ID == v.Self.ID {
+		line += "myself,"
+	}
+	epoch := strconv.FormatUint(v.Term, 10)
+	if lead != nil && m.ID == lead.ID {
+		return line + "master - 0 0 " + epoch + " connected 0-16383"
+	}
+	of := "-"
+	if lead != nil {
+		of = s.nodeID(lead)
+	}
+	return line + "slave " + of + " 0 0 " + epoch + " connected"
+}
+
 func clusterNodes(c *conn, _ [][]byte) {
 	v := c.srv.node.View()
 	lead := master(v)
-	epoch := strconv.FormatUint(v.Term, 10)
 	var sb strings.Builder
 	for i := range v.Members {
-		m := &v.Members[i]
-		host, port := splitAddr(m.ClientAddr)
-		sb.WriteString(c.srv.nodeID(m) + " " + host + ":" + port + "@" + busPort(m, port) + " ")
-		if m.ID == v.Self.ID {
-			sb.WriteString("myself,")
-		}
-		if lead != nil && m.ID == lead.ID {
-			sb.WriteString("master - 0 0 " + epoch + " connected 0-16383\n")
-		} else {
-			of := "-"
-			if lead != nil {
-				of = c.srv.nodeID(lead)
-			}
-			sb.WriteString("slave " + of + " 0 0 " + epoch + " connected\n")
-		}
+		sb.WriteString(c.srv.nodeLine(v, lead, &v.Members[i]) + "\n")
 	}
 	c.out.Verbatim("txt", sb.String())
+}
+
+// memberByID finds the member that CLUSTER commands know by id, and answers the error if there is none.
+func (c *conn) memberByID(v *node.View, id []byte) *raft.Member {
+	for i := range v.Members {
+		if m := &v.Members[i]; c.srv.nodeID(m) == string(id) {
+			return m
+		}
+	}
+	c.out.Error(oneLine("ERR Unknown node " + string(cString(id, len(id)))))
+	return nil
+}
+
+func clusterReplicas(c *conn, args [][]byte) {
+	v := c.srv.node.View()
+	m := c.memberByID(v, args[2])
+	if m == nil {
+		return
+	}
+	lead := master(v)
+	if lead == nil || m.ID != lead.ID {
+		c.out.Error("ERR The specified node is not a master")
+		return
+	}
+	others := make([]*raft.Member, 0, len(v.Members))
+	for i := range v.Members {
+		if o := &v.Members[i]; o.ID != lead.ID {
+			others = append(others, o)
+		}
+	}
+	c.out.Array(len(others))
+	for _, o := range others {
+		c.out.BulkString(c.srv.nodeLine(v, lead, o))
+	}
+}
+
+// clusterFailures answers 0: nodes do not report each other, a leader that is not heard is replaced.
+func clusterFailures(c *conn, args [][]byte) {
+	if c.memberByID(c.srv.node.View(), args[2]) != nil {
+		c.out.Int(0)
+	}
 }
 
 func clusterSlots(c *conn, _ [][]byte) {
@@ -235,6 +279,7 @@ func clusterShards(c *conn, _ [][]byte) {
 
 func clusterHelp(c *conn, _ [][]byte) {
 	c.help("CLUSTER",
+		"COUNT-FAILURE-REPORTS <node-id>", "    Answers 0: the nodes of this cluster do not report each other.",
 		"COUNTKEYSINSLOT <slot>", "    Counts the keys in <slot>.",
 		"GETKEYSINSLOT <slot> <count>", "    Names up to <count> keys in <slot>.",
 		"INFO", "    Answers the state of the cluster.",
@@ -242,6 +287,7 @@ func clusterHelp(c *conn, _ [][]byte) {
 		"MYID", "    Answers the id of this node.",
 		"NODES", "    Lists the nodes, one a line:",
 		"    <id> <ip:port@bus-port> <flags> <master> <pings> <pongs> <epoch> <link> <slot> ...",
+		"REPLICAS <node-id>", "    Lists the replicas of a master, one line of NODES each.",
 		"SHARDS", "    Maps slots to nodes.",
 		"SLOTS", "    Maps slots to nodes: start, end, then address, port and id of the master and of its replicas.")
 }

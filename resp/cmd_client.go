@@ -18,6 +18,19 @@ func clientGetName(c *conn, _ [][]byte) {
 	c.out.BulkString(name)
 }
 
+// clientGetRedir answers -1: no connection tracks keys here.
+func clientGetRedir(c *conn, _ [][]byte) { c.out.Int(-1) }
+
+func clientTrackingInfo(c *conn, _ [][]byte) {
+	c.out.Map(3)
+	c.out.BulkString("flags")
+	c.out.Set(1)
+	c.out.BulkString("off")
+	c.number("redirect", -1)
+	c.out.BulkString("prefixes")
+	c.out.Array(0)
+}
+
 func clientSetName(c *conn, args [][]byte) {
 	if !validName(args[2]) {
 		c.out.Error(errClientName)
@@ -319,6 +332,7 @@ func (c *conn) kill(f *killFilter) (n int) {
 func clientHelp(c *conn, _ [][]byte) {
 	c.help("CLIENT",
 		"GETNAME", "    Answers the name of this connection.",
+		"GETREDIR", "    Answers which connection gets the invalidation messages for this one: none.",
 		"ID", "    Answers the id of this connection.",
 		"INFO", "    Describes this connection.",
 		"KILL <ip:port>", "    Ends the connection from <ip:port>.",
@@ -331,5 +345,6 @@ func clientHelp(c *conn, _ [][]byte) {
 		"REPLY (ON|OFF|SKIP)", "    Says which commands of this connection are answered.",
 		"SETINFO (LIB-NAME|LIB-VER) <value>", "    Tells the name or version of the client's library.",
 		"SETNAME <name>", "    Names this connection.",
+		"TRACKINGINFO", "    Answers whether this connection tracks keys: it does not.",
 		"UNPAUSE", "    Ends a pause.")
 }

@@ -111,8 +111,12 @@ func (c *conn) showCommand(x *command) {
 	for _, t := range x.tips {
 		c.out.BulkString(t)
 	}
-	c.showKeySpec(s)
-	c.out.Set(len(x.list))
+	c.showKeySpecs(s)
+	if len(x.list) == 0 {
+		c.out.Set(0) // Redis has two types here
+		return
+	}
+	c.out.Array(len(x.list))
 	for _, sub := range x.list {
 		c.showCommand(sub)
 	}
@@ -125,157 +129,93 @@ func (c *conn) statusSet(prefix string, words []string) {
 	}
 }
 
-// showKeySpec writes where the keys stand: a range of positions, or, for movable keys, that only GETKEYS can tell.
-func (c *conn) showKeySpec(s *fsm.Spec) {
-	if s.FirstKey == 0 && s.Keys == nil {
-		c.out.Set(0)
-		return
-	}
-	c.out.Set(1)
-	c.out.Map(3)
-	c.out.BulkString("flags")
-	c.statusSet("", s.KeyFlags)
-	c.out.BulkString("begin_search")
-	if s.Keys != nil {
-		c.unknownSpec()
+// showKeySpecs writes where the keys stand.
+func (c *conn) showKeySpecs(s *fsm.Spec) {
+	groups := s.KeyGroups()
+	c.out.Set(len(groups))
+	for i := range groups {
+		g := &groups[i]
+		c.out.Map(3)
+		c.out.BulkString("flags")
+		c.statusSet("", g.Flags)
+		c.out.BulkString("begin_search")
+		c.out.Map(2)
+		c.pair("type", "index")
+		c.out.BulkString("spec")
+		c.out.Map(1)
+		c.number("index", int64(g.Begin))
 		c.out.BulkString("find_keys")
-		c.unknownSpec()
-		return
-	}
-	c.out.Map(2)
-	c.pair("type", "index")
-	c.out.BulkString("spec")
-	c.out.Map(1)
-	c.number("index", int64(s.FirstKey))
-	last := s.LastKey
-	if last > 0 {
-		last -= s.FirstKey // relative to the first key
-	}
-	c.out.BulkString("find_keys")
-	c.out.Map(2)
-	c.pair("type", "range")
-	c.out.BulkString("spec")
-	c.out.Map(3)
-	c.number("lastkey", int64(last))
-	c.number("keystep", int64(s.KeyStep))
-	c.number("limit", 0)
-}
-
-func (c *conn) unknownSpec() {
-	c.out.Map(2)
-	c.pair("type", "unknown")
-	c.out.BulkString("spec")
-	c.out.Map(0)
-}
-
-func commandDocs(c *conn, args [][]byte) {
-	list := c.srv.table.list
-	if len(args) > 2 {
-		list = nil
-		for _, name := range args[2:] {
-			if x := c.srv.table.byPath(name); x != nil {
-				list = append(list, x)
-			}
+		c.out.Map(2)
+		if g.Counted {
+			c.pair("type", "keynum")
+			c.out.BulkString("spec")
+			c.out.Map(3)
+			c.number("keynumidx", 0)
+			c.number("firstkey", 1)
+			c.number("keystep", int64(g.Step))
+			continue
 		}
-	}
-	c.out.Map(len(list))
-	for _, x := range list {
-		c.showDocs(x)
+		c.pair("type", "range")
+		c.out.BulkString("spec")
+		c.out.Map(3)
+		c.number("lastkey", int64(g.Last))
+		c.number("keystep", int64(g.Step))
+		c.number("limit", 0)
 	}
 }
 
-func (c *conn) showDocs(x *command) {
-	s := x.spec
-	n := 3
-	for _, has := range []bool{s.Complexity != "", len(s.Args) > 0, len(x.list) > 0} {
-		if has {
-			n++
-		}
-	}
-	c.out.BulkString(x.name)
-	c.out.Map(n)
-	c.pair("summary", s.Summary)
-	c.pair("since", s.Since)
-	c.pair("group", s.Group)
-	if s.Complexity != "" {
-		c.pair("complexity", s.Complexity)
-	}
-	if len(s.Args) > 0 {
-		c.out.BulkString("arguments")
-		c.showArgs(s.Args)
-	}
-	if len(x.list) > 0 {
-		c.out.BulkString("subcommands")
-		c.out.Map(len(x.list))
-		for _, sub := range x.list {
-			c.showDocs(sub)
-		}
-	}
-}
+func commandGetKeys(c *conn, args [][]byte) { c.findKeys(args[2:], false) }
 
-func (c *conn) showArgs(args []fsm.Arg) {
-	c.out.Array(len(args))
-	for i := range args {
-		a := &args[i]
-		n := 2
-		for _, has := range []bool{a.Type == "key", a.Token != "", a.Since != "", a.Optional || a.Multiple, len(a.Args) > 0} {
-			if has {
-				n++
-			}
-		}
-		c.out.Map(n)
-		c.pair("name", a.Name)
-		c.pair("type", a.Type)
-		if a.Type == "key" {
-			c.number("key_spec_index", 0)
-		}
-		if a.Token != "" {
-			c.pair("token", a.Token)
-		}
-		if a.Since != "" {
-			c.pair("since", a.Since)
-		}
-		var flags []string
-		if a.Optional {
-			flags = append(flags, "optional")
-		}
-		if a.Multiple {
-			flags = append(flags, "multiple")
-		}
-		if len(flags) > 0 {
-			c.out.BulkString("flags")
-			c.statusSet("", flags)
-		}
-		if len(a.Args) > 0 {
-			c.out.BulkString("arguments")
-			c.showArgs(a.Args)
-		}
-	}
-}
+func commandGetKeysAndFlags(c *conn, args [][]byte) { c.findKeys(args[2:], true) }
 
-func commandGetKeys(c *conn, args [][]byte) {
-	args = args[2:]
+// findKeys answers the keys of the command that args are, each with its flags if they are wanted.
+func (c *conn) findKeys(args [][]byte, flags bool) {
 	x, v := c.srv.table.find(args)
-	switch {
-	case v == unknown || v == unknownWord:
+	if v == unknown || v == unknownWord {
 		c.out.Error("ERR Invalid command specified")
 		return
-	case x.spec.FirstKey == 0 && x.spec.Keys == nil:
+	}
+	groups := x.spec.KeyGroups()
+	if len(groups) == 0 {
 		c.out.Error("ERR The command has no key arguments")
 		return
-	case v == badArity:
+	}
+	if v == badArity {
 		c.out.Error("ERR Invalid number of arguments specified for command")
 		return
 	}
-	keys := x.spec.KeyPositions(args, nil)
-	if len(keys) == 0 {
-		c.out.Error("ERR Invalid arguments specified for command")
-		return
+	var at []int
+	ends := make([]int, len(groups)) // of each group in at
+	for i := range groups {
+		var ok bool
+		if at, ok = groups[i].Positions(args, at); !ok {
+			c.out.Error("ERR Invalid arguments specified for command")
+			return
+		}
+		ends[i] = len(at)
 	}
-	c.out.Array(len(keys))
-	for _, k := range keys {
+	c.out.Array(len(at))
+	group := 0
+	for i, k := range at {
+		for i >= ends[group] {
+			group++
+		}
+		if flags {
+			c.out.Array(2)
+		}
 		c.out.Bulk(args[k])
+		if flags {
+			c.statusSet("", keyFlags(x.spec, groups, group, args))
+		}
 	}
+}
+
+// keyFlags are the flags of the keys of one group in a whole command.
+func keyFlags(s *fsm.Spec, groups []fsm.KeySpec, i int, args [][]byte) []string {
+	if i == 0 && s.VaryFlags != nil {
+		return s.VaryFlags(args)
+	}
+	return groups[i].Flags
 }
 
 func commandList(c *conn, args [][]byte) {
@@ -333,6 +273,7 @@ func commandHelp(c *conn, _ [][]byte) {
 		"COUNT", "    Counts the commands.",
 		"DOCS [<command-name> ...]", "    Answers the documentation of commands, of all if none is named.",
 		"GETKEYS <full-command>", "    Finds the keys in a whole command.",
+		"GETKEYSANDFLAGS <full-command>", "    Finds the keys in a whole command and tells what it does with them.",
 		"INFO [<command-name> ...]", "    Describes commands, all if none is named.",
 		"LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]", "    Lists the names of commands.")
 }

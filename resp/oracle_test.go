@@ -13,15 +13,31 @@ import (
 )
 
 // oracle starts a live redis-server and returns its address.
-func oracle(t *testing.T) string {
-	t.Helper()
+func oracle(t *testing.T) string { return liveRedis(t) }
+
+// clusterOracle starts one in cluster mode that owns every slot.
+func clusterOracle(t *testing.T) string {
+	addr := liveRedis(t, "--cluster-enabled", "yes", "--cluster-port", freePort(t))
+	c := dial(t, addr)
+	require.Equal(t, "+OK\r\n", c.do("CLUSTER ADDSLOTSRANGE 0 16383"))
+	require.Eventually(t, func() bool { return strings.Contains(c.do("CLUSTER INFO"), "cluster_state:ok") }, 10*time.Second, 10*time.Millisecond)
+	return addr
+}
+
+func freePort(t *testing.T) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	addr := ln.Addr().String()
-	_, port, err := net.SplitHostPort(addr)
+	_, port, err := net.SplitHostPort(ln.Addr().String())
 	require.NoError(t, err)
 	require.NoError(t, ln.Close())
-	cmd := exec.Command("redis-server", "--save", "", "--port", port, "--dir", t.TempDir())
+	return port
+}
+
+func liveRedis(t *testing.T, args ...string) string {
+	t.Helper()
+	port := freePort(t)
+	addr := net.JoinHostPort("127.0.0.1", port)
+	cmd := exec.Command("redis-server", append([]string{"--save", "", "--port", port, "--dir", t.TempDir()}, args...)...)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -99,6 +115,29 @@ COMMAND GETKEYS foo a
 COMMAND GETKEYS get a
 COMMAND GETKEYS mset a 1 b 2
 COMMAND GETKEYS zunionstore d 2 a b
+COMMAND GETKEYS get
+COMMAND GETKEYS ping a
+COMMAND GETKEYS get a b
+COMMAND GETKEYS client id
+COMMAND GETKEYS client foo
+COMMAND GETKEYSANDFLAGS get
+COMMAND GETKEYSANDFLAGS get a
+COMMAND GETKEYSANDFLAGS set a b
+COMMAND GETKEYSANDFLAGS set a get
+COMMAND GETKEYSANDFLAGS SET a b GeT
+COMMAND GETKEYSANDFLAGS set a b getx
+COMMAND GETKEYSANDFLAGS mset a 1 b
+COMMAND GETKEYSANDFLAGS zunionstore d x a b
+COMMAND GETKEYSANDFLAGS zunionstore d 0 a b
+COMMAND GETKEYSANDFLAGS zunionstore d 3 a b
+COMMAND GETKEYSANDFLAGS zunionstore d 2 a b
+COMMAND GETKEYSANDFLAGS zunion -1 a b
+COMMAND GETKEYSANDFLAGS lmpop 1 a left
+COMMAND GETKEYSANDFLAGS rename a b
+COMMAND GETKEYSANDFLAGS copy a b db 1
+COMMAND GETKEYSANDFLAGS sdiffstore a b c
+COMMAND GETKEYSANDFLAGS zrangestore a b 0 1
+COMMAND GETKEYSANDFLAGS dbsize a
 COMMAND LIST FILTERBY foo bar
 COMMAND LIST FILTERBY ACLCAT foo
 COMMAND LIST FILTERBY MODULE foo

@@ -23,10 +23,21 @@ func spec(name string, arity int, flags fsm.Flags, cats, since, group, complexit
 		Complexity: complexity, Summary: summary, Args: args}
 }
 
+// obsolete marks a command that has a successor.
+func obsolete(s fsm.Spec, since, instead string) fsm.Spec {
+	s.Deprecated, s.ReplacedBy = since, instead
+	return s
+}
+
 func text(name string) fsm.Arg    { return fsm.Arg{Name: name, Type: "string"} }
 func integer(name string) fsm.Arg { return fsm.Arg{Name: name, Type: "integer"} }
-func optional(a fsm.Arg) fsm.Arg  { a.Optional = true; return a }
-func multiple(a fsm.Arg) fsm.Arg  { a.Multiple = true; return a }
+
+// sinceVersion and deprecated say from when, and until when, an argument is to be used.
+func sinceVersion(v string, a fsm.Arg) fsm.Arg { a.Since = v; return a }
+func deprecated(v string, a fsm.Arg) fsm.Arg   { a.Deprecated = v; return a }
+
+func optional(a fsm.Arg) fsm.Arg { a.Optional = true; return a }
+func multiple(a fsm.Arg) fsm.Arg { a.Multiple = true; return a }
 func token(word string) fsm.Arg {
 	return fsm.Arg{Name: lowerWord(word), Type: "pure-token", Token: word}
 }
@@ -68,7 +79,7 @@ var connectionCommands = []entry{
 	{run: selectDB, spec: spec("select", 2, anyState|fsm.FlagFast, "connection", "1.0.0", "connection", "O(1)",
 		"Chooses the database of this connection.", integer("index"))},
 	{run: auth, spec: spec("auth", -2, early, "connection", "1.0.0", "connection", "O(1)",
-		"Proves who the client is.", optional(text("username")), text("password"))},
+		"Proves who the client is.", optional(sinceVersion("6.0.0", text("username"))), text("password"))},
 	{run: hello, spec: spec("hello", -1, early, "connection", "6.0.0", "connection", "O(1)",
 		"Greets the server and chooses the version of the protocol.",
 		optional(block("arguments", integer("protover"),
@@ -79,27 +90,31 @@ var connectionCommands = []entry{
 
 var clientCommands = []entry{
 	{run: clientGetName, spec: spec("getname", 2, ownState, "connection", "2.6.9", "connection", "O(1)", "Answers the name of this connection.")},
+	{run: clientGetRedir, spec: spec("getredir", 2, ownState, "connection", "6.0.0", "connection", "O(1)", "Answers where invalidation messages go.")},
 	{run: clientHelp, spec: spec("help", 2, anyState, "connection", "5.0.0", "connection", "O(1)", "Lists the sub-commands.")},
 	{run: clientID, spec: spec("id", 2, ownState, "connection", "5.0.0", "connection", "O(1)", "Answers the id of this connection.")},
 	{run: clientInfo, tips: tipsRandom, spec: spec("info", 2, ownState, "connection", "6.2.0", "connection", "O(1)", "Describes this connection.")},
 	{run: clientKill, spec: spec("kill", -3, admin, "connection", "2.4.0", "connection", "O(N) where N is the number of client connections",
-		"Ends connections.", oneOf("filter", text("ip:port"), multiple(oneOf("new-format",
-			optional(after("ID", integer("client-id"))),
-			optional(after("TYPE", oneOf("client-type", token("NORMAL"), token("MASTER"), token("SLAVE"), token("REPLICA"), token("PUBSUB")))),
+		"Ends connections.", oneOf("filter", deprecated("2.8.12", text("ip:port")), multiple(oneOf("new-format",
+			optional(after("ID", sinceVersion("2.8.12", integer("client-id")))),
+			optional(after("TYPE", sinceVersion("2.8.12", oneOf("normal_master_slave_pubsub", token("NORMAL"), sinceVersion("3.2.0", token("MASTER")),
+				token("SLAVE"), sinceVersion("5.0.0", token("REPLICA")), token("PUBSUB"))))),
 			optional(after("USER", text("username"))), optional(after("ADDR", text("ip:port"))),
-			optional(after("LADDR", text("ip:port"))), optional(after("SKIPME", text("yes/no")))))))},
+			optional(after("LADDR", sinceVersion("6.2.0", text("ip:port")))), optional(after("SKIPME", text("yes/no")))))))},
 	{run: clientList, tips: tipsRandom, spec: spec("list", -2, admin, "connection", "2.4.0", "connection", "O(N) where N is the number of client connections",
-		"Describes connections.", optional(after("TYPE", oneOf("client-type", token("NORMAL"), token("MASTER"), token("REPLICA"), token("PUBSUB")))),
-		optional(after("ID", block("id", multiple(integer("client-id"))))))},
+		"Describes connections.", optional(after("TYPE", sinceVersion("5.0.0", oneOf("normal_master_replica_pubsub", token("NORMAL"), token("MASTER"),
+			token("REPLICA"), token("PUBSUB"))))),
+		optional(after("ID", sinceVersion("6.2.0", block("id", multiple(integer("client-id")))))))},
 	{run: clientNoEvict, spec: spec("no-evict", 3, admin, "connection", "7.0.0", "connection", "O(1)", "Marks this connection as one not to be dropped for memory.", onOff)},
 	{run: clientNoTouch, spec: spec("no-touch", 3, ownState, "connection", "7.2.0", "connection", "O(1)", "Says whether this connection's commands count as use of keys.", onOff)},
 	{run: clientPause, spec: spec("pause", -3, admin, "connection", "2.9.50", "connection", "O(1)", "Holds the commands of all clients for a while.",
-		integer("timeout"), optional(oneOf("mode", token("WRITE"), token("ALL"))))},
+		integer("timeout"), optional(sinceVersion("6.2.0", oneOf("mode", token("WRITE"), token("ALL")))))},
 	{run: clientReply, spec: spec("reply", 3, ownState, "connection", "3.2.0", "connection", "O(1)", "Says which commands of this connection are answered.",
 		oneOf("on_off_skip", token("ON"), token("OFF"), token("SKIP")))},
 	{run: clientSetInfo, spec: spec("setinfo", 4, ownState, "connection", "7.2.0", "connection", "O(1)", "Tells the name or version of the client's library.",
 		oneOf("attr", after("LIB-NAME", text("libname")), after("LIB-VER", text("libver"))))},
 	{run: clientSetName, spec: spec("setname", 3, ownState, "connection", "2.6.9", "connection", "O(1)", "Names this connection.", text("connection-name"))},
+	{run: clientTrackingInfo, spec: spec("trackinginfo", 2, ownState, "connection", "6.2.0", "connection", "O(1)", "Answers how this connection is told of changed keys.")},
 	{run: clientUnpause, spec: spec("unpause", 2, admin, "connection", "6.2.0", "connection", "O(N) where N is the number of paused clients", "Ends a pause.")},
 }
 
@@ -121,8 +136,10 @@ var commandCommands = []entry{
 	{run: commandCount, spec: spec("count", 2, anyState, "connection", "2.8.13", "server", "O(1)", "Counts the commands.")},
 	{run: commandDocs, tips: tipsOrder, spec: spec("docs", -2, anyState, "connection", "7.0.0", "server", "O(N) where N is the number of commands to look up",
 		"Answers the documentation of commands.", optional(multiple(text("command-name"))))},
-	{run: commandGetKeys, spec: spec("getkeys", -3, anyState, "connection", "2.8.13", "server", "O(N) where N is the number of arguments to the command",
-		"Finds the keys in a whole command.", text("command"), optional(multiple(text("arg"))))},
+	{run: commandGetKeys, spec: spec("getkeys", -4, anyState, "connection", "2.8.13", "server", "O(N) where N is the number of arguments to the command",
+		"Finds the keys in a whole command.")},
+	{run: commandGetKeysAndFlags, spec: spec("getkeysandflags", -4, anyState, "connection", "7.0.0", "server",
+		"O(N) where N is the number of arguments to the command", "Finds the keys in a whole command and tells what it does with them.")},
 	{run: commandHelp, spec: spec("help", 2, anyState, "connection", "5.0.0", "server", "O(1)", "Lists the sub-commands.")},
 	{run: commandInfo, tips: tipsOrder, spec: spec("info", -2, anyState, "connection", "2.8.13", "server", "O(N) where N is the number of commands to look up",
 		"Describes commands.", optional(multiple(text("command-name"))))},
@@ -159,6 +176,8 @@ var clusterCommands = []entry{
 
 var clusterSubs = []entry{
 	{run: clusterCountKeys, spec: spec("countkeysinslot", 3, anyState, "", "3.0.0", "cluster", "O(1)", "Counts the keys in a slot.", integer("slot"))},
+	{run: clusterFailures, tips: tipsRandom, spec: spec("count-failure-reports", 3, admin&^fsm.FlagNoScript, "", "3.0.0", "cluster", "O(1)",
+		"Answers how many nodes report that a node has failed.", text("node-id"))},
 	{run: clusterGetKeys, tips: tipsRandom, spec: spec("getkeysinslot", 4, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of requested keys",
 		"Names keys in a slot.", integer("slot"), integer("count"))},
 	{run: clusterHelp, spec: spec("help", 2, anyState, "", "5.0.0", "cluster", "O(1)", "Lists the sub-commands.")},
@@ -166,8 +185,12 @@ var clusterSubs = []entry{
 	{run: clusterKeySlot, spec: spec("keyslot", 3, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of bytes in the key", "Computes the slot of a key.", text("key"))},
 	{run: clusterMyID, spec: spec("myid", 2, anyState, "", "3.0.0", "cluster", "O(1)", "Answers the id of this node.")},
 	{run: clusterNodes, tips: tipsRandom, spec: spec("nodes", 2, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of nodes", "Lists the nodes, one a line.")},
+	{run: clusterReplicas, tips: tipsRandom, spec: spec("replicas", 3, anyState|fsm.FlagAdmin, "", "5.0.0", "cluster", "O(1)", "Lists the replicas of a node.", text("node-id"))},
+	{run: clusterReplicas, tips: tipsRandom, spec: obsolete(spec("slaves", 3, anyState|fsm.FlagAdmin, "", "3.0.0", "cluster", "O(1)",
+		"Lists the replicas of a node.", text("node-id")), "5.0.0", "CLUSTER REPLICAS")},
 	{run: clusterShards, tips: tipsRandom, spec: spec("shards", 2, anyState, "", "7.0.0", "cluster", "O(N) where N is the number of nodes", "Maps slots to nodes.")},
-	{run: clusterSlots, tips: tipsRandom, spec: spec("slots", 2, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of nodes", "Maps slots to nodes.")},
+	{run: clusterSlots, tips: tipsRandom, spec: obsolete(spec("slots", 2, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of nodes",
+		"Maps slots to nodes."), "7.0.0", "CLUSTER SHARDS")},
 }
 
 // dataTips are the hints for clients about data commands, by full name, that COMMAND INFO shows.
