@@ -31,7 +31,8 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zdiff", Arity: -3, Flags: FlagReadonly | FlagMovableKeys,
-		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zdiff", op: zdiff, at: 1}.run,
+		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "6.2.0", Group: "sorted-set",
+		Run:        combineCommand{name: "zdiff", op: zdiff, at: 1}.run,
 		Keys:       numberedKeys(1),
 		Summary:    "Returns the members of the first sorted set that are in none of the others.",
 		Complexity: "O(L + N*log(N)) for L members in all and N in the result",
@@ -39,7 +40,8 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zdiffstore", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
-		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), countedKeys(2, "RO", "access")}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zdiffstore", op: zdiff, at: 2, store: true}.run,
+		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), countedKeys(2, "RO", "access")}, Since: "6.2.0", Group: "sorted-set",
+		Run:        combineCommand{name: "zdiffstore", op: zdiff, at: 2, store: true}.run,
 		Keys:       numberedKeys(2, 1),
 		Summary:    "Stores the members of the first sorted set that are in none of the others.",
 		Complexity: "O(L + N*log(N)) for L members in all and N in the result",
@@ -54,7 +56,8 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zinter", Arity: -3, Flags: FlagReadonly | FlagMovableKeys,
-		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zinter", op: zinter, at: 1}.run,
+		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "6.2.0", Group: "sorted-set",
+		Run:        combineCommand{name: "zinter", op: zinter, at: 1}.run,
 		Keys:       numberedKeys(1),
 		Summary:    "Returns the members that all sorted sets have, with their scores combined.",
 		Complexity: "O(N*K + M*log(M)) for K inputs, the smallest with N members, and M in the result",
@@ -66,7 +69,8 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zintercard", Arity: -3, Flags: FlagReadonly | FlagMovableKeys,
-		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "7.0.0", Group: "sorted-set", Run: combineCommand{name: "zintercard", op: zinter, at: 1, card: true}.run,
+		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "7.0.0", Group: "sorted-set",
+		Run:        combineCommand{name: "zintercard", op: zinter, at: 1, card: true}.run,
 		Keys:       numberedKeys(1),
 		Summary:    "Returns how many members all sorted sets have in common.",
 		Complexity: "O(N*K) for K inputs, the smallest with N members",
@@ -74,7 +78,8 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zinterstore", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
-		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), countedKeys(2, "RO", "access")}, Since: "2.0.0", Group: "sorted-set", Run: combineCommand{name: "zinterstore", op: zinter, at: 2, store: true}.run,
+		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), countedKeys(2, "RO", "access")}, Since: "2.0.0", Group: "sorted-set",
+		Run:        combineCommand{name: "zinterstore", op: zinter, at: 2, store: true}.run,
 		Keys:       numberedKeys(2, 1),
 		Summary:    "Stores the members that all sorted sets have, with their scores combined.",
 		Complexity: "O(N*K + M*log(M)) for K inputs, the smallest with N members, and M in the result",
@@ -273,7 +278,8 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zunion", Arity: -3, Flags: FlagReadonly | FlagMovableKeys,
-		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "6.2.0", Group: "sorted-set", Run: combineCommand{name: "zunion", op: zunion, at: 1}.run,
+		KeySpecs: []KeySpec{countedKeys(1, "RO", "access")}, Since: "6.2.0", Group: "sorted-set",
+		Run:        combineCommand{name: "zunion", op: zunion, at: 1}.run,
 		Keys:       numberedKeys(1),
 		Summary:    "Returns the members of all sorted sets, with their scores combined.",
 		Complexity: "O(L + M*log(M)) for L members in all and M in the result",
@@ -285,7 +291,8 @@ var zsetCommands = []*Spec{
 	},
 	{
 		Name: "zunionstore", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
-		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), countedKeys(2, "RO", "access")}, Since: "2.0.0", Group: "sorted-set", Run: combineCommand{name: "zunionstore", op: zunion, at: 2, store: true}.run,
+		KeySpecs: []KeySpec{oneKey(1, "OW", "update"), countedKeys(2, "RO", "access")}, Since: "2.0.0", Group: "sorted-set",
+		Run:        combineCommand{name: "zunionstore", op: zunion, at: 2, store: true}.run,
 		Keys:       numberedKeys(2, 1),
 		Summary:    "Stores the members of all sorted sets, with their scores combined.",
 		Complexity: "O(L + M*log(M)) for L members in all and M in the result",
