@@ -31,11 +31,12 @@ var rules = map[string]rule{
 	"node": {kvapp: []string{"fsm", "raft"}},
 	// resp talks to the node through node.Client only, whose words (role, membership) are raft's.
 	"resp": {
-		kvapp:   []string{"fsm", "node", "raft", "internal/config"},
+		kvapp:   []string{"fsm", "node", "raft", "internal/config", "internal/words"},
 		modules: []string{"github.com/tidwall/redcon", "golang.org/x/sys"},
 		tests:   []string{"github.com/redis/go-redis", "github.com/redis/rueidis"},
 	},
-	"internal/config": {},
+	"internal/words":  {},
+	"internal/config": {kvapp: []string{"internal/words"}},
 	"internal/status": {kvapp: []string{"node", "raft"}, modules: []string{"github.com/prometheus/client_golang"}, tests: []string{"fsm"}},
 	"internal/bench":  {tests: []string{"internal/e2e/cluster"}},
 	"internal/tidy":   {modules: []string{"github.com/anishathalye/porcupine"}}, // until the end-to-end tests use it
