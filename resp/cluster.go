@@ -233,7 +233,7 @@ func clusterSlots(c *conn, _ [][]byte) {
 		c.out.BulkString(host)
 		c.out.Int(portNumber(port))
 		c.out.BulkString(c.srv.nodeID(m))
-		c.out.Array(0)
+		c.out.Map(0) // no host name
 	}
 }
 

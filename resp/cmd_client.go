@@ -1,7 +1,9 @@
 package resp
 
 import (
+	"net"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -94,10 +96,14 @@ func clientReply(c *conn, args [][]byte) {
 	}
 }
 
+// longestPause keeps the end of a pause within what a Duration and a clock can hold: 34 years.
+const longestPause = 1 << 40 // ms
+
 func clientPause(c *conn, args [][]byte) {
 	all := true
 	if len(args) > 4 {
-		c.out.Error(errSyntax)
+		c.out.Error(oneLine("ERR unknown subcommand or wrong number of arguments for '" + string(cString(args[1], quoteLimit)) +
+			"'. Try CLIENT HELP."))
 		return
 	}
 	if len(args) == 4 {
@@ -108,7 +114,7 @@ func clientPause(c *conn, args [][]byte) {
 		}
 	}
 	ms, ok := parseInt(args[2])
-	if !ok || ms > 1<<40 {
+	if !ok {
 		c.out.Error(errTimeout)
 		return
 	}
@@ -116,7 +122,7 @@ func clientPause(c *conn, args [][]byte) {
 		c.out.Error(errTimeoutNeg)
 		return
 	}
-	c.srv.pause.set(time.Now().Add(time.Duration(ms)*time.Millisecond), all)
+	c.srv.pause.set(time.Now().Add(time.Duration(min(ms, longestPause))*time.Millisecond), all)
 	c.out.Simple("OK")
 }
 
@@ -149,16 +155,16 @@ func clientList(c *conn, args [][]byte) {
 		}
 		show = func(*conn) bool { return normal }
 	case len(args) > 3 && is(args[2], "id"):
-		ids := make(map[uint64]bool)
+		ids := make(map[int64]bool)
 		for _, a := range args[3:] {
 			id, ok := parseInt(a)
-			if !ok || id < 1 {
+			if !ok {
 				c.out.Error("ERR Invalid client ID")
 				return
 			}
-			ids[uint64(id)] = true
+			ids[id] = true
 		}
-		show = func(o *conn) bool { return ids[o.state.id] }
+		show = func(o *conn) bool { return ids[int64(o.state.id)] }
 	default:
 		c.out.Error(errSyntax)
 		return
@@ -184,6 +190,9 @@ func (c *conn) describe(b []byte, now time.Time) []byte {
 	name, lib, libVer, noEvict, noTouch := st.name, st.lib, st.libVer, st.noEvict, st.noTouch
 	st.mu.Unlock()
 	flags := ""
+	if st.blocked.Load() {
+		flags += "b"
+	}
 	if c.readOnly.Load() {
 		flags += "r"
 	}
@@ -216,7 +225,7 @@ func (c *conn) describe(b []byte, now time.Time) []byte {
 	b = strconv.AppendUint(b, st.id, 10)
 	word("addr", st.addr)
 	word("laddr", st.laddr)
-	num("fd", -1) // the runtime keeps it to itself
+	num("fd", st.fd)
 	word("name", name)
 	num("age", since(now, st.created))
 	num("idle", max(0, since(now, c.net.LastActive())))
@@ -226,14 +235,23 @@ func (c *conn) describe(b []byte, now time.Time) []byte {
 		num(key, 0)
 	}
 	num("multi", -1)
-	in, out := int64(c.net.QueryBuffer()), int64(c.net.OutputBuffer())
+	argv := st.argv.Load()
+	in, out := int64(c.net.QueryBuffer())+st.request.Load(), int64(c.net.OutputBuffer())
 	num("qbuf", in)
-	for _, key := range []string{"qbuf-free", "argv-mem", "multi-mem", "rbs", "rbp", "obl", "oll"} {
+	num("qbuf-free", 0)
+	num("argv-mem", argv)
+	// Replies have no buffer of fixed size here: what the socket did not take waits in one queue.
+	for _, key := range []string{"multi-mem", "rbs", "rbp", "obl"} {
 		num(key, 0)
 	}
+	events, queues := "r", int64(0)
+	if out > 0 {
+		events, queues = "rw", 1
+	}
+	num("oll", queues)
 	num("omem", out)
-	num("tot-mem", in+out)
-	word("events", "r")
+	num("tot-mem", in+argv+out)
+	word("events", events)
 	word("cmd", cmd)
 	word("user", defaultUser)
 	num("redir", -1)
@@ -347,4 +365,54 @@ func clientHelp(c *conn, _ [][]byte) {
 		"SETNAME <name>", "    Names this connection.",
 		"TRACKINGINFO", "    Answers whether this connection tracks keys: it does not.",
 		"UNPAUSE", "    Ends a pause.")
+}
+
+// block marks the connection as one that waits, until the function it returns is called.
+func (c *conn) block() func() {
+	c.state.blocked.Store(true)
+	c.srv.stats.blocked.Add(1)
+	return func() {
+		c.srv.stats.blocked.Add(-1)
+		c.state.blocked.Store(false)
+	}
+}
+
+// hold notes what the command being executed takes of memory; nil when it has ended.
+func (st *clientState) hold(args [][]byte) {
+	var argv, request int64
+	if args != nil {
+		request = headerLen(len(args))
+	}
+	for _, a := range args {
+		argv += int64(len(a))
+		request += headerLen(len(a)) + int64(len(a)) + 2
+	}
+	st.argv.Store(argv)
+	st.request.Store(request)
+}
+
+// headerLen is the length of a line such as "$12\r\n".
+func headerLen(n int) int64 {
+	size := int64(4)
+	for ; n > 9; n /= 10 {
+		size++
+	}
+	return size
+}
+
+// descriptor is the number of a socket's file, -1 when nc is none.
+func descriptor(nc net.Conn) int64 {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return -1
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return -1
+	}
+	n := int64(-1)
+	if raw.Control(func(fd uintptr) { n = int64(fd) }) != nil {
+		return -1
+	}
+	return n
 }

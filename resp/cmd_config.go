@@ -2,6 +2,7 @@ package resp
 
 import (
 	"errors"
+	"strings"
 
 	"kvapp/internal/config"
 )
@@ -9,10 +10,18 @@ import (
 func configGet(c *conn, args [][]byte) {
 	seen := make(map[string]bool)
 	var found [][2]string
-	for _, pattern := range args[2:] {
-		for _, kv := range c.srv.settings.Match(string(pattern)) {
-			if !seen[kv[0]] {
-				seen[kv[0]] = true
+	for _, arg := range args[2:] {
+		word := string(arg)
+		matches := c.srv.settings.Match(word)
+		if !strings.ContainsAny(word, "[*?") { // a name, which is answered as it was spelled
+			matches = nil
+			if c.srv.settings.Known(word) {
+				matches = [][2]string{{word, c.srv.settings.Get(word)}}
+			}
+		}
+		for _, kv := range matches {
+			if key := strings.ToLower(kv[0]); !seen[key] {
+				seen[key] = true
 				found = append(found, kv)
 			}
 		}
@@ -25,7 +34,7 @@ func configGet(c *conn, args [][]byte) {
 
 func configSet(c *conn, args [][]byte) {
 	if len(args)%2 != 0 {
-		c.out.Error(wrongArity("config|set"))
+		c.out.Error(errSyntax)
 		return
 	}
 	pairs := make([][2]string, 0, len(args)/2-1)

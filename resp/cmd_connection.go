@@ -99,7 +99,7 @@ func (c *conn) login(user, pass []byte) bool {
 }
 
 func hello(c *conn, args [][]byte) {
-	proto, name := c.out.Proto(), []byte(nil)
+	proto := c.out.Proto()
 	if len(args) > 1 {
 		n, ok := parseInt(args[1])
 		if !ok {
@@ -112,35 +112,30 @@ func hello(c *conn, args [][]byte) {
 		}
 		proto = int(n)
 	}
-	var user, pass []byte
 	for i := 2; i < len(args); i++ {
 		left := len(args) - 1 - i
 		switch {
 		case is(args[i], "auth") && left >= 2:
-			user, pass = args[i+1], args[i+2]
+			if !c.login(args[i+1], args[i+2]) {
+				c.out.Error(errWrongPass)
+				return
+			}
 			i += 2
 		case is(args[i], "setname") && left >= 1:
-			name = args[i+1]
-			if !validName(name) {
+			if !validName(args[i+1]) {
 				c.out.Error(errClientName)
 				return
 			}
+			c.setName(args[i+1])
 			i++
 		default:
 			c.out.Error(oneLine("ERR Syntax error in HELLO option '" + string(cString(args[i], quoteLimit)) + "'"))
 			return
 		}
 	}
-	if user != nil && !c.login(user, pass) {
-		c.out.Error(errWrongPass)
-		return
-	}
 	if !c.authed && c.srv.password() != "" {
 		c.out.Error(errHelloNoAuth)
 		return
-	}
-	if name != nil {
-		c.setName(name)
 	}
 	c.setProto(proto)
 	c.greet(proto)
@@ -256,8 +251,7 @@ func (c *conn) waitFor(want, ms int64) int {
 		return c.srv.node.Wait(c.lastWrite, 0, 1)
 	}
 	c.flush()
-	c.srv.stats.blocked.Add(1)
-	defer c.srv.stats.blocked.Add(-1)
+	defer c.block()()
 	for left := ms; ; left -= waitSlice {
 		slice := int64(waitSlice)
 		if ms > 0 {

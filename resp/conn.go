@@ -50,7 +50,11 @@ type clientState struct {
 	created time.Time
 	addr    string // of the client
 	laddr   string
+	fd      int64                   // of the socket, -1 when it has none
 	last    atomic.Pointer[command] // newest command executed, nil before the first
+	blocked atomic.Bool             // waits in WAIT or CLIENT PAUSE
+	request atomic.Int64            // bytes of the command of this package that is being executed, as it came
+	argv    atomic.Int64            // bytes of its arguments
 	db      atomic.Int32
 	proto   atomic.Int32
 
@@ -86,6 +90,7 @@ func (s *Server) newConn(nc *Conn) *conn {
 	c.state.created = s.now()
 	c.state.addr = nc.RemoteAddr().String()
 	c.state.laddr = nc.LocalAddr().String()
+	c.state.fd = descriptor(nc.Conn)
 	c.state.proto.Store(2)
 	return c
 }

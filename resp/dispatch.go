@@ -195,7 +195,10 @@ func (c *conn) judge(args [][]byte) (*command, verdict) {
 
 // reject answers a command that judge did not accept.
 func (c *conn) reject(x *command, v verdict, args [][]byte) {
-	if x != nil {
+	if v == unknown || v == unknownWord {
+		c.state.last.Store(nil)
+	} else {
+		c.state.last.Store(x)
 		x.stats.rejected.Add(1)
 	}
 	switch v {

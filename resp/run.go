@@ -253,8 +253,10 @@ func (c *conn) runOwn(x *command, args [][]byte) {
 	}
 	c.mark = c.out.Len()
 	c.state.last.Store(x)
+	c.state.hold(args)
 	start := c.srv.now()
 	x.run(c, args)
+	c.state.hold(nil)
 	x.stats.calls.Add(1)
 	x.stats.nanos.Add(uint64(c.srv.now().Sub(start)))
 	c.srv.stats.commands.Add(1)
@@ -274,8 +276,7 @@ func (c *conn) paused(write bool) {
 		return
 	}
 	c.flush()
-	c.srv.stats.blocked.Add(1)
-	defer c.srv.stats.blocked.Add(-1)
+	defer c.block()()
 	if !c.srv.pause.wait(write, c.net.Gone(), c.srv.closed) {
 		c.ended = true
 	}

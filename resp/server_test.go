@@ -67,6 +67,14 @@ func TestReplyTexts(t *testing.T) {
 		{"CLIENT KILL ADDR 1:1", ":0\r\n"},
 		{"CLIENT LIST TYPE x", "-ERR Unknown client type 'x'\r\n"},
 		{"CLIENT LIST ID x", "-ERR Invalid client ID\r\n"},
+		{"CLIENT LIST ID 0 -1", bulk("")},
+		{"CLIENT PAUSE 1 all x", "-ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.\r\n"},
+		{"CONFIG SET timeout 0 maxclients", "-ERR syntax error\r\n"},
+		{"CONFIG GET MaxClients", "*2\r\n" + bulk("MaxClients") + bulk("10000")},
+		{"CONFIG GET maxclients max[c]lients MAXCLIENTS", "*2\r\n" + bulk("maxclients") + bulk("10000")},
+		{"CONFIG GET max\\clients", "*0\r\n"},
+		{"CONFIG SET hash-max-ziplist-entries 10 hash-max-listpack-entries 20", "+OK\r\n"},
+		{"CONFIG GET hash-max-ziplist-entries", "*2\r\n" + bulk("hash-max-ziplist-entries") + bulk("20")},
 		{"CLIENT LIST x", "-ERR syntax error\r\n"},
 		{"CLIENT LIST TYPE pubsub", bulk("")},
 		{"CLIENT REPLY x", "-ERR syntax error\r\n"},
@@ -295,6 +303,52 @@ func TestAuth(t *testing.T) {
 	}
 	require.Contains(t, s.reply(), "proto\r\n:2\r\n")
 	require.Equal(t, bulk("me"), s.reply())
+}
+
+// HELLO does what its words say one by one, as Redis: an error behind AUTH or SETNAME does not undo them.
+func TestHelloInSteps(t *testing.T) {
+	_, s, c := one(t)
+	require.Equal(t, "-ERR Syntax error in HELLO option 'FOO'\r\n", c.do("HELLO 3 SETNAME abc FOO"))
+	require.Equal(t, bulk("abc"), c.do("CLIENT GETNAME"), "in RESP2, with the name")
+	require.Equal(t, "-"+errWrongPass+"\r\n", c.do("HELLO 3 SETNAME de AUTH a b FOO"))
+	require.Equal(t, bulk("de"), c.do("CLIENT GETNAME"))
+	require.Equal(t, "+OK\r\n", c.do("CONFIG SET requirepass secret"))
+	d := dial(t, addrOf(s))
+	require.Equal(t, "-"+errHelloNoAuth+"\r\n", d.do("HELLO 2 SETNAME x"))
+	require.Equal(t, "-ERR Syntax error in HELLO option 'FOO'\r\n", d.do("HELLO 3 AUTH default secret FOO"))
+	require.Equal(t, bulk("x"), d.do("CLIENT GETNAME"))
+}
+
+// A pause longer than any clock does not end at once.
+func TestEndlessPause(t *testing.T) {
+	_, s, c := one(t)
+	require.Equal(t, "+OK\r\n", c.do("CLIENT PAUSE 9223372036854775807 WRITE"))
+	other := dial(t, addrOf(s))
+	other.send("SET a 1")
+	require.Eventually(t, func() bool { return s.stats.blocked.Load() == 1 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, "+OK\r\n", c.do("CLIENT UNPAUSE"))
+	require.Equal(t, "+OK\r\n", other.reply())
+}
+
+// What CLIENT LIST tells of a connection that waits, that has said nonsense, and of one at rest.
+func TestClientLines(t *testing.T) {
+	_, s, c := one(t)
+	other := dial(t, addrOf(s))
+	other.do("FOO")
+	require.Contains(t, c.do("CLIENT LIST"), " cmd=NULL ")
+	other.do("GET")
+	require.Contains(t, c.do("CLIENT LIST"), " cmd=get ")
+	other.do("CLIENT FOO")
+	require.Contains(t, c.do("CLIENT LIST"), " cmd=NULL ")
+	require.Equal(t, "+OK\r\n", c.do("CLIENT PAUSE 100000 WRITE"))
+	other.send("READONLY", "SET a 1")
+	require.Equal(t, "+OK\r\n", other.reply())
+	require.Eventually(t, func() bool { return s.stats.blocked.Load() == 1 }, 10*time.Second, time.Millisecond)
+	require.Contains(t, c.do("CLIENT LIST"), " flags=br ")
+	require.Equal(t, "+OK\r\n", c.do("CLIENT UNPAUSE"))
+	require.Equal(t, "+OK\r\n", other.reply())
+	require.Contains(t, c.do("CLIENT LIST"), " flags=r ")
+	require.Regexp(t, ` fd=[1-9]\d* .* multi=-1 qbuf=26 qbuf-free=0 argv-mem=10 .* oll=0 omem=0 tot-mem=36 events=r cmd=client\|info `, c.do("CLIENT INFO"))
 }
 
 // strangers is a listener whose clients seem to come from another machine.

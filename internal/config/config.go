@@ -102,6 +102,9 @@ func (s *Settings) Get(name string) string {
 	return s.values[row.name]
 }
 
+// Known says whether there is such a setting, or an alias for one.
+func (s *Settings) Known(name string) bool { return find(name) != nil }
+
 // Int returns a number; bytes for Memory settings.
 func (s *Settings) Int(name string) int64 {
 	n, err := strconv.ParseInt(s.Get(name), 10, 64)
@@ -130,17 +133,21 @@ func (s *Settings) Set(name, value string) error {
 	return nil
 }
 
-// SetMany changes settings while the server runs: all or none. The *Error of the first one that fails is returned.
+// SetMany changes settings while the server runs: all or none. The *Error of the first one that fails is returned. A
+// name may stand once; of a name and its alias the last one counts.
 func (s *Settings) SetMany(pairs [][2]string) error {
 	next := make(map[string]string, len(pairs))
+	named := make(map[string]bool, len(pairs))
 	for _, p := range pairs {
 		row := find(p[0])
 		if row == nil {
 			return &Error{p[0], ErrUnknown}
 		}
-		if _, twice := next[row.name]; twice {
+		name := strings.ToLower(p[0])
+		if named[name] {
 			return &Error{p[0], ErrTwice}
 		}
+		named[name] = true
 		if row.fixed {
 			return &Error{p[0], ErrFixed}
 		}
