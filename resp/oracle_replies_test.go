@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// words splits a line at spaces; a word in quotes is a Go string.
-func words(t *testing.T, line string) (all []string) {
+// splitLine splits a line at spaces; a word in quotes is a Go string.
+func splitLine(t *testing.T, line string) (all []string) {
 	t.Helper()
 	for line = strings.TrimLeft(line, " "); line != ""; line = strings.TrimLeft(line, " ") {
 		if line[0] != '"' {
@@ -48,7 +48,7 @@ func sameReplies(t *testing.T, ours, theirs string, lines []string) {
 		a.do("HELLO " + proto)
 		b.do("HELLO " + proto)
 		for _, line := range lines {
-			w := words(t, line)
+			w := splitLine(t, line)
 			if want, got := b.ask(w...), a.ask(w...); want != got {
 				t.Errorf("RESP%s %s\nwant %.300q\n got %.300q", proto, line, want, got)
 			}
@@ -353,7 +353,7 @@ func TestStrangersReplies(t *testing.T) {
 		a, b := dial(t, addrOf(s)), dial(t, addr)
 		skip := false
 		for _, line := range strings.Split(talk, "|") {
-			w := words(t, line)
+			w := splitLine(t, line)
 			switch {
 			case line == silent:
 				a.send(line)
