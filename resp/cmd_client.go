@@ -183,82 +183,86 @@ func unknownType(arg []byte) string {
 	return oneLine("ERR Unknown client type '" + string(cString(arg, quoteLimit)) + "'")
 }
 
-// describe appends the line of CLIENT LIST without its end. Any goroutine.
-func (c *conn) describe(b []byte, now time.Time) []byte {
-	st := &c.state
-	st.mu.Lock()
-	name, lib, libVer, noEvict, noTouch := st.name, st.lib, st.libVer, st.noEvict, st.noTouch
-	st.mu.Unlock()
-	flags := ""
+// flags are the letters of CLIENT LIST for what a connection is and waits for. st.mu is held.
+func (c *conn) flags() string {
+	st, flags := &c.state, ""
 	if st.blocked.Load() {
 		flags += "b"
 	}
 	if c.readOnly.Load() {
 		flags += "r"
 	}
-	if noEvict {
+	if st.noEvict {
 		flags += "e"
 	}
-	if noTouch {
+	if st.noTouch {
 		flags += "T"
 	}
 	if flags == "" {
-		flags = "N"
+		return "N"
 	}
+	return flags
+}
+
+// clientLine is a line of CLIENT LIST in the making.
+type clientLine []byte
+
+func (l *clientLine) word(key, v string) {
+	*l = append(*l, ' ')
+	*l = append(*l, key...)
+	*l = append(*l, '=')
+	*l = append(*l, v...)
+}
+
+func (l *clientLine) num(key string, n int64) { l.word(key, strconv.FormatInt(n, 10)) }
+
+// describe appends the line of CLIENT LIST without its end. Any goroutine.
+func (c *conn) describe(b []byte, now time.Time) []byte {
+	st := &c.state
+	st.mu.Lock()
+	name, lib, libVer, flags := st.name, st.lib, st.libVer, c.flags()
+	st.mu.Unlock()
 	cmd := "NULL"
 	if x := st.last.Load(); x != nil {
 		cmd = x.name
 	}
-	num := func(key string, n int64) {
-		b = append(b, ' ')
-		b = append(b, key...)
-		b = append(b, '=')
-		b = strconv.AppendInt(b, n, 10)
-	}
-	word := func(key, v string) {
-		b = append(b, ' ')
-		b = append(b, key...)
-		b = append(b, '=')
-		b = append(b, v...)
-	}
-	b = append(b, "id="...)
-	b = strconv.AppendUint(b, st.id, 10)
-	word("addr", st.addr)
-	word("laddr", st.laddr)
-	num("fd", st.fd)
-	word("name", name)
-	num("age", since(now, st.created))
-	num("idle", max(0, since(now, c.net.LastActive())))
-	word("flags", flags)
-	num("db", int64(st.db.Load()))
+	l := clientLine(strconv.AppendUint(append(b, "id="...), st.id, 10))
+	l.word("addr", st.addr)
+	l.word("laddr", st.laddr)
+	l.num("fd", st.fd)
+	l.word("name", name)
+	l.num("age", since(now, st.created))
+	l.num("idle", max(0, since(now, c.net.LastActive())))
+	l.word("flags", flags)
+	l.num("db", int64(st.db.Load()))
 	for _, key := range []string{"sub", "psub", "ssub"} {
-		num(key, 0)
+		l.num(key, 0)
 	}
-	num("multi", -1)
+	l.num("multi", -1)
 	argv := st.argv.Load()
-	in, out := int64(c.net.QueryBuffer())+st.request.Load(), int64(c.net.OutputBuffer())
-	num("qbuf", in)
-	num("qbuf-free", 0)
-	num("argv-mem", argv)
+	in, out := c.net.QueryBuffer()+st.request.Load(), c.net.OutputBuffer()
+	l.num("qbuf", in)
+	l.num("qbuf-free", 0)
+	l.num("argv-mem", argv)
 	// Replies have no buffer of fixed size here: what the socket did not take waits in one queue.
 	for _, key := range []string{"multi-mem", "rbs", "rbp", "obl"} {
-		num(key, 0)
+		l.num(key, 0)
 	}
 	events, queues := "r", int64(0)
 	if out > 0 {
 		events, queues = "rw", 1
 	}
-	num("oll", queues)
-	num("omem", out)
-	num("tot-mem", in+argv+out)
-	word("events", events)
-	word("cmd", cmd)
-	word("user", defaultUser)
-	num("redir", -1)
-	num("resp", int64(st.proto.Load()))
-	word("lib-name", lib)
-	word("lib-ver", libVer)
-	return b
+	l.num("oll", queues)
+	l.num("omem", out)
+	l.num("tot-mem", in+argv+out)
+	l.word("events", events)
+	l.word("cmd", cmd)
+	l.word("user", defaultUser)
+	l.num("redir", -1)
+	l.num("resp", int64(st.proto.Load()))
+	l.word("lib-name", lib)
+	l.word("lib-ver", libVer)
+	return l
 }
 
 // killFilter is what CLIENT KILL was asked to end; nil and 0 mean any.
