@@ -117,7 +117,15 @@ func (r *Raft) onAppendResp(m *Message, out *Effects) {
 
 // refused looks for the place where the logs agree, by the follower's hint and the own terms: every probe skips a
 // whole term of one of them.
+//
+// An append that was sent after the peer had acknowledged more is refused only by a peer that has lost entries since: its
+// disk rotted in the last batch, which looks like a torn write. It must get them again, and soon, because it may vote.
 func (r *Raft) refused(p *peer, m *Message, out *Effects) {
+	if m.Index <= p.match && m.SentAt > p.matchedAt && p.state != stateSnapshot {
+		p.match = 0
+		p.toProbe(p.next)
+		p.next = m.Index + 1
+	}
 	stale := m.Index <= p.match
 	switch p.state {
 	case stateProbe:
@@ -141,10 +149,12 @@ func (r *Raft) refused(p *peer, m *Message, out *Effects) {
 	r.replicate(p, out)
 }
 
-// acknowledged moves a peer forward; numbers never go back, whatever order the answers arrive in.
+// acknowledged moves a peer forward; numbers do not go back, whatever order the answers arrive in.
 func (r *Raft) acknowledged(p *peer, m *Message, out *Effects) {
 	advanced := m.Index > p.match
-	p.match = max(p.match, m.Index)
+	if advanced {
+		p.match, p.matchedAt = m.Index, r.now
+	}
 	p.flight.free(m.Index)
 	switch p.state {
 	case stateProbe:

@@ -65,6 +65,7 @@ type peer struct {
 	// match is the last index known to be on the peer's disk and equal to ours; next is the first to send.
 	// Invariant: match < next <= last+1. Not kept for the node itself: see durability.index.
 	match, next uint64
+	matchedAt   int64 // when match was last raised
 	state       peerState
 	flight      window
 	probed      bool  // stateProbe: a probe is out

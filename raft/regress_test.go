@@ -212,3 +212,36 @@ func TestPersistHasNoOverlap(t *testing.T) {
 	l.sync()
 	require.Equal(t, uint64(3), l.dur.index)
 }
+
+// The journal cannot tell rot in its very last batch from a torn write, and cuts it off: a follower may come back without
+// entries that it has acknowledged. The leader believes what it says now, and brings them again. Answers that are only
+// late change nothing.
+func TestLostTailIsSentAgain(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.elect(1)
+	for range 5 {
+		require.NoError(t, c.propose(l, "x").Err)
+		c.settle(nil)
+	}
+	h := c.host(3)
+	before := l.core.peer(3).match
+	require.Equal(t, uint64(6), before)
+	late := Message{Type: MsgAppendResp, From: 3, To: 1, Term: 1, Reject: true, Index: 5, Hint: 4, HintTerm: 1, SentAt: c.now}
+	c.tick(10 * ms)
+	c.settle(nil)
+	c.deliver(late)
+	require.Equal(t, before, l.core.peer(3).match, "a late refusal")
+
+	c.crash(h, 0)
+	h.disk.entries = h.disk.entries[:3]
+	h.disk.hard.Commit = 3
+	c.start(h)
+	for range 5 {
+		c.tick(10 * ms)
+		c.settle(nil)
+	}
+	require.Equal(t, Leader, l.core.Role())
+	require.Equal(t, uint64(6), h.applied)
+	require.Equal(t, c.data(l), c.data(h))
+	require.Equal(t, uint64(6), l.core.peer(3).match)
+}
