@@ -82,8 +82,10 @@ type host struct {
 	core    *Raft // nil while down
 	eff     Effects
 	disk    disk
-	writes  []Persist // handed out, not yet on the disk
-	applied uint64
+	writes  []Persist         // handed out, not yet on the disk
+	handed  uint64            // last index handed to the state machine
+	applied uint64            // last index it has applied
+	lazy    bool              // the state machine applies only when it is told to
 	voted   map[uint64]NodeID // term -> vote seen on the wire
 	reads   map[uint64]Read
 	props   []Proposed
@@ -101,12 +103,13 @@ type cluster struct {
 	leads  map[uint64]NodeID
 	config func(id NodeID, now int64) Config
 	held   bool // writes stay in memory until persist
+	seen   situations
 	trace  func(format string, args ...any)
 }
 
 func newCluster(t require.TestingT, n int) *cluster {
 	c := &cluster{
-		t: t, now: 1000 * ms, ledger: map[uint64]Entry{}, leads: map[uint64]NodeID{}, config: testConfig,
+		t: t, now: 1000 * ms, ledger: map[uint64]Entry{}, leads: map[uint64]NodeID{}, seen: situations{}, config: testConfig,
 		trace: func(string, ...any) {},
 	}
 	var ids []NodeID
@@ -142,7 +145,7 @@ func (c *cluster) start(h *host) {
 	rec.Entries = slices.Clone(d.entries[d.snap.Index+1-d.first:])
 	core, err := New(c.config(h.id, c.now), rec)
 	require.NoError(c.t, err)
-	h.core, h.applied = core, d.snap.Index
+	h.core, h.applied, h.handed = core, d.snap.Index, d.snap.Index
 	h.eff.Reset()
 	require.NoError(c.t, core.Check())
 }
@@ -157,9 +160,24 @@ func (c *cluster) crashTorn(h *host, keep, torn, records int) {
 	for i := range h.writes[:keep] {
 		h.disk.write(&h.writes[i])
 	}
-	if torn = min(torn, len(h.writes)-keep); torn > 0 {
-		p := merge(h.writes[keep : keep+torn])
+	lost := h.writes[keep:]
+	if torn = min(torn, len(lost)); torn > 0 {
+		p := merge(lost[:torn])
 		h.disk.tear(&p, records)
+		if records == 1 && len(p.Entries) > 0 {
+			c.seen["a torn batch: hard state only"]++
+		}
+		if p.Install == nil && records > 1 && records <= len(p.Entries) {
+			c.seen["a torn batch: part of the entries"]++
+		}
+	} else if len(lost) > 0 {
+		p := merge(lost)
+		if len(p.Entries) > 0 {
+			c.seen["a crash lost entries"]++
+		}
+		if p.Hard.Vote != 0 && (p.Hard.Vote != h.disk.hard.Vote || p.Hard.Term != h.disk.hard.Term) {
+			c.seen["a crash lost a vote"]++
+		}
 	}
 	h.core, h.writes, h.fetches, h.streams = nil, nil, nil, nil
 }
@@ -169,15 +187,15 @@ func (c *cluster) step(h *host, ev Event) {
 		return
 	}
 	ev.Now = c.now
-	last := h.core.LastIndex()
-	wasLeader, term, commit := h.core.Role() == Leader, h.core.Term(), h.core.Commit()
+	was := h.moment()
 	require.NoError(c.t, h.core.Step(&ev, &h.eff))
 	require.NoError(c.t, h.core.Check())
-	require.GreaterOrEqual(c.t, h.core.Term(), term, "term goes back")
-	require.GreaterOrEqual(c.t, h.core.Commit(), commit, "commit goes back")
-	if wasLeader && h.core.Role() == Leader {
-		require.GreaterOrEqual(c.t, h.core.LastIndex(), last, "a leader cut its log")
+	require.GreaterOrEqual(c.t, h.core.Term(), was.term, "term goes back")
+	require.GreaterOrEqual(c.t, h.core.Commit(), was.commit, "commit goes back")
+	if was.role == Leader && h.core.Role() == Leader {
+		require.GreaterOrEqual(c.t, h.core.LastIndex(), was.last, "a leader cut its log")
 	}
+	c.watch(h, &ev, was)
 	if h.core.Role() == Leader {
 		c.checkLeader(h)
 	}
@@ -223,15 +241,15 @@ func (c *cluster) act(h *host) {
 		c.net = append(c.net, m)
 	}
 	if e.Install != nil {
-		h.applied = e.Install.Index
+		h.handed = e.Install.Index
 	}
 	for _, a := range e.Apply {
-		require.Equal(c.t, h.applied+1, a.Index, "node %d applies with a gap", h.id)
+		require.Equal(c.t, h.handed+1, a.Index, "node %d applies with a gap", h.id)
 		if was, ok := c.ledger[a.Index]; ok {
 			require.Equal(c.t, was, a, "node %d applies another entry", h.id)
 		}
 		c.ledger[a.Index] = a
-		h.applied = a.Index
+		h.handed = a.Index
 	}
 	for _, r := range e.Reads {
 		h.reads[r.ID] = r
@@ -241,13 +259,20 @@ func (c *cluster) act(h *host) {
 		h.fetches = append(h.fetches, h.read(&f))
 	}
 	h.streams = append(h.streams, e.Snapshots...)
-	changed := e.Install != nil || len(e.Apply) > 0
 	e.Reset()
 	if !c.held {
 		c.persist(h, len(h.writes))
 	}
-	if changed {
-		c.step(h, Event{Kind: EvApplied, Index: h.applied})
+	if !h.lazy {
+		c.apply(h, h.handed)
+	}
+}
+
+// apply lets the state machine of h go on up to index.
+func (c *cluster) apply(h *host, index uint64) {
+	if index > h.applied {
+		h.applied = index
+		c.step(h, Event{Kind: EvApplied, Index: index})
 	}
 }
 

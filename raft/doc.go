@@ -30,6 +30,9 @@
 // A follower refuses votes for Config.ElectionTimeout after it heard a leader and after its own start, whatever term it
 // has learned since: the leader's lease counts on that.
 //
+// A leader tells of a commit only when its own state machine has applied it: followers never show what a read by the
+// leader's lease would not.
+//
 // Memberships take effect when they are appended and are rolled back when the log is cut. Decisions need a majority of
 // both halves of a joint membership.
 //

@@ -75,6 +75,7 @@ type peer struct {
 	sentAt  int64  // newest own send time that was echoed
 	readCtx uint64 // newest read round that was echoed
 	commit  uint64 // highest commit index sent
+	owed    uint64 // commit index that a read of the peer waits for; 0 if none
 
 	fetching           bool   // a Fetch is under way, from fetchLo on
 	fetchLo            uint64 // Invariant: fetching or 0
@@ -174,12 +175,14 @@ func (r *Raft) probe(p *peer, prevTerm uint64, out *Effects) {
 	r.sendAppend(p, p.next-1, prevTerm, ents, out)
 }
 
+// sendAppend sends one MsgAppend. It tells of no commit that the own state machine has not applied: with a lease this
+// node answers reads from there without asking, and no follower may have shown more before.
 func (r *Raft) sendAppend(p *peer, prev, prevTerm uint64, ents []Entry, out *Effects) {
 	out.Send = append(out.Send, Message{
 		Type: MsgAppend, From: r.cfg.ID, To: p.id, Term: r.term, Index: prev, LogTerm: prevTerm,
-		Commit: r.commit, Ctx: r.readCtx, SentAt: r.now, Entries: ents,
+		Commit: r.applied, Ctx: r.readCtx, SentAt: r.now, Entries: ents,
 	})
-	p.commit = r.commit
+	p.commit = r.applied
 }
 
 // heartbeat sends an append without entries, also to a peer whose window is full. It shows the peer's log end as the

@@ -171,6 +171,11 @@ func (r *Raft) dispatch(ev *Event, out *Effects) error {
 			return r.fault("applied-before-handed-out")
 		}
 		r.applied = max(r.applied, ev.Index)
+		if r.role == Leader {
+			for i := range r.peers {
+				r.payCommit(&r.peers[i], out)
+			}
+		}
 	case EvFetched:
 		r.onFetched(ev, out)
 	case EvSnapshotSaved:

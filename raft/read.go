@@ -96,9 +96,21 @@ func (r *Raft) readAnswer(to NodeID, id, index uint64, ok bool, out *Effects) {
 		return
 	}
 	out.Send = append(out.Send, Message{Type: MsgReadIndexResp, From: r.cfg.ID, To: to, Term: r.term, Index: index, Ctx: id, Reject: !ok})
-	if p := r.peer(to); ok && p != nil && p.commit < index && p.state == stateReplicate {
+	if p := r.peer(to); ok && p != nil && p.commit < index {
+		p.owed = max(p.owed, index)
+		r.payCommit(p, out)
+	}
+}
+
+// payCommit tells a follower of a commit that one of its reads waits for, once the own state machine has applied it.
+func (r *Raft) payCommit(p *peer, out *Effects) {
+	if p.owed == 0 || r.applied < p.owed {
+		return
+	}
+	if p.commit < p.owed && p.state == stateReplicate {
 		r.heartbeat(p, out)
 	}
+	p.owed = 0
 }
 
 // dropReads refuses the waiting reads when the node stops leading.

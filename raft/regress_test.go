@@ -245,3 +245,29 @@ func TestLostTailIsSentAgain(t *testing.T) {
 	require.Equal(t, c.data(l), c.data(h))
 	require.Equal(t, uint64(6), l.core.peer(3).match)
 }
+
+// A leader with a lease answers reads from what it has applied. A follower that is faster, and answers a read from what
+// the leader has only committed, would let a client see a write and the next client not.
+func TestFollowersShowNoMoreThanTheLeader(t *testing.T) {
+	c := newCluster(t, 3)
+	l, f := c.elect(1), c.host(2)
+	c.tick(10 * ms)
+	c.settle(nil)
+	l.lazy = true
+	require.NoError(t, c.propose(l, "x").Err)
+	c.settle(nil)
+	c.tick(10 * ms)
+	c.settle(nil)
+	require.Equal(t, uint64(2), l.core.Commit())
+	require.Greater(t, l.core.LeaseUntil(), c.now)
+	require.Equal(t, uint64(1), l.applied)
+	require.Equal(t, uint64(1), f.applied)
+
+	c.step(f, Event{Kind: EvReadIndex, ID: 5})
+	c.settle(nil)
+	require.Equal(t, Read{ID: 5, Index: 2}, f.reads[5])
+	require.Equal(t, uint64(1), f.applied, "the read waits")
+	c.apply(l, 2)
+	c.settle(nil)
+	require.Equal(t, uint64(2), f.applied, "and is told at once when it may go on")
+}
