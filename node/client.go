@@ -82,7 +82,13 @@ type Status struct {
 	AppliedClock  int64 // ms, newest stamp applied
 	SnapshotIndex uint64
 	SnapshotBusy  bool
-	Now           int64 // the loop's interval clock, for ages
+	SnapshotSince int64  // interval clock: when the snapshot under way began
+	SnapshotAt    int64  // wall clock in ms: when the newest one of this run was durable, 0 = none yet
+	SnapshotNs    int64  // how long the newest own one of this run took, 0 = none yet
+	Snapshots     uint64 // own ones of this run
+	LoadedKeys    int    // keys in the snapshot that the node started from
+	LeaderSeen    int64  // interval clock: when a leader was known last
+	Now           int64  // the loop's interval clock, for ages
 }
 
 // Client is what the client's side of the server needs of a node. All methods are safe for any goroutine.

@@ -74,6 +74,11 @@ type Driver struct {
 	snap      SnapshotFile
 	snapBytes int64 // journal size after the last snapshot
 	snapBusy  bool
+	snapSince int64  // interval time: when the snapshot under way began
+	snapAt    int64  // wall ms: when the newest one was durable, 0 = none in this run
+	snapNs    int64  // what the newest own one took
+	snapshots uint64 // own ones in this run
+	loaded    int    // keys in the store when the Driver was made
 	takers    []chan<- uint64
 	received  []SnapshotFile // whole files from leaders, not installed (yet); few
 }
@@ -95,6 +100,10 @@ func NewDriver(
 	}
 	if snap.Meta.Index == 0 {
 		d.snapBytes = 0
+	}
+	for db := range fsm.Databases {
+		keys, _ := store.Keys(db)
+		d.loaded += int(keys)
 	}
 	d.loading = d.applied < loadTo
 	d.out.Members = core.Membership().Members

@@ -15,7 +15,7 @@ func entry(index, term uint64) raft.Entry { return raft.Entry{Index: index, Term
 // What piles up while the disk is busy becomes one batch: an entry that a newer leader replaces leaves it, and an own
 // snapshot that an installed one overtakes is not marked any more.
 func TestAppendJobsMerge(t *testing.T) {
-	d := &Driver{log: &memLog{}}
+	d := &Driver{log: &memLog{}, clock: virtualClock{}}
 	d.mergePersist(&raft.Persist{Seq: 1, Entries: []raft.Entry{entry(5, 1), entry(6, 1), entry(7, 1)}})
 	d.mergePersist(&raft.Persist{Seq: 2, Hard: raft.HardState{Term: 2}, Entries: []raft.Entry{entry(6, 2)}})
 	d.mergePersist(&raft.Persist{Seq: 3, Hard: raft.HardState{Term: 2}, Entries: []raft.Entry{entry(7, 2)}})

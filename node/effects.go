@@ -76,7 +76,7 @@ func (d *Driver) install(index uint64) {
 	}
 	d.out.Apply = append(d.out.Apply, ApplyItem{Restore: &f})
 	d.handed = index
-	d.snap = f
+	d.snap, d.snapAt = f, d.clock.WallMs()
 	if d.next.Compact { // an own snapshot that this one overtook while it waited for the appender
 		d.next.Compact = false
 		d.snapshotIdle()

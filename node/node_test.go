@@ -177,6 +177,8 @@ func TestSlowFollowerCatchesUpBySnapshot(t *testing.T) {
 		st, err := lead.get().Status()
 		require.NoError(t, err)
 		require.NotZero(t, st.SnapshotIndex)
+		require.NotZero(t, st.SnapshotAt)
+		require.Positive(t, st.Snapshots)
 		require.Less(t, lead.log.Bytes(), int64(80_000), "the log was cut")
 		slow.start()
 		o, _, _ := lead.do(false, command("set", "after", "1"))

@@ -19,7 +19,7 @@ func (d *Driver) takeSnapshot(answer chan<- uint64) {
 }
 
 func (d *Driver) freeze() {
-	d.snapBusy = true
+	d.snapBusy, d.snapSince = true, d.now
 	d.out.Apply = append(d.out.Apply, ApplyItem{Freeze: true})
 }
 
@@ -43,6 +43,8 @@ func (d *Driver) snapshotWritten(ev *Event) {
 		return
 	}
 	d.snap = f
+	d.snapshots++
+	d.snapAt, d.snapNs = d.clock.WallMs(), d.now-d.snapSince
 	d.next.Compact = true
 	d.next.Snapshot = f
 	d.next.KeepFrom = 1
@@ -88,6 +90,8 @@ func (d *Driver) status() Status {
 		LogBytes: d.log.Bytes(), LogSegments: d.log.Segments(), PendingReads: len(d.asking) + len(d.rounds),
 		LeaderChanges: d.changes,
 		AppliedClock:  d.store.Clock(), SnapshotIndex: d.snap.Meta.Index, SnapshotBusy: d.snapBusy, Now: d.now,
+		SnapshotSince: d.snapSince, SnapshotAt: d.snapAt, SnapshotNs: d.snapNs, Snapshots: d.snapshots,
+		LoadedKeys: d.loaded, LeaderSeen: d.seenAt,
 	}
 	s.Applied = d.store.Applied()
 	for _, p := range d.pending {

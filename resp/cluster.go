@@ -122,6 +122,10 @@ func clusterGetKeys(c *conn, args [][]byte) {
 
 func clusterInfo(c *conn, _ [][]byte) {
 	v := c.srv.node.View()
+	var sent, received uint64
+	for _, p := range c.srv.peers() {
+		sent, received = sent+p.Sent, received+p.Received
+	}
 	state := "fail"
 	if v.Healthy {
 		state = "ok"
@@ -131,7 +135,8 @@ func clusterInfo(c *conn, _ [][]byte) {
 		{"cluster_state", state}, {"cluster_slots_assigned", "16384"}, {"cluster_slots_ok", "16384"},
 		{"cluster_slots_pfail", "0"}, {"cluster_slots_fail", "0"}, {"cluster_known_nodes", strconv.Itoa(len(v.Members))},
 		{"cluster_size", "1"}, {"cluster_current_epoch", strconv.FormatUint(v.Term, 10)}, {"cluster_my_epoch", strconv.FormatUint(v.Term, 10)},
-		{"cluster_stats_messages_sent", "0"}, {"cluster_stats_messages_received", "0"}, {"total_cluster_links_buffer_limit_exceeded", "0"},
+		{"cluster_stats_messages_sent", strconv.FormatUint(sent, 10)},
+		{"cluster_stats_messages_received", strconv.FormatUint(received, 10)}, {"total_cluster_links_buffer_limit_exceeded", "0"},
 	} {
 		sb.WriteString(kv[0] + ":" + kv[1] + "\r\n")
 	}
@@ -153,15 +158,20 @@ func (s *Server) nodeLine(v *node.View, lead, m *raft.Member) string {
 	if m.ID == v.Self.ID {
 		line += "myself,"
 	}
-	epoch := strconv.FormatUint(v.Term, 10)
+	epoch, link := strconv.FormatUint(v.Term, 10), " connected"
+	for _, p := range s.peers() {
+		if p.ID == m.ID && !p.Connected {
+			link = " disconnected"
+		}
+	}
 	if lead != nil && m.ID == lead.ID {
-		return line + "master - 0 0 " + epoch + " connected 0-16383"
+		return line + "master - 0 0 " + epoch + link + " 0-16383"
 	}
 	of := "-"
 	if lead != nil {
 		of = s.nodeID(lead)
 	}
-	return line + "slave " + of + " 0 0 " + epoch + " connected"
+	return line + "slave " + of + " 0 0 " + epoch + link
 }
 
 func clusterNodes(c *conn, _ [][]byte) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"kvapp/internal/config"
 	"kvapp/node"
 	"kvapp/raft"
 )
@@ -126,7 +127,40 @@ func TestInfoSections(t *testing.T) {
 		v.Members = append(v.Members, raft.Member{ID: 9, Name: "n9", ClientAddr: "10.0.0.9:7"})
 	})
 	require.Contains(t, c.do("INFO replication"), "connected_slaves:1\r\nslave0:ip=10.0.0.9,port=7,state=online,offset=1,lag=0\r\n")
-	require.Contains(t, c.do("INFO raft"), "raft_peer0:id=n9,addr=10.0.0.9:7,state=replicate,match=1,next=2,lag_entries=1,last_contact_ms=-1\r\n")
+	require.Contains(t, c.do("INFO raft"), "raft_peer0:id=n9,addr=10.0.0.9:7,state=replicate,match=1,next=2,lag_entries=1,last_contact_ms=0\r\n")
+
+	// A follower that does not answer is no connected replica, but still a peer.
+	f.silence.Store(2e9)
+	require.Contains(t, c.do("INFO replication"), "connected_slaves:1\r\nslave0:ip=10.0.0.9,port=7,state=online,offset=1,lag=2\r\n")
+	require.Contains(t, c.do("ROLE"), bulk("10.0.0.9"))
+	f.silence.Store(60e9)
+	require.Contains(t, c.do("INFO replication"), "connected_slaves:0\r\nmaster_failover_state:")
+	require.NotContains(t, c.do("ROLE"), bulk("10.0.0.9"))
+	require.Contains(t, c.do("INFO raft"), ",last_contact_ms=60000\r\n")
+	f.change(func(v *node.View) { v.Role, v.Leader = raft.Follower, 0 })
+	require.Contains(t, c.do("INFO replication"), "master_last_io_seconds_ago:-1\r\n")
+	require.Contains(t, c.do("INFO replication"), "master_link_down_since_seconds:60\r\n")
+}
+
+// What went over the links to the other nodes.
+func TestPeerTraffic(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	f := newFake(newGroup(), 0, members(ln.Addr().String(), "10.0.0.2:7", "10.0.0.3:7"))
+	traffic := []PeerTraffic{{ID: 2, Connected: true, Sent: 3, Received: 4, BytesSent: 50, BytesReceived: 60, Snapshots: 1},
+		{ID: 3, Sent: 1, BytesSent: 5}}
+	s, err := NewServer(Options{Listener: ln, Node: f, Settings: config.New(), Cluster: "test", Peers: func() []PeerTraffic { return traffic }})
+	require.NoError(t, err)
+	serveUntilEnd(t, s)
+	c := dial(t, ln.Addr().String())
+	got := c.do("INFO")
+	for _, field := range []string{"cluster_connections:1", "total_net_repl_input_bytes:60", "total_net_repl_output_bytes:55", "sync_full:1"} {
+		require.Contains(t, got, "\r\n"+field+"\r\n")
+	}
+	require.Contains(t, c.do("CLUSTER INFO"), "cluster_stats_messages_sent:4\r\ncluster_stats_messages_received:4\r\n")
+	require.Regexp(t, `10.0.0.2:7@17000 slave [0-9a-f]{40} 0 0 3 connected\n`, c.do("CLUSTER NODES"))
+	require.Regexp(t, `10.0.0.3:7@17000 slave [0-9a-f]{40} 0 0 3 disconnected\n`, c.do("CLUSTER NODES"))
+	require.Regexp(t, `127.0.0.1:\d+@17000 myself,master - 0 0 3 connected 0-16383\n`, c.do("CLUSTER NODES"))
 }
 
 func TestRaftCommands(t *testing.T) {

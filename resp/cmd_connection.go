@@ -92,6 +92,7 @@ const defaultUser = "default"
 // login checks a name and a password; without a password any will do.
 func (c *conn) login(user, pass []byte) bool {
 	if string(user) != defaultUser || c.srv.password() != "" && !c.srv.passwordIs(pass) {
+		c.srv.stats.denied.Add(1)
 		return false
 	}
 	c.setAuthed(true)
@@ -286,14 +287,15 @@ func role(c *conn, _ [][]byte) {
 	if v.Role == raft.Leader {
 		c.out.Array(3)
 		c.out.BulkString("master")
-		c.out.Int(int64(st.Applied))
-		c.out.Array(len(st.Peers))
-		for i := range st.Peers {
-			host, port := memberAddr(v, st.Peers[i].ID)
+		c.out.Int(int64(st.LastIndex))
+		near := connectedPeers(&st)
+		c.out.Array(len(near))
+		for _, p := range near {
+			host, port := memberAddr(v, p.ID)
 			c.out.Array(3)
 			c.out.BulkString(host)
 			c.out.BulkString(port)
-			c.out.BulkString(strconv.FormatUint(st.Peers[i].Match, 10))
+			c.out.BulkString(strconv.FormatUint(p.Match, 10))
 		}
 		return
 	}
@@ -320,7 +322,7 @@ func (s *Server) status() node.Status {
 	v := s.node.View()
 	st.ID, st.Role, st.Term, st.Leader, st.Name, st.Cluster = v.Self.ID, v.Role, v.Term, v.Leader, v.Self.Name, s.clusterID()
 	st.Applied = s.node.Store().Applied()
-	st.Commit = st.Applied
+	st.Commit, st.LastIndex = st.Applied, st.Applied
 	st.AppliedClock = s.node.Store().Clock()
 	return st
 }

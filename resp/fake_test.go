@@ -36,6 +36,7 @@ type fake struct {
 	view    atomic.Pointer[node.View]
 	stopped atomic.Bool // Status fails
 	acks    atomic.Int64
+	silence atomic.Int64 // ns since peers answered
 
 	writes, reads atomic.Int64 // calls
 	largest       atomic.Int64 // commands in one Write
@@ -123,17 +124,22 @@ func (f *fake) Status() (node.Status, error) {
 		return node.Status{}, node.ErrStopped
 	}
 	v := f.view.Load()
-	st := node.Status{Name: v.Self.Name, Cluster: "test", Status: raft.Status{ID: v.Self.ID, Role: v.Role, Term: v.Term, Leader: v.Leader,
-		Commit: f.group.store.Applied(), Applied: f.group.store.Applied(), LastIndex: f.group.store.Applied()}}
+	applied := f.group.store.Applied()
+	st := node.Status{Name: v.Self.Name, Cluster: "test", Now: fakeNow, LeaderSeen: fakeNow - f.silence.Load()}
+	st.Status = raft.Status{ID: v.Self.ID, Role: v.Role, Term: v.Term, Leader: v.Leader, Commit: applied, Applied: applied, LastIndex: applied}
 	if v.Role == raft.Leader {
 		for _, m := range v.Members {
 			if m.ID != v.Self.ID {
-				st.Peers = append(st.Peers, raft.PeerStatus{ID: m.ID, Match: 1, Next: 2, State: "replicate"})
+				st.Peers = append(st.Peers, raft.PeerStatus{ID: m.ID, Match: 1, Next: 2, State: "replicate",
+					LastContact: fakeNow - f.silence.Load()})
 			}
 		}
 	}
 	return st, nil
 }
+
+// fakeNow is the interval clock of fakes: an hour.
+const fakeNow = 3600e9
 
 func (f *fake) Wait(uint64, int, int64) int        { return int(f.acks.Load()) }
 func (f *fake) StateHash() (uint64, uint64, error) { return f.group.store.Applied(), 0xabc, nil }
@@ -165,13 +171,18 @@ func start(t testing.TB, f node.Client, ln net.Listener, set *config.Settings) *
 	t.Helper()
 	s, err := NewServer(Options{Listener: ln, Node: f, Settings: set, Version: "0.0.1", Cluster: "test"})
 	require.NoError(t, err)
+	serveUntilEnd(t, s)
+	return s
+}
+
+func serveUntilEnd(t testing.TB, s *Server) {
+	t.Helper()
 	served := make(chan error, 1)
 	go func() { served <- s.Serve() }()
 	t.Cleanup(func() {
 		require.NoError(t, s.Close())
 		require.NoError(t, <-served)
 	})
-	return s
 }
 
 // client is a raw connection.

@@ -11,7 +11,6 @@ import (
 
 	"kvapp/fsm"
 	"kvapp/node"
-	"kvapp/raft"
 )
 
 // infoSection is one part of INFO. Names and headers are Redis': monitoring tools switch on them.
@@ -46,6 +45,8 @@ type infoReport struct {
 	now    time.Time
 	view   *node.View
 	status node.Status
+	peers  PeerTraffic // all together
+	links  int         // peers this node is connected to
 }
 
 func (r *infoReport) str(key, value string) { r.WriteString(key + ":" + value + "\r\n") }
@@ -54,12 +55,13 @@ func (r *infoReport) int(key string, n int64) { r.str(key, strconv.FormatInt(n, 
 
 func (r *infoReport) uint(key string, n uint64) { r.str(key, strconv.FormatUint(n, 10)) }
 
-func (r *infoReport) bool(key string, on bool) {
-	n := int64(0)
-	if on {
-		n = 1
+func (r *infoReport) bool(key string, on bool) { r.int(key, int64(btoi(on))) }
+
+func btoi(b bool) int {
+	if b {
+		return 1
 	}
-	r.int(key, n)
+	return 0
 }
 
 func (r *infoReport) float(key string, f float64) { r.str(key, strconv.FormatFloat(f, 'f', 2, 64)) }
@@ -84,6 +86,12 @@ func info(c *conn, args [][]byte) {
 		}
 	}
 	r := &infoReport{srv: c.srv, now: c.srv.now(), view: c.srv.node.View(), status: c.srv.status()}
+	for _, p := range c.srv.peers() {
+		r.links += btoi(p.Connected)
+		r.peers.BytesSent += p.BytesSent
+		r.peers.BytesReceived += p.BytesReceived
+		r.peers.Snapshots += p.Snapshots
+	}
 	for i := range infoSections {
 		s := &infoSections[i]
 		if !(everything || wanted[s.name] || defaults && !s.extra) {
@@ -113,6 +121,7 @@ func infoServer(r *infoReport) {
 	r.str("kvapp_version", r.srv.version)
 	r.str("os", runtime.GOOS+" "+runtime.GOARCH)
 	r.int("arch_bits", strconv.IntSize)
+	r.str("monotonic_clock", "POSIX clock_gettime")
 	r.str("go_version", runtime.Version())
 	r.int("process_id", int64(os.Getpid()))
 	r.str("process_supervised", "no")
@@ -122,7 +131,7 @@ func infoServer(r *infoReport) {
 	r.int("uptime_in_seconds", up)
 	r.int("uptime_in_days", up/86400)
 	r.int("hz", int64(time.Second/sampleEvery))
-	r.int("configured_hz", int64(time.Second/sampleEvery))
+	r.int("configured_hz", r.srv.settings.Int("hz"))
 	r.int("lru_clock", r.now.Unix()&(1<<24-1))
 	r.str("executable", exe)
 	r.int("io_threads_active", 0)
@@ -134,12 +143,13 @@ func infoClients(r *infoReport) {
 		in, out = max(in, int(c.net.QueryBuffer())), max(out, int(c.net.OutputBuffer()))
 	}
 	r.int("connected_clients", int64(r.srv.guard.Count()))
-	r.int("cluster_connections", int64(max(0, len(r.view.Members)-1)))
+	r.int("cluster_connections", int64(r.links))
 	r.int("maxclients", r.srv.settings.Int("maxclients"))
 	r.int("client_recent_max_input_buffer", int64(in))
 	r.int("client_recent_max_output_buffer", int64(out))
 	r.int("blocked_clients", r.srv.stats.blocked.Load())
-	r.zeros("tracking_clients", "clients_in_timeout_table")
+	r.zeros("tracking_clients", "clients_in_timeout_table", "pubsub_clients", "watching_clients", "total_watched_keys", "total_blocking_keys",
+		"total_blocking_keys_on_nokey")
 }
 
 // human prints bytes as Redis does: 12.34M.
@@ -161,7 +171,8 @@ func (r *infoReport) bytes(key string, n uint64) {
 }
 
 func infoMemory(r *infoReport) {
-	used, rss := heapBytes(), residentBytes()
+	heap, rss := readHeap(), residentBytes()
+	used := heap.objects
 	dataset := min(used, uint64(max(0, r.srv.node.Store().MemoryUsed())))
 	peak := max(used, r.srv.stats.peakHeap.Load())
 	limit := uint64(max(0, r.srv.settings.Int("maxmemory")))
@@ -177,14 +188,22 @@ func infoMemory(r *infoReport) {
 	r.uint("used_memory_startup", r.srv.stats.startHeap.Load())
 	r.uint("used_memory_dataset", dataset)
 	r.str("used_memory_dataset_perc", percent(dataset, used))
+	r.uint("allocator_allocated", heap.objects)
+	r.uint("allocator_active", heap.active)
+	r.uint("allocator_resident", heap.resident)
 	r.bytes("total_system_memory", systemBytes())
-	r.zeros("used_memory_lua", "used_memory_vm_eval", "used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions",
-		"number_of_libraries", "used_memory_vm_functions", "used_memory_vm_total", "used_memory_functions", "used_memory_scripts")
+	r.zeros("used_memory_lua", "used_memory_vm_eval")
+	r.str("used_memory_lua_human", human(0))
+	r.zeros("used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions", "number_of_libraries", "used_memory_vm_functions", "used_memory_vm_total")
+	r.str("used_memory_vm_total_human", human(0))
+	r.zeros("used_memory_functions", "used_memory_scripts")
+	r.str("used_memory_scripts_human", human(0))
 	r.bytes("maxmemory", limit)
 	r.str("maxmemory_policy", r.srv.settings.Get("maxmemory-policy"))
-	if used > 0 {
-		r.float("mem_fragmentation_ratio", float64(rss)/float64(used))
-	}
+	r.ratio("allocator_frag", heap.active, heap.objects)
+	r.ratio("allocator_rss", heap.resident, heap.active)
+	r.ratio("rss_overhead", rss, heap.resident)
+	r.float("mem_fragmentation_ratio", quotient(rss, used))
 	r.int("mem_fragmentation_bytes", int64(rss)-int64(used))
 	r.zeros("mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves")
 	r.int("mem_clients_normal", clients)
@@ -192,6 +211,19 @@ func infoMemory(r *infoReport) {
 	r.str("mem_allocator", "go")
 	r.zeros("active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects")
 	r.int("raft_inflight_bytes", r.status.Uncommitted)
+}
+
+// ratio prints how far a figure is above another, as a quotient and in bytes.
+func (r *infoReport) ratio(key string, part, whole uint64) {
+	r.float(key+"_ratio", quotient(part, whole))
+	r.int(key+"_bytes", int64(part)-int64(whole))
+}
+
+func quotient(part, whole uint64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
 }
 
 func percent(part, whole uint64) string {
@@ -204,18 +236,38 @@ func percent(part, whole uint64) string {
 func infoPersistence(r *infoReport) {
 	st := &r.status
 	r.bool("loading", r.view.Loading)
-	r.zeros("async_loading", "current_cow_peak", "current_cow_size")
+	r.zeros("async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age")
+	r.float("current_fork_perc", 0)
 	r.int("rdb_changes_since_last_save", lag(st.Applied, st.SnapshotIndex))
 	r.bool("rdb_bgsave_in_progress", st.SnapshotBusy)
+	saved, took, busy := r.srv.started.Unix(), int64(-1), int64(-1) // as Redis: what was found at the start counts as saved then
+	if st.SnapshotAt > 0 {
+		saved = st.SnapshotAt / 1000
+	}
+	if st.Snapshots > 0 {
+		took = st.SnapshotNs / 1e9
+	}
+	if st.SnapshotBusy {
+		busy = max(0, st.Now-st.SnapshotSince) / 1e9
+	}
+	r.int("rdb_last_save_time", saved)
 	r.str("rdb_last_bgsave_status", "ok") // a snapshot that fails stops the node
-	r.zeros("rdb_last_cow_size")
+	r.int("rdb_last_bgsave_time_sec", took)
+	r.int("rdb_current_bgsave_time_sec", busy)
+	r.uint("rdb_saves", st.Snapshots)
+	r.zeros("rdb_last_cow_size", "rdb_last_load_keys_expired")
+	r.int("rdb_last_load_keys_loaded", int64(st.LoadedKeys))
+	// The log is cut, never rewritten.
 	r.int("aof_enabled", 1)
 	r.zeros("aof_rewrite_in_progress", "aof_rewrite_scheduled")
+	r.int("aof_last_rewrite_time_sec", -1)
+	r.int("aof_current_rewrite_time_sec", -1)
+	r.str("aof_last_bgrewrite_status", "ok")
+	r.zeros("aof_rewrites", "aof_rewrites_consecutive_failures")
+	r.str("aof_last_write_status", "ok") // a write that fails stops the node
+	r.zeros("aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size")
 	r.int("aof_current_size", st.LogBytes)
 	r.zeros("aof_pending_bio_fsync", "aof_delayed_fsync")
-	r.str("aof_last_bgrewrite_status", "ok")
-	r.str("aof_last_write_status", "ok") // a write that fails stops the node
-	r.zeros("module_fork_in_progress")
 }
 
 func infoStats(r *infoReport) {
@@ -228,72 +280,25 @@ func infoStats(r *infoReport) {
 	r.int("instantaneous_ops_per_sec", int64(ops))
 	r.uint("total_net_input_bytes", uint64(diff(in, base.netIn)))
 	r.uint("total_net_output_bytes", uint64(diff(out, base.netOut)))
+	r.uint("total_net_repl_input_bytes", r.peers.BytesReceived)
+	r.uint("total_net_repl_output_bytes", r.peers.BytesSent)
 	r.float("instantaneous_input_kbps", inRate/1024)
 	r.float("instantaneous_output_kbps", outRate/1024)
 	r.uint("rejected_connections", uint64(diff(r.srv.guard.Rejected(), base.rejected)))
-	r.zeros("sync_full", "sync_partial_ok", "sync_partial_err")
+	r.uint("sync_full", r.peers.Snapshots)
+	r.zeros("sync_partial_ok", "sync_partial_err")
 	r.uint("expired_keys", uint64(diff(store.Expired(), base.expired)))
 	r.float("expired_stale_perc", 0)
-	r.zeros("expired_time_cap_reached_count", "evicted_keys", "evicted_clients")
+	r.zeros("expired_time_cap_reached_count", "evicted_keys", "evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time")
 	r.uint("keyspace_hits", uint64(diff(store.Hits(), base.hits)))
 	r.uint("keyspace_misses", uint64(diff(store.Misses(), base.misses)))
 	r.zeros("pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks", "migrate_cached_sockets",
 		"slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
-		"tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
+		"total_active_defrag_time", "current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
 	r.uint("total_error_replies", st.failures.Load())
-	r.zeros("dump_payload_sanitizations", "io_threaded_reads_processed", "io_threaded_writes_processed")
-}
-
-func infoReplication(r *infoReport) {
-	st, v := &r.status, r.view
-	if v.Role == raft.Leader {
-		r.str("role", "master")
-		r.int("connected_slaves", int64(len(st.Peers)))
-		for i := range st.Peers {
-			p := &st.Peers[i]
-			host, port := memberAddr(v, p.ID)
-			state := "online"
-			if p.State == "snapshot" {
-				state = "send_bulk"
-			}
-			r.str("slave"+strconv.Itoa(i), fmt.Sprintf("ip=%s,port=%s,state=%s,offset=%d,lag=%d",
-				host, port, state, p.Match, max(0, contactMs(st.Now, p.LastContact)/1000)))
-		}
-	} else {
-		host, port := memberAddr(v, v.Last)
-		link := "down"
-		if v.Leader != 0 {
-			link = "up"
-		}
-		r.str("role", "slave")
-		r.str("master_host", host)
-		r.str("master_port", port)
-		r.str("master_link_status", link)
-		r.int("master_last_io_seconds_ago", -1+int64(btoi(v.Leader != 0)))
-		r.zeros("master_sync_in_progress")
-		r.uint("slave_read_repl_offset", st.LastIndex)
-		r.uint("slave_repl_offset", st.Applied)
-		r.int("slave_priority", 100)
-		r.int("slave_read_only", 1)
-		r.int("replica_announced", 1)
-		r.int("connected_slaves", 0)
-	}
-	r.str("master_failover_state", "no-failover")
-	r.str("master_replid", r.srv.groupID())
-	r.str("master_replid2", strings.Repeat("0", 40))
-	r.uint("master_repl_offset", st.Applied)
-	r.int("second_repl_offset", -1)
-	r.int("repl_backlog_active", 1)
-	r.int("repl_backlog_size", st.LogBytes)
-	r.uint("repl_backlog_first_byte_offset", st.FirstIndex)
-	r.int("repl_backlog_histlen", lag(st.LastIndex+1, st.FirstIndex))
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+	r.zeros("dump_payload_sanitizations", "io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands")
+	r.uint("acl_access_denied_auth", st.denied.Load())
+	r.zeros("acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel")
 }
 
 func infoCPU(r *infoReport) {
@@ -343,50 +348,5 @@ func infoKeyspace(r *infoReport) {
 		if keys, expires := store.Keys(db); keys > 0 {
 			r.str("db"+strconv.Itoa(db), fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d", keys, expires, store.AvgTTL(db)))
 		}
-	}
-}
-
-func infoRaft(r *infoReport) {
-	st, v := &r.status, r.view
-	voters, learners := 0, 0
-	for i := range v.Members {
-		if v.Members[i].Learner {
-			learners++
-		} else {
-			voters++
-		}
-	}
-	r.str("raft_role", roleName(st.Role, v.Self.Learner))
-	r.str("raft_node_id", v.Self.Name)
-	r.str("raft_cluster_id", st.Cluster)
-	r.uint("raft_term", st.Term)
-	r.str("raft_leader_id", memberName(v, st.Leader))
-	r.str("raft_leader_addr", leaderAddr(v, st.Leader))
-	r.int("raft_voters", int64(voters))
-	r.int("raft_learners", int64(learners))
-	r.uint("raft_commit_index", st.Commit)
-	r.uint("raft_applied_index", st.Applied)
-	r.uint("raft_last_log_index", st.LastIndex)
-	r.uint("raft_first_log_index", st.FirstIndex)
-	r.uint("raft_durable_index", st.Durable)
-	r.uint("raft_snapshot_index", st.SnapshotIndex)
-	r.bool("raft_snapshot_in_progress", st.SnapshotBusy)
-	r.int("raft_log_bytes", st.LogBytes)
-	r.int("raft_log_segments", int64(st.LogSegments))
-	r.int("raft_proposals_pending", int64(st.Pending))
-	r.int("raft_reads_pending", int64(st.PendingReads))
-	r.uint("raft_leader_changes", st.LeaderChanges)
-	r.bool("raft_quorum_ok", v.Healthy)
-	r.int("raft_lease_valid_ms", leaseMs(st.LeaseUntil, st.Now))
-	r.uint("raft_fsync_count", st.FsyncCount)
-	if st.FsyncCount > 0 {
-		r.uint("raft_fsync_usec_avg", st.FsyncNs/st.FsyncCount/1000)
-	}
-	r.uint("raft_fsync_usec_max", st.FsyncMaxNs/1000)
-	r.int("raft_clock_ms", st.AppliedClock)
-	for i := range st.Peers {
-		p := &st.Peers[i]
-		r.str("raft_peer"+strconv.Itoa(i), fmt.Sprintf("id=%s,addr=%s,state=%s,match=%d,next=%d,lag_entries=%d,last_contact_ms=%d",
-			memberName(v, p.ID), leaderAddr(v, p.ID), p.State, p.Match, p.Next, lag(st.LastIndex, p.Match), contactMs(st.Now, p.LastContact)))
 	}
 }

@@ -32,6 +32,17 @@ type Options struct {
 	// Cluster is the id of the cluster: with a node's name it gives the node's id in CLUSTER NODES. Empty = the node is
 	// asked for it once, when it is first needed.
 	Cluster string
+	// Peers tells what went to and came from the other nodes; nil = it is not known.
+	Peers func() []PeerTraffic
+}
+
+// PeerTraffic is what one other node sent and was sent since this node started.
+type PeerTraffic struct {
+	ID                       raft.NodeID
+	Connected                bool   // this node's connection to it is up
+	Sent, Received           uint64 // messages
+	BytesSent, BytesReceived uint64
+	Snapshots                uint64 // sent whole
 }
 
 // Server serves clients. Its methods may be called from any goroutine.
@@ -41,6 +52,7 @@ type Server struct {
 	log      *slog.Logger
 	version  string
 	runID    string
+	peers    func() []PeerTraffic
 	cluster  atomic.Pointer[string] // nil until known
 	port     string
 	now      func() time.Time
@@ -76,8 +88,11 @@ func NewServer(opt Options) (*Server, error) {
 		opt.RunID = hex.EncodeToString(b[:])
 	}
 	s := &Server{
-		node: opt.Node, settings: opt.Settings, log: opt.Logger, version: opt.Version, runID: opt.RunID,
+		node: opt.Node, settings: opt.Settings, log: opt.Logger, version: opt.Version, runID: opt.RunID, peers: opt.Peers,
 		now: time.Now, started: time.Now(), table: newTable(), conns: make(map[uint64]*conn), closed: make(chan struct{}),
+	}
+	if s.peers == nil {
+		s.peers = func() []PeerTraffic { return nil }
 	}
 	s.pause.changed = make(chan struct{})
 	if opt.Cluster != "" {

@@ -19,6 +19,7 @@ type serverStats struct {
 	netOut      uint64       // the same
 	blocked     atomic.Int64 // connections that wait in WAIT or CLIENT PAUSE
 	failures    atomic.Uint64
+	denied      atomic.Uint64 // wrong names or passwords
 	unknown     atomic.Uint64 // error words beyond maxErrorWords
 
 	mu    sync.Mutex
@@ -83,6 +84,7 @@ func (s *Server) resetStats() {
 	st.connections.Store(0)
 	st.commands.Store(0)
 	st.failures.Store(0)
+	st.denied.Store(0)
 	st.unknown.Store(0)
 	for _, x := range s.table.list {
 		x.resetStats()
@@ -186,15 +188,28 @@ func (s *Server) sample() {
 	}
 }
 
-// heapBytes is the memory of live and not yet collected objects.
-func heapBytes() uint64 {
-	m := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(m)
-	if m[0].Value.Kind() != metrics.KindUint64 {
-		return 0
-	}
-	return m[0].Value.Uint64()
+// heap is what the allocator holds, in bytes.
+type heap struct {
+	objects  uint64 // live and not yet collected
+	active   uint64 // of the spans that hold them
+	resident uint64 // with the spans that are free but not given back to the system
 }
+
+func readHeap() heap {
+	m := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"}}
+	metrics.Read(m)
+	var v [3]uint64
+	for i := range m {
+		if m[i].Value.Kind() == metrics.KindUint64 {
+			v[i] = m[i].Value.Uint64()
+		}
+	}
+	return heap{objects: v[0], active: v[0] + v[1], resident: v[0] + v[1] + v[2]}
+}
+
+// heapBytes is the memory of live and not yet collected objects.
+func heapBytes() uint64 { return readHeap().objects }
 
 // residentBytes is the memory the process occupies, 0 where the system does not tell.
 func residentBytes() uint64 {

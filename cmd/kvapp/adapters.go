@@ -13,6 +13,7 @@ import (
 
 	"kvapp/node"
 	"kvapp/raft"
+	"kvapp/resp"
 	"kvapp/transport"
 	"kvapp/wal"
 )
@@ -148,4 +149,17 @@ func randomSeed() func() uint64 {
 	}
 	src := mrand.NewChaCha8(key)
 	return src.Uint64
+}
+
+// peerTraffic tells the client's side what the transport has counted.
+func (s *server) peerTraffic() []resp.PeerTraffic {
+	var all []resp.PeerTraffic
+	for _, p := range s.peers.Stats() {
+		if p.ID == 0 {
+			continue // connections that belong to no peer
+		}
+		all = append(all, resp.PeerTraffic{ID: p.ID, Connected: p.Connected, Sent: p.Sent, Received: p.Received,
+			BytesSent: p.BytesSent, BytesReceived: p.BytesReceived, Snapshots: p.SnapshotsSent})
+	}
+	return all
 }

@@ -31,6 +31,7 @@ type Setting struct {
 	allowed  string // Enum: the words
 	min, max int64  // Int, Memory: the range; max 0 = no upper limit
 	fixed    bool   // may not change while the server runs
+	kept     bool   // the same, but setting it to the value it has is no error: Redis can change it
 	doc      string // one line for --help; empty for settings that only exist because Redis has them
 }
 
@@ -154,6 +155,9 @@ func (s *Settings) SetMany(pairs [][2]string) error {
 		v, err := row.parse(p[1])
 		if err != nil {
 			return &Error{p[0], err}
+		}
+		if row.kept && v != s.Get(row.name) {
+			return &Error{p[0], ErrFixed}
 		}
 		if row.kind == Buffers {
 			v = mergeBuffers(s.Get(row.name), v)

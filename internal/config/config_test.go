@@ -37,6 +37,8 @@ func TestSetManyChangesAllOrNothing(t *testing.T) {
 	require.EqualValues(t, 7, s.Int("maxclients"))
 	require.ElementsMatch(t, []string{"timeout", "maxclients"}, seen)
 	require.ErrorIs(t, s.SetMany([][2]string{{"port", "1"}}), ErrFixed)
+	require.NoError(t, s.SetMany([][2]string{{"port", "6379"}, {"bind", "127.0.0.1"}}), "the values they have")
+	require.ErrorIs(t, s.SetMany([][2]string{{"node", ""}}), ErrFixed)
 	require.ErrorIs(t, s.SetMany([][2]string{{"nope", "1"}}), ErrUnknown)
 	require.ErrorIs(t, s.SetMany([][2]string{{"timeout", "1"}, {"timeout", "2"}}), ErrTwice)
 }
