@@ -112,7 +112,7 @@ func nodeConfig(set *config.Settings, id wal.Identity) node.Config {
 		Name: id.Name, Cluster: id.Cluster,
 		Raft: raft.Config{
 			ID:               id.Node,
-			Seed:             id.Incarnation,
+			Seed:             randomSeed()(), // not the identity: nodes that once drew alike would at every start
 			ElectionTimeout:  election,
 			HeartbeatEvery:   set.Int("raft-heartbeat-ms") * ms,
 			LeaseMargin:      election / 10,
