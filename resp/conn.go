@@ -103,7 +103,7 @@ func (c *conn) setAuthed(on bool) {
 
 // handle is redcon's handler: first and everything behind it that the same read brought.
 func (c *conn) handle(rc redcon.Conn, first redcon.Command) {
-	rest := rc.ReadPipeline()
+	first, rest := c.net.Commands(first, rc.ReadPipeline())
 	if c.ended {
 		return
 	}
@@ -133,6 +133,7 @@ func (c *conn) serve(first *redcon.Command, rest []redcon.Command) {
 	}
 	c.flushRun()
 	c.flush()
+	c.net.Silence(c.reply != replyOn)
 	if c.ended {
 		c.net.CloseAfterReply()
 	}

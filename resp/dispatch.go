@@ -203,6 +203,10 @@ func (c *conn) reject(x *command, v verdict, args [][]byte) {
 	}
 	switch v {
 	case unknown:
+		if is(args[0], "post") || is(args[0], "host:") {
+			c.refuseBrowser()
+			return
+		}
 		c.fail(unknownCommand(args))
 	case unknownWord:
 		c.fail(unknownSub(args))
@@ -213,4 +217,14 @@ func (c *conn) reject(x *command, v verdict, args [][]byte) {
 	default:
 		c.fail(errLoading)
 	}
+}
+
+// refuseBrowser ends a connection on which a browser was made to send an HTTP request: nothing is answered, not even
+// what came before, as Redis does.
+func (c *conn) refuseBrowser() {
+	c.srv.log.Warn("http_request_refused", "client", c.state.addr)
+	c.out.Reset()
+	c.mark = 0
+	c.ended = true
+	c.net.Kill()
 }

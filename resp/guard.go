@@ -10,20 +10,22 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/tidwall/redcon"
 )
 
 const (
-	readChunk  = 4 << 10 // bytes of a read that does not go straight to redcon
-	maxAhead   = 1 << 20 // bytes read while a command runs
-	fatBuffer  = 64 << 10
-	fatTimeout = 500 * time.Millisecond // idle time after which redcon's large buffer is dropped
+	readChunk = 4 << 10  // bytes of a read of what is not known to be large
+	minRoom   = 512      // bytes that a read behind held input has at least
+	maxDeep   = 64 << 10 // bytes of a deep pipeline that become one batch
+	maxAhead  = 1 << 20  // bytes read while a command runs
 )
 
-// Conn is a client's connection as redcon sees it. Read gives redcon only what its parser takes: canonical RESP, and
-// never a part of a command's first line. It is called by one goroutine; all else may be called by any.
+// Conn is a client's connection as redcon sees it. redcon is given whole commands only, in canonical RESP, and never
+// more than it asks for: it needs no buffer beyond its first, and never meets a length that it would believe. Commands
+// that do not fit are handed to the connection's handler beside redcon, see Commands.
 //
-// Memory: redcon keeps up to 2x a command while it comes in, and a copy of it while it runs. When the client idles,
-// the guard makes redcon give its large buffer back (see slim).
+// Read is called by one goroutine, which is also the one that calls Commands and Gone; all else may be called by any.
 type Conn struct {
 	net.Conn
 	ln      *Listener
@@ -31,38 +33,35 @@ type Conn struct {
 	created time.Time
 
 	authed atomic.Bool
-	last   atomic.Int64 // Unix ns of the newest byte that came
+	silent atomic.Bool
+	last   atomic.Int64 // Unix ns of the newest byte that came or went
 	in     atomic.Uint64
-	query  atomic.Int64 // bytes of input held for a command that is not whole
+	query  atomic.Int64 // bytes of input held of commands that have not run
 	output output
 
-	// Owned by the goroutine that calls Read.
-	scan  scanner
-	raw   []byte // came, but neither scanned nor given to redcon
-	seen  int    // bytes of raw that hold no end of line
-	ready []byte // canonical, to be given to redcon before raw
-	whole bool   // ready ends with the end of a command
-	open  int64  // bytes given to redcon of a command that is not whole
-	fault string // protocol error, to be sent before the end
-	eof   error  // what Read returns when everything before it is given
+	// Owned by the goroutine that calls Read. Invariant: raw begins with a command; its first seen bytes were scanned,
+	// and scan is where that ended.
+	scan   scanner
+	raw    []byte
+	seen   int
+	empty  int              // bytes of an empty command at the beginning of raw
+	beside []redcon.Command // for the handler, in place of the command that redcon was given for them
+	deep   int              // bytes of the newest deep pipeline
+	fault  string           // protocol error, to be sent before the end
+	eof    error            // what Read returns when everything before it is given
 
-	mu      sync.Mutex
-	reading bool          // Read waits for the socket
-	ahead   *ahead        // somebody else reads it; nil mostly
-	gone    chan struct{} // nil until asked for
-	dead    bool          // the socket is closed
-}
+	reading atomic.Bool // Read waits for the socket
 
-// ahead is what comes in while a command runs.
-type ahead struct {
-	mu     sync.Mutex
-	buf    []byte
-	err    error
-	wanted bool          // Read waits: stop after the next bytes
-	done   chan struct{} // closed when its goroutine reads no more
+	mu    sync.Mutex
+	ahead *ahead        // reads while a command runs; nil mostly
+	gone  chan struct{} // nil until asked for
+	dead  bool          // the socket is closed
 }
 
 var errTooMuch = errors.New("resp: client exceeds the query buffer limit")
+
+// standIn is what redcon is given for commands that are handed over beside it. Its words mean nothing.
+var standIn = []byte("*1\r\n$4\r\nPING\r\n")
 
 func newGuarded(l *Listener, nc net.Conn, id uint64) *Conn {
 	now := time.Now()
@@ -82,11 +81,14 @@ func (c *Conn) ID() uint64 { return c.id }
 // Created is when the client was accepted.
 func (c *Conn) Created() time.Time { return c.created }
 
-// LastActive is when the newest byte came.
+// LastActive is when the newest byte came from the client or went to it.
 func (c *Conn) LastActive() time.Time { return time.Unix(0, c.last.Load()) }
 
 // Authenticated lifts the limits for clients that have given no password when on is true.
 func (c *Conn) Authenticated(on bool) { c.authed.Store(on) }
+
+// Silence(true) keeps protocol errors from being answered, as CLIENT REPLY OFF asks.
+func (c *Conn) Silence(on bool) { c.silent.Store(on) }
 
 // BytesIn counts what came.
 func (c *Conn) BytesIn() uint64 { return c.in.Load() }
@@ -98,364 +100,324 @@ func (c *Conn) BytesOut() uint64 { return c.output.sent.Load() }
 func (c *Conn) QueryBuffer() int64 { return c.query.Load() }
 
 // OutputBuffer is the number of bytes of replies that wait for the socket.
-func (c *Conn) OutputBuffer() int64 { return c.output.waiting.Load() }
+func (c *Conn) OutputBuffer() int64 { return max(0, c.output.waiting.Load()) }
 
-// Read implements net.Conn for redcon: it returns when p is full or holds the end of at least one command. A protocol
-// error is answered, and ends the connection, after the commands before it.
+// stranger says that the client has not given the password that there is.
+func (c *Conn) stranger(l *Limits) bool { return l.Password && !c.authed.Load() }
+
+// Commands returns what redcon's handler was called for: first and rest, or, when they only stand in for them, the
+// commands that came beside redcon. The handler calls it once, before anything else.
+func (c *Conn) Commands(first redcon.Command, rest []redcon.Command) (redcon.Command, []redcon.Command) {
+	if b := c.beside; b != nil {
+		c.beside = nil
+		return b[0], b[1:]
+	}
+	return first, rest
+}
+
+// Read implements net.Conn for redcon: it returns when whole commands have come. A protocol error is answered, and
+// ends the connection, after the commands before it.
 func (c *Conn) Read(p []byte) (int, error) {
-	n, whole := 0, false
-	for n < len(p) && !whole && c.fault == "" {
-		var m int
-		m, whole = c.next(p[n:])
-		n += m
-		if m == 0 && c.eof != nil {
-			break
+	c.settle()
+	l := c.ln.lim()
+	for {
+		n := c.deliver(p, l)
+		if n > 0 {
+			return n, nil
 		}
+		if c.fault != "" || c.eof != nil || c.output.closing() {
+			return 0, c.end()
+		}
+		if len(c.raw) == 0 {
+			n, c.eof = c.fetch(p)
+			if n = c.fresh(p, n, l); n > 0 {
+				return n, nil
+			}
+			continue
+		}
+		c.fill(l)
 	}
-	c.query.Store(c.open + int64(len(c.raw)+len(c.ready)))
-	if n > 0 && (whole || c.fault == "" && c.eof == nil) {
-		return n, nil
-	}
-	return 0, c.end()
 }
 
 // end answers the protocol error, if there is one, and returns the error to stop redcon with.
 func (c *Conn) end() error {
-	if c.fault != "" {
+	if c.fault != "" && !c.silent.Load() {
 		_ = c.Push([]byte("-ERR Protocol error: " + c.fault + "\r\n")) // the connection ends either way
-		c.fault, c.eof = "", io.EOF
 	}
+	c.raw, c.fault = nil, ""
+	c.query.Store(0)
 	c.CloseAfterReply()
+	if c.eof == nil {
+		c.eof = io.EOF
+	}
 	return c.eof
 }
 
-// next gives some bytes to redcon. It may return 0 when what came is no part of a command yet.
-func (c *Conn) next(p []byte) (n int, whole bool) {
-	switch {
-	case len(c.ready) > 0:
-		n = copy(p, c.ready)
-		c.ready = c.ready[n:]
-		if len(c.ready) == 0 {
-			c.ready = nil
-			return n, c.whole
-		}
-		return n, false
-	case len(c.raw) > 0 && c.scan.args == 0:
-		c.boundary()
-		return 0, false
-	case len(c.raw) > 0:
-		n = copy(p, c.raw)
-		c.raw = c.raw[n:]
-		if len(c.raw) == 0 {
-			c.raw = nil
-		}
-		return c.pass(p[:n])
-	case c.eof != nil:
-		return 0, false
-	case c.scan.args == 0 && cap(p) > fatBuffer:
-		if c.slim(p) {
-			return len(p), false
-		}
-		return 0, false
-	}
-	n, c.eof = c.fetch(p)
-	return c.pass(p[:n])
-}
-
-// pass scans b, which redcon's buffer holds, in place. What redcon must not see yet goes to raw, and n is how much it
-// may see.
-func (c *Conn) pass(b []byte) (n int, whole bool) {
-	var lim scanLimits
-	l := c.ln.lim()
-	lim.take(l, c.authed.Load())
-	for n < len(b) {
-		if c.scan.args == 0 {
-			k := c.opening(b[n:], &lim)
-			if k == 0 {
-				c.hold(b[n:])
-				return n, whole
-			}
-			n += k
-			c.open = int64(k)
-			continue
-		}
-		k, done, fault := c.scan.arguments(b[n:], &lim)
-		n += k
-		c.open += int64(k)
-		if fault != "" {
-			c.fault = fault
-			return n, whole
-		}
-		if done {
-			c.open, whole = 0, true
-			if lim.stranger && n < len(b) {
-				// The command may be AUTH: what follows is judged when it has run.
-				c.hold(b[n:])
-				return n, true
-			}
-		}
-	}
-	if l.MaxQuery > 0 && c.open > l.MaxQuery {
-		c.eof = errTooMuch
-	}
-	return n, whole
-}
-
-// opening reads a first line that is whole, good and plain, and returns its length, else 0.
-func (c *Conn) opening(b []byte, lim *scanLimits) int {
-	if b[0] != '*' {
+// fresh looks at p[:n], which has just been read, and returns how much of it redcon may have. The rest goes to raw.
+func (c *Conn) fresh(p []byte, n int, l *Limits) int {
+	if n == len(p) && n >= readChunk && c.eof == nil && !c.stranger(l) && c.dive(p, l) {
 		return 0
 	}
-	var h header
-	for i, ch := range b {
-		if !h.push(ch) {
-			continue
+	last := c.whole(p[:n], l)
+	c.seen -= last
+	if last < n && c.fault == "" {
+		c.raw = append(make([]byte, 0, max(n-last, minRoom)), p[last:n]...)
+	}
+	c.query.Store(int64(len(c.raw)))
+	return last
+}
+
+// dive is for pipelines that are deeper than p: everything that has come, up to 64 kB, becomes one batch. It returns
+// false when there is no more than p.
+func (c *Conn) dive(p []byte, l *Limits) bool {
+	if c.output.direct == nil {
+		return false
+	}
+	room := min(max(2*c.deep, 4*len(p)), maxDeep)
+	raw := make([]byte, room)
+	n := copy(raw, p)
+	m := c.output.direct.read(raw[n:])
+	c.arrived(m)
+	if m == 0 {
+		c.deep = 0
+		return false
+	}
+	c.raw, c.deep = raw[:n+m], n+m
+	return true
+}
+
+// whole scans b from seen on, and returns where its last whole command ends. It stops at what is no plain command:
+// an inline request, an empty command, an error.
+func (c *Conn) whole(b []byte, l *Limits) (last int) {
+	lim := scanLimits{bulk: l.MaxBulk, stranger: c.stranger(l)}
+	for c.seen < len(b) {
+		if c.scan.args == 0 && !c.opening(b, last, &lim) {
+			return last
 		}
-		args, fault := h.open(lim)
-		if args == 0 || fault != "" {
+		n, done, fault := c.scan.arguments(b[c.seen:], &lim)
+		c.seen += n
+		if fault != "" {
+			c.fault = fault
+			return last
+		}
+		if !done {
+			return last
+		}
+		if lim.stranger || l.Password && isReset(b[last:c.seen]) {
+			return c.seen // it may be AUTH, or makes a stranger: what follows is judged when it has run
+		}
+		last = c.seen
+	}
+	return last
+}
+
+// isReset knows RESET in canonical RESP.
+func isReset(b []byte) bool {
+	return len(b) == len(resetRESP) && bytes.EqualFold(b, resetRESP)
+}
+
+var resetRESP = []byte("*1\r\n$5\r\nRESET\r\n")
+
+// opening reads the first line of the command at from; true when it is whole and announces arguments. A line is looked
+// at again only when bytes have come.
+func (c *Conn) opening(b []byte, from int, lim *scanLimits) bool {
+	if b[from] != '*' {
+		return false
+	}
+	end := c.lineEnd(b, from)
+	if end < 0 {
+		return false
+	}
+	var h header
+	for _, ch := range b[from:end] {
+		h.push(ch)
+	}
+	args, fault := h.open(lim)
+	switch {
+	case fault != "":
+		c.fault = fault
+		return false
+	case args == 0:
+		c.empty = end - from
+		return false
+	}
+	b[end-1] = '\n'
+	c.scan.args, c.seen = args, end
+	return true
+}
+
+// lineEnd returns where a first line ends: behind the byte that follows its first CR, -1 when that has not come. No
+// CR is found behind a NUL, as in Redis.
+func (c *Conn) lineEnd(b []byte, from int) int {
+	for i := c.seen; i < len(b); i++ {
+		switch {
+		case b[i] == 0:
+			c.fault = tooLong(len(b)-from, maxLine, "too big mbulk count string")
+			c.seen = i // found again the next time
+			return -1
+		case b[i] == '\r' && i+1 < len(b):
+			return i + 2
+		case b[i] == '\r':
+			c.seen = i
+			return -1
+		}
+	}
+	c.fault = tooLong(len(b)-from, maxLine, "too big mbulk count string")
+	c.seen = len(b)
+	return -1
+}
+
+func tooLong(n, limit int, fault string) string {
+	if n > limit {
+		return fault
+	}
+	return ""
+}
+
+// deliver gives redcon, or the handler, what of raw is whole. It returns 0 when more must come first.
+func (c *Conn) deliver(p []byte, l *Limits) int {
+	for len(c.raw) > 0 && c.fault == "" {
+		if c.scan.args == 0 && c.raw[0] != '*' {
+			old := len(c.raw)
+			switch out := c.inline(l); {
+			case len(out) > 0:
+				return c.give(p, out)
+			case len(c.raw) == old:
+				return 0
+			}
+			continue // behind empty lines
+		}
+		last := c.whole(c.raw, l)
+		if last > 0 {
+			b := c.raw[:last:last]
+			// What remains is copied: the commands before it may be kept, or may be large.
+			c.raw = append([]byte(nil), c.raw[last:]...)
+			c.seen -= last
+			return c.give(p, b)
+		}
+		if c.empty == 0 {
 			return 0
 		}
-		b[i] = '\n'
-		c.scan.args = args
-		return i + 1
+		c.raw, c.seen, c.empty = c.raw[c.empty:], 0, 0
 	}
 	return 0
 }
 
-// hold keeps bytes from redcon. They come before what raw has.
-func (c *Conn) hold(b []byte) {
-	if len(c.raw) == 0 {
-		c.raw = append(c.raw[:0], b...)
-	} else {
-		c.raw = append(bytes.Clone(b), c.raw...)
+// give hands over b, whole commands in canonical RESP, which nobody else uses.
+func (c *Conn) give(p, b []byte) int {
+	if c.query.Store(int64(len(c.raw))); len(b) <= len(p) {
+		return copy(p, b)
 	}
-	c.seen = 0
+	c.beside = splitCommands(b)
+	return copy(p, standIn)
 }
 
-// boundary makes progress with raw, which begins a command: it moves a whole first line or inline request to ready,
-// drops an empty command, or reads more.
-func (c *Conn) boundary() {
-	l := c.ln.lim()
-	if c.raw[0] != '*' {
-		c.inline(l)
-		return
-	}
-	var lim scanLimits
-	lim.take(l, c.authed.Load())
-	// A line is looked at again only when bytes have come; one that is too long for any number is not looked at.
-	cr := bytes.IndexByte(c.raw[c.seen:], '\r')
-	if cr < 0 || c.seen+cr+1 >= len(c.raw) || bytes.IndexByte(c.raw[:c.seen+cr], 0) >= 0 {
-		if cr < 0 {
-			c.seen = len(c.raw)
+// splitCommands cuts canonical RESP into commands, which share b.
+func splitCommands(b []byte) []redcon.Command {
+	var all []redcon.Command
+	for len(b) > 0 {
+		args, pos := lineNumber(b, 1)
+		x := redcon.Command{Args: make([][]byte, args)}
+		for i := range x.Args {
+			size, from := lineNumber(b, pos+1)
+			pos = from + size + 2
+			x.Args[i] = b[from : from+size : from+size]
 		}
-		c.more("too big mbulk count string", maxLine, cr >= 0 && c.seen+cr+1 >= len(c.raw))
-		return
+		x.Raw = b[:pos:pos]
+		all = append(all, x)
+		b = b[pos:]
 	}
-	end := c.seen + cr + 2
-	c.seen = 0
-	var h header
-	for _, ch := range c.raw[:end] {
-		h.push(ch)
-	}
-	args, fault := h.open(&lim)
-	if fault != "" {
-		c.fault = fault
-		return
-	}
-	if args > 0 {
-		c.raw[end-1] = '\n'
-		c.ready, c.whole = bytes.Clone(c.raw[:end]), false
-		c.scan.args, c.open = args, int64(end)
-	}
-	c.consume(end)
+	return all
 }
 
-// inline translates a whole inline request.
-func (c *Conn) inline(l *Limits) {
-	at, stuck := lineEnd(c.raw, c.seen)
-	if at < 0 {
-		if !stuck {
-			c.seen = len(c.raw)
+// lineNumber reads the digits at pos and returns where the next line begins.
+func lineNumber(b []byte, pos int) (n, next int) {
+	for ; b[pos] != '\r'; pos++ {
+		n = n*10 + int(b[pos]-'0')
+	}
+	return n, pos + 2
+}
+
+// inline translates the whole inline requests at the beginning of raw. The result is empty when there is none with
+// words, and then what raw begins with, if anything, is not whole, no inline request, or an error.
+func (c *Conn) inline(l *Limits) (out []byte) {
+	stop := false
+	for len(c.raw) > 0 && c.raw[0] != '*' && !stop {
+		at, stuck := lineEnd(c.raw, c.seen)
+		if at < 0 {
+			if !stuck {
+				c.seen = len(c.raw)
+			}
+			n := len(c.raw)
+			if c.raw[n-1] == '\r' {
+				n-- // does not count
+			}
+			c.fault = tooLong(n, l.MaxInline, "too big inline request")
+			return out
 		}
-		c.more("too big inline request", l.MaxInline, c.raw[len(c.raw)-1] == '\r')
-		return
+		if c.fault = tooLong(at, l.MaxInline+1, "too big inline request"); c.fault != "" {
+			return out
+		}
+		from, ok := len(out), false
+		if out, ok = appendInline(out, c.raw[:at]); !ok {
+			c.fault = "unbalanced quotes in request"
+			return out
+		}
+		c.raw, c.seen = c.raw[at+1:], 0
+		stop = len(out) > from && c.stranger(l) || l.Password && isReset(out[from:])
 	}
-	if at > l.MaxInline+1 {
-		c.fault = "too big inline request"
-		return
-	}
-	c.seen = 0
-	out, first, ok := appendInline(nil, c.raw[:at])
-	switch {
-	case !ok:
-		c.fault = "unbalanced quotes in request"
-		return
-	case bytes.EqualFold(first, []byte("post")) || bytes.EqualFold(first, []byte("host:")):
-		// A browser was made to send this: silence, as Redis.
-		c.ln.log.Warn("http_request_refused", "client", c.RemoteAddr().String())
-		c.eof, c.raw = io.EOF, nil
-		return
-	}
-	c.ready, c.whole = out, true
-	c.consume(at + 1)
+	return out
 }
 
-func (c *Conn) consume(n int) {
-	if c.raw = c.raw[n:]; len(c.raw) == 0 {
-		c.raw = nil
-	}
-}
-
-// more reads behind raw, or gives up on a line that has more than limit bytes; a CR at its end does not count.
-func (c *Conn) more(fault string, limit int, cr bool) {
-	n := len(c.raw)
-	if cr {
-		n--
-	}
-	if n > limit {
-		c.fault = fault
-		return
-	}
-	if c.eof != nil {
-		c.raw = nil
-		return
-	}
-	c.query.Store(int64(len(c.raw)))
+// fill reads behind raw.
+func (c *Conn) fill(l *Limits) {
 	old := len(c.raw)
-	if cap(c.raw)-old < 512 {
-		c.raw = append(make([]byte, 0, max(1024, 2*old)), c.raw...)
+	if l.MaxQuery > 0 && int64(old) > l.MaxQuery {
+		c.eof = errTooMuch
+		return
 	}
-	free := c.raw[old:cap(c.raw)]
-	n, c.eof = c.fetch(free[:min(len(free), readChunk)])
-	c.raw = c.raw[:old+n]
+	// A large argument is read to its end and no further: what follows it would have to be copied.
+	want := old + min(max(readChunk, old), maxDeep)
+	if c.scan.body > readChunk {
+		want = old + int(c.scan.body)
+		if c.scan.args > 1 {
+			want += readChunk
+		}
+	}
+	if room := min(want-old, minRoom); cap(c.raw)-old < room {
+		grown := make([]byte, old, max(min(want, 2*old), old+minRoom))
+		copy(grown, c.raw)
+		c.raw = grown
+	}
+	free := c.raw[old:min(want, cap(c.raw))]
+	n, err := c.fetch(free)
+	c.raw, c.eof = c.raw[:old+n], err
+	c.query.Store(int64(len(c.raw)))
 }
 
-// slim waits for input a little; when none comes it fills p so that redcon drops a large buffer: empty lines and one
-// that is not whole, for which redcon makes a new buffer of 8 kB. It returns false when there is input.
-func (c *Conn) slim(p []byte) bool {
-	var first [512]byte
-	_ = c.SetReadDeadline(time.Now().Add(fatTimeout))
-	n, err := c.fetch(first[:])
-	_ = c.SetReadDeadline(time.Time{})
-	if n > 0 {
-		c.hold(first[:n])
-	}
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.eof = err
-		return false
-	}
-	if n > 0 {
-		return false
-	}
-	for i := range p {
-		p[i] = '\n'
-	}
-	p[len(p)-1] = '\r'
-	c.ready, c.whole = []byte{'\n'}, true
-	return true
-}
-
-// fetch reads the socket, or takes what was read ahead.
+// fetch reads the socket.
 func (c *Conn) fetch(p []byte) (int, error) {
-	for {
-		c.mu.Lock()
-		a := c.ahead
-		if a == nil {
-			c.reading = true
-			c.mu.Unlock()
-			n, err := c.Conn.Read(p)
-			c.mu.Lock()
-			c.reading = false
-			c.mu.Unlock()
-			c.arrived(n)
-			return n, err
-		}
-		c.mu.Unlock()
-		if n, err, ok := a.take(p); ok {
-			return n, err
-		}
-		<-a.done
-		c.mu.Lock()
-		a.mu.Lock()
-		if len(a.buf) == 0 && a.err == nil {
-			c.ahead = nil
-		}
-		a.mu.Unlock()
-		c.mu.Unlock()
-	}
+	c.reading.Store(true)
+	n, err := c.Conn.Read(p)
+	c.reading.Store(false)
+	c.arrived(n)
+	return n, err
 }
 
 // arrived counts input.
 func (c *Conn) arrived(n int) {
 	if n > 0 {
 		c.in.Add(uint64(n))
-		c.last.Store(time.Now().UnixNano())
+		c.touch()
 	}
 }
 
-// take moves what was read ahead; ok is false when there is nothing yet.
-func (a *ahead) take(p []byte) (n int, err error, ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.wanted = true
-	if len(a.buf) > 0 {
-		n = copy(p, a.buf)
-		a.buf = a.buf[n:]
-		return n, nil, true
-	}
-	return 0, a.err, a.err != nil
-}
-
-// Gone returns a channel that is closed when the client has disconnected, or the connection has ended otherwise. The
-// goroutine that executes a command calls it anew for every wait: the guard then reads ahead, up to 1 MB, until
-// redcon reads again; only then is a disconnection noticed while the command runs.
-func (c *Conn) Gone() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gone == nil {
-		c.gone = make(chan struct{})
-		if c.dead {
-			close(c.gone)
-		}
-	}
-	if c.ahead == nil && !c.reading && !c.dead {
-		c.ahead = &ahead{done: make(chan struct{})}
-		go c.readAhead(c.ahead)
-	}
-	return c.gone
-}
-
-// readAhead reads until Read takes over, there is too much, or the client is gone.
-func (c *Conn) readAhead(a *ahead) {
-	defer close(a.done)
-	p := make([]byte, readChunk)
-	for {
-		n, err := c.Conn.Read(p)
-		c.arrived(n)
-		a.mu.Lock()
-		a.buf = append(a.buf, p[:n]...)
-		a.err = err
-		full := a.wanted || len(a.buf) >= maxAhead
-		a.mu.Unlock()
-		if err != nil {
-			c.Kill()
-			return
-		}
-		if full {
-			return
-		}
-	}
-}
+func (c *Conn) touch() { c.last.Store(time.Now().UnixNano()) }
 
 // overdue says that the connection is idle, or its replies wait, for too long.
 func (c *Conn) overdue(now time.Time, lim *Limits) bool {
-	if lim.IdleTimeout > 0 && now.UnixNano()-c.last.Load() > int64(lim.IdleTimeout) {
-		c.mu.Lock()
-		idle := c.reading
-		c.mu.Unlock()
-		if idle {
-			return true
-		}
+	if lim.IdleTimeout > 0 && c.reading.Load() && now.UnixNano()-c.last.Load() > int64(lim.IdleTimeout) {
+		return true
 	}
 	return c.output.overSoft(now, lim)
 }
@@ -475,4 +437,70 @@ func (c *Conn) Kill() {
 	_ = c.Conn.Close() // nothing is left to be done about a socket that fails to close
 	c.output.abort()
 	c.ln.forget(c.id)
+}
+
+// ahead is what comes in while a command runs. Its goroutine owns the fields until done is closed.
+type ahead struct {
+	buf  []byte
+	err  error
+	done chan struct{}
+}
+
+// Gone returns a channel that is closed when the client has disconnected, or the connection has ended otherwise. The
+// goroutine that executes a command calls it anew for every wait: the guard then reads ahead, up to 1 MB, until
+// redcon reads again; only then is a disconnection noticed while the command runs.
+func (c *Conn) Gone() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone == nil {
+		c.gone = make(chan struct{})
+		if c.dead {
+			close(c.gone)
+		}
+	}
+	if c.ahead == nil && !c.dead {
+		c.ahead = &ahead{done: make(chan struct{})}
+		go c.readAhead(c.ahead)
+	}
+	return c.gone
+}
+
+// readAhead reads until settle stops it, there is too much, or the client is gone.
+func (c *Conn) readAhead(a *ahead) {
+	defer close(a.done)
+	p := make([]byte, readChunk)
+	for len(a.buf) < maxAhead {
+		n, err := c.Conn.Read(p)
+		c.arrived(n)
+		a.buf = append(a.buf, p[:n]...)
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return // settle wants to go on
+		default:
+			a.err = err
+			c.Kill()
+			return
+		}
+	}
+}
+
+// settle ends the reading ahead, and takes what it has read.
+func (c *Conn) settle() {
+	c.mu.Lock()
+	a := c.ahead
+	c.ahead = nil
+	c.mu.Unlock()
+	if a == nil {
+		return
+	}
+	// A deadline in the past stops a read; if it cannot be set the socket is closed, and the read has ended too.
+	_ = c.SetReadDeadline(time.Unix(1, 0))
+	<-a.done
+	_ = c.SetReadDeadline(time.Time{})
+	c.raw = append(c.raw, a.buf...)
+	if a.err != nil {
+		c.eof = a.err
+	}
+	c.query.Store(int64(len(c.raw)))
 }

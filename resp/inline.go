@@ -8,12 +8,12 @@ import (
 )
 
 // appendInline appends an inline request, without its LF, to dst as a RESP array; nothing if it has no words. ok is
-// false for unbalanced quotes.
-func appendInline(dst, line []byte) (out []byte, first []byte, ok bool) {
+// false for unbalanced quotes, and dst is as it was then.
+func appendInline(dst, line []byte) (out []byte, ok bool) {
 	line = bytes.TrimSuffix(line, []byte{'\r'})
 	list, ok := words.Split(line)
 	if !ok || len(list) == 0 {
-		return dst, nil, ok
+		return dst, ok
 	}
 	dst = append(dst, '*')
 	dst = strconv.AppendInt(dst, int64(len(list)), 10)
@@ -25,5 +25,5 @@ func appendInline(dst, line []byte) (out []byte, first []byte, ok bool) {
 		dst = append(dst, w...)
 		dst = append(dst, '\r', '\n')
 	}
-	return dst, list[0], true
+	return dst, true
 }

@@ -14,7 +14,7 @@ import (
 // Limits bound what one client may cost. They are read anew at every use.
 type Limits struct {
 	MaxBulk        int64         // bytes of one argument
-	MaxMultibulk   int64         // arguments of one command
+	Password       bool          // there is one: clients that have not given it get far less of everything
 	MaxInline      int           // bytes of an inline request
 	MaxQuery       int64         // bytes of a command that is not whole yet; 0 = no limit
 	OutHard        int64         // bytes of replies not sent at which the client is dropped; 0 = no limit

@@ -1,18 +1,21 @@
 package resp
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	writeChunk = 256 << 10 // bytes of a write that must make progress within Limits.WriteTimeout
-	highWater  = 1 << 20   // bytes waiting at which the connection's own goroutine waits
-	lowWater   = 256 << 10 // bytes waiting at which it goes on
-	pushHard   = 32 << 20  // bytes waiting at which Push drops the client when Limits.OutHard is 0
-	keepQueue  = 64 << 10  // bytes of a queue that is kept for the next time
+	writeChunk  = 256 << 10 // bytes of a write that must make progress within Limits.WriteTimeout
+	highWater   = 1 << 20   // bytes waiting at which the connection's own goroutine waits
+	lowWater    = 256 << 10 // bytes waiting at which it goes on
+	pushHard    = 32 << 20  // bytes waiting at which Push drops the client when Limits.OutHard is 0
+	keepQueue   = 64 << 10  // bytes of a queue that is kept for the next time
+	hardStrange = 16 << 10  // bytes waiting at which a client that has given no password is dropped
 )
 
 // output is the way to the socket. While nothing waits, a reply is written by who brings it, without blocking; what
@@ -35,17 +38,20 @@ type output struct {
 	soft    time.Time     // since when more than OutSoft waits; zero = it does not
 }
 
-// Write implements net.Conn: b is whole replies. It blocks while more than 1 MB waits. An error means that the
-// connection is closed.
+// Write implements net.Conn: b is whole replies. Without a hard limit it blocks while more waits than 1 MB, or than the
+// soft limit if that is more; with one the client is dropped at the limit instead, as Redis does. An error means that
+// the connection is closed.
 func (c *Conn) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	if err := c.send(b, c.ln.lim().OutHard); err != nil {
+	l := c.ln.lim()
+	if err := c.send(b, l.OutHard); err != nil {
 		return 0, err
 	}
-	if c.output.waiting.Load() > highWater {
-		c.waitRoom()
+	c.touch()
+	if high := max(highWater, l.OutSoft); l.OutHard <= 0 && c.output.waiting.Load() > high {
+		c.waitRoom(high)
 	}
 	return len(b), nil
 }
@@ -62,15 +68,13 @@ func (c *Conn) Push(b []byte) error {
 
 func (c *Conn) send(b []byte, hard int64) error {
 	o := &c.output
+	l := c.ln.lim()
+	if c.stranger(l) && (hard <= 0 || hard > hardStrange) {
+		hard = hardStrange
+	}
 	o.mu.Lock()
 	if o.dead || o.ending {
 		o.mu.Unlock()
-		return net.ErrClosed
-	}
-	if hard > 0 && o.waiting.Load()+int64(len(b)) > hard {
-		o.mu.Unlock()
-		c.ln.log.Warn("output_limit", "client", c.RemoteAddr().String(), "limit", hard)
-		c.Kill()
 		return net.ErrClosed
 	}
 	if !o.writing && o.direct != nil {
@@ -83,10 +87,16 @@ func (c *Conn) send(b []byte, hard int64) error {
 			return err
 		}
 	}
+	if hard > 0 && o.waiting.Load()+int64(len(b)) > hard {
+		o.mu.Unlock()
+		c.ln.log.Warn("output_limit", "client", c.RemoteAddr().String(), "limit", hard)
+		c.Kill()
+		return net.ErrClosed
+	}
 	if len(b) > 0 {
 		o.queue = append(o.queue, b...)
 		o.waiting.Add(int64(len(b)))
-		o.note(time.Now(), c.ln.lim())
+		o.note(time.Now(), l)
 		if !o.writing {
 			o.writing = true
 			go c.drain()
@@ -117,11 +127,11 @@ func (o *output) overSoft(now time.Time, lim *Limits) bool {
 	return !o.soft.IsZero() && now.Sub(o.soft) >= time.Duration(lim.OutSoftSeconds)*time.Second
 }
 
-// waitRoom waits until the writer has caught up, or the connection is closed.
-func (c *Conn) waitRoom() {
+// waitRoom waits until the writer has caught up, or the connection is closed, if more than high bytes wait.
+func (c *Conn) waitRoom(high int64) {
 	o := &c.output
 	o.mu.Lock()
-	if o.dead || o.waiting.Load() <= highWater {
+	if o.dead || o.waiting.Load() <= high {
 		o.mu.Unlock()
 		return
 	}
@@ -139,6 +149,8 @@ func (c *Conn) drain() {
 	for {
 		o.mu.Lock()
 		if len(o.queue) == 0 || o.dead {
+			// The deadline of the last piece must not meet a later reply.
+			_ = c.SetWriteDeadline(time.Time{}) // fails only if the socket is closed
 			o.writing = false
 			ending := o.ending
 			if cap(o.queue) > keepQueue {
@@ -166,9 +178,8 @@ func (c *Conn) drain() {
 	}
 }
 
-// drainOne writes b in pieces, each within the write timeout.
+// drainOne writes b in pieces; the client must take something of each within the write timeout.
 func (c *Conn) drainOne(b []byte) bool {
-	o := &c.output
 	for len(b) > 0 {
 		lim := c.ln.lim()
 		var until time.Time
@@ -180,20 +191,39 @@ func (c *Conn) drainOne(b []byte) bool {
 		}
 		n, err := c.Conn.Write(b[:min(len(b), writeChunk)])
 		b = b[n:]
-		o.sent.Add(uint64(n))
-		o.mu.Lock()
-		left := o.waiting.Add(int64(-n))
-		o.note(time.Now(), lim)
-		if left <= lowWater && o.room != nil {
-			close(o.room)
-			o.room = nil
+		c.output.took(n, lim)
+		if n > 0 {
+			c.touch()
 		}
-		o.mu.Unlock()
-		if err != nil {
+		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			c.ln.log.Debug("write_failed", "client", c.RemoteAddr().String(), "error", err)
 			return false
 		}
 	}
 	return true
+}
+
+// took books n bytes that the socket has taken.
+func (o *output) took(n int, lim *Limits) {
+	o.sent.Add(uint64(n))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dead {
+		return
+	}
+	left := o.waiting.Add(int64(-n))
+	o.note(time.Now(), lim)
+	if left <= lowWater && o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
+}
+
+// closing says that nothing more will be answered.
+func (o *output) closing() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ending || o.dead
 }
 
 // CloseAfterReply takes no more replies and closes the socket when those that wait are written.

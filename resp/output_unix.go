@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// direct writes to a socket without blocking and without allocating. One goroutine at a time uses it.
+// direct uses a socket without blocking. One goroutine at a time writes, one reads.
 type direct struct {
 	raw  syscall.RawConn
 	call func(fd uintptr) bool // made once: a closure per write would be garbage
@@ -47,6 +47,23 @@ func (d *direct) write(b []byte) (int, error) {
 		return 0, io.ErrShortWrite
 	}
 	return d.n, nil
+}
+
+// read reads what has come, 0 when that is nothing; an error is left to the next read that may wait.
+func (d *direct) read(b []byte) int {
+	n := 0
+	err := d.raw.Read(func(fd uintptr) bool {
+		for {
+			var err error
+			if n, err = unix.Read(int(fd), b); err != unix.EINTR {
+				return true
+			}
+		}
+	})
+	if err != nil {
+		return 0
+	}
+	return max(0, n)
 }
 
 // discard reads what has come, up to 1 MB, and drops it.

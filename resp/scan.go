@@ -8,7 +8,7 @@ const maxLine = 64 << 10
 // scanner follows the framing of RESP requests byte by byte, over any cuts between reads, as redis-server 7.0 does. It
 // makes its input canonical in place: what follows a payload, or a CR of a header, becomes what the protocol says.
 //
-// Invariant: at a boundary between commands all fields but the limits are zero.
+// Invariant: at a boundary between commands all fields are zero.
 type scanner struct {
 	args int64 // bulks of the command that have not ended
 	body int64 // bytes of the current bulk that have not come, with CR LF; 0 = its header comes
@@ -17,10 +17,10 @@ type scanner struct {
 
 // header is a line such as "$12\r\n" of which some bytes have come.
 type header struct {
-	kind  byte  // its first byte
-	n     int   // bytes so far
-	value int64 // of the digits so far
-	digit int   // how many
+	kind  byte   // its first byte
+	n     int    // bytes so far
+	value uint64 // of the digits so far, at most 1<<63
+	digit int    // how many
 	minus bool
 	bad   bool // not a number as Redis accepts it
 	stuck bool // a NUL: Redis never finds the end of this line
@@ -29,13 +29,12 @@ type header struct {
 
 // scanLimits are the limits of one call.
 type scanLimits struct {
-	bulk, multibulk int64
-	stranger        bool // not authenticated
+	bulk     int64
+	stranger bool // has not given the password
 }
 
-func (l *scanLimits) take(lim *Limits, authenticated bool) {
-	l.bulk, l.multibulk, l.stranger = lim.MaxBulk, lim.MaxMultibulk, !authenticated
-}
+// maxArgs is how many arguments a command may announce.
+const maxArgs = 1<<31 - 1
 
 // push takes one byte of a line and returns true when it was the last.
 func (h *header) push(c byte) bool {
@@ -59,22 +58,31 @@ func (h *header) push(c byte) bool {
 	return false
 }
 
-// digits takes a byte of the number: no plus, no leading zero, no minus zero.
+// digits takes a byte of the number: no plus, no leading zero, no minus zero, no more than 64 bits.
 func (h *header) digits(c byte) {
+	d := uint64(c - '0')
 	switch {
 	case c == '-' && h.n == 2:
 		h.minus = true
-	case c < '0' || c > '9', h.digit > 0 && h.value == 0, h.minus && c == '0' && h.digit == 0, h.value >= 1<<58:
+	case c < '0' || c > '9', h.digit > 0 && h.value == 0, h.minus && c == '0' && h.digit == 0, h.value > (h.limit()-d)/10:
 		h.bad = true
 	default:
-		h.value = h.value*10 + int64(c-'0')
+		h.value = h.value*10 + d
 		h.digit++
 	}
 }
 
+// limit is the largest magnitude of a number of this sign.
+func (h *header) limit() uint64 {
+	if h.minus {
+		return 1 << 63
+	}
+	return 1<<63 - 1
+}
+
 // number returns the number of a whole line.
 func (h *header) number() (int64, bool) {
-	v := h.value
+	v := int64(h.value) // 1<<63 becomes the lowest number, and stays it
 	if h.minus {
 		v = -v
 	}
@@ -85,7 +93,7 @@ func (h *header) number() (int64, bool) {
 func (h *header) open(l *scanLimits) (args int64, fault string) {
 	v, ok := h.number()
 	switch {
-	case !ok || v > l.multibulk && !l.stranger || v > 1<<31-1:
+	case !ok || v > maxArgs:
 		return 0, "invalid multibulk length"
 	case v > 10 && l.stranger:
 		return 0, "unauthenticated multibulk length"

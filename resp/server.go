@@ -220,7 +220,7 @@ func (s *Server) configure(string) {
 	s.pass.Store(&pass)
 	out := set.Buffers("normal")
 	s.limits.Store(&Limits{
-		MaxBulk: set.Int("proto-max-bulk-len"), MaxMultibulk: 1 << 20, MaxInline: 64 << 10, MaxQuery: set.Int("client-query-buffer-limit"),
+		MaxBulk: set.Int("proto-max-bulk-len"), Password: pass != "", MaxInline: 64 << 10, MaxQuery: set.Int("client-query-buffer-limit"),
 		OutHard: out.Hard, OutSoft: out.Soft, OutSoftSeconds: int(out.SoftSeconds),
 		WriteTimeout: writeTimeout, IdleTimeout: time.Duration(set.Int("timeout")) * time.Second,
 		KeepAlive: time.Duration(set.Int("tcp-keepalive")) * time.Second, MaxClients: int(set.Int("maxclients")),

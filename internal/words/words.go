@@ -2,6 +2,10 @@ package words
 
 func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
 
+// endsWord says whether c ends a word that is not quoted. It is not isSpace: a VT or FF is part of the word, as in
+// Redis.
+func endsWord(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
 // Split returns the words of a line in memory of their own; none for a blank line. ok is false for unbalanced quotes.
 func Split(line []byte) (list [][]byte, ok bool) {
 	for {
@@ -26,7 +30,7 @@ func cut(line []byte) (word, rest []byte, ok bool) {
 	for i := 0; i < len(line); i++ {
 		c := line[i]
 		switch {
-		case quote == 0 && isSpace(c):
+		case quote == 0 && endsWord(c):
 			return word, line[i:], true
 		case quote == 0 && (c == '"' || c == '\''):
 			quote = c

@@ -21,6 +21,8 @@ func TestSplit(t *testing.T) {
 		`'it\'s \n'`:                 {`it's \n`},
 		`a"b c"`:                     {"ab c"},
 		`a\b`:                        {`a\b`},
+		"\va\vb\f c\rd":              {"a\vb\f", "c", "d"},
+		"\"a\"\v'b'\fc":              {"a", "b", "c"},
 		"caf\xc3\xa9 \xff":           {"caf\xc3\xa9", "\xff"},
 	} {
 		got, ok := Split([]byte(line))
