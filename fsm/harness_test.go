@@ -85,9 +85,22 @@ func newMachine(t require.TestingT) *machine {
 
 // do executes one command and returns its reply in RESP2.
 func (m *machine) do(args ...string) string {
+	m.run(&m.out, args...)
+	return m.out.take()
+}
+
+// doOut is do with the reply as w encodes it.
+func (m *machine) doOut(w *wire, args ...string) string {
+	w.b = w.b[:0]
+	m.run(w, args...)
+	return string(w.b)
+}
+
+func (m *machine) run(out Out, args ...string) {
 	c := command(m.t, m.db, args...)
 	if !c.Spec.CheckArity(len(args)) {
-		return "-" + errArity(c.Spec.Name) + "\r\n"
+		out.Error(errArity(c.Spec.Name))
+		return
 	}
 	m.index++
 	seed := m.index * 7919
@@ -97,9 +110,8 @@ func (m *machine) do(args ...string) string {
 	}
 	m.log = append(m.log, entry)
 	m.s.Begin(m.index, m.now, seed)
-	m.s.Exec(&c, &m.out)
+	m.s.Exec(&c, out)
 	m.s.End()
-	return m.out.take()
 }
 
 // line is do with the line ends shown as spaces.

@@ -266,9 +266,8 @@ func runHRandField(tx *Tx, args [][]byte, out Out) {
 			return
 		}
 	}
-	withValues := len(args) == 4 && matchWord(args[3], "withvalues")
-	if len(args) > 4 || len(args) == 4 && !withValues {
-		out.Error(errSyntax)
+	withValues, ok := pairsOption(args, "withvalues", count, out)
+	if !ok {
 		return
 	}
 	h, ok := readHash(tx, args[1], out)

@@ -247,6 +247,21 @@ func randomCount(arg []byte, out Out) (int64, bool) {
 	return count, true
 }
 
+// pairsOption reads the word behind the count of HRANDFIELD and ZRANDMEMBER, which doubles what is answered.
+func pairsOption(args [][]byte, word string, count int64, out Out) (pairs, ok bool) {
+	switch {
+	case len(args) < 4:
+		return false, true
+	case len(args) > 4 || !matchWord(args[3], word):
+		out.Error(errSyntax)
+	case count > math.MaxInt64/2:
+		out.Error(errOutOfRange)
+	default:
+		return true, true
+	}
+	return false, false
+}
+
 func runSRandMember(tx *Tx, args [][]byte, out Out) {
 	if len(args) > 3 {
 		out.Error(errSyntax)

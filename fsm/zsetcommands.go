@@ -324,9 +324,8 @@ func runZRandMember(tx *Tx, args [][]byte, out Out) {
 			return
 		}
 	}
-	withScores := len(args) == 4 && matchWord(args[3], "withscores")
-	if len(args) > 4 || len(args) == 4 && !withScores {
-		out.Error(errSyntax)
+	withScores, ok := pairsOption(args, "withscores", count, out)
+	if !ok {
 		return
 	}
 	z, ok := readZSet(tx, args[1], out)

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 	"strings"
@@ -89,8 +90,9 @@ func parseZRange(by rangeBy, low, high []byte, out Out) (r zrange, ok bool) {
 }
 
 // parseScoreEnd reads a score, or "(" and a score. Redis uses strtod here, which is laxer than for other numbers:
-// nothing is 0, leading white space is skipped, and what is too large is infinite.
+// nothing is 0, leading white space is skipped, a zero byte ends the number, and what is too large is infinite.
 func parseScoreEnd(b []byte) (score float64, exclusive, ok bool) {
+	b, _, _ = bytes.Cut(b, []byte{0})
 	if len(b) > 0 && b[0] == '(' {
 		b, exclusive = b[1:], true
 	}
@@ -140,7 +142,8 @@ type rangeOptions struct {
 	offset, limit int64 // limit < 0: no limit
 }
 
-// rangeCommand is a member of the ZRANGE family: at is where the source key stands; by and reverse are fixed by the
+// rangeCommand is a member of the ZRANGE family. Of its own options Redis takes each of REV, BYSCORE and BYLEX once, the
+// others any number of times. at is where the source key stands; by and reverse are fixed by the
 // command unless by is byAny, with which options set them.
 type rangeCommand struct {
 	at      int
@@ -163,11 +166,11 @@ func (c rangeCommand) options(args [][]byte, out Out) (o rangeOptions, ok bool) 
 				return o, false
 			}
 			i += 2
-		case c.by == byAny && matchWord(a, "rev"):
+		case c.by == byAny && !o.reverse && matchWord(a, "rev"):
 			o.reverse = true
-		case c.by == byAny && matchWord(a, "bylex"):
+		case o.by == byAny && matchWord(a, "bylex"):
 			o.by = byLex
-		case c.by == byAny && matchWord(a, "byscore"):
+		case o.by == byAny && matchWord(a, "byscore"):
 			o.by = byScore
 		default:
 			out.Error(errSyntax)
