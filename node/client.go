@@ -36,7 +36,7 @@ type Batch struct {
 	Outcome Outcome
 	Leader  string // client address of the leader, with NotLeader
 	Index   uint64 // of the entry, after a Done write
-	ExecNs  int64  // time spent in the state machine
+	ExecNs  int64  // time spent in the state machine: of a write, the share of its entry's by the number of commands
 
 	done     chan struct{} // capacity 1: finishing never blocks
 	raw      int           // bytes the write commands take in an entry

@@ -83,9 +83,11 @@ type Driver struct {
 	received  []SnapshotFile // whole files from leaders, not installed (yet); few
 }
 
+// handedEntry is an entry that the applier has and has not applied, as far as the Driver knows.
 type handedEntry struct {
-	index uint64
-	bytes int64
+	index   uint64
+	bytes   int64
+	batches int // of clients of this node; 0 for an entry of somebody else
 }
 
 // NewDriver joins a recovered core with its surroundings. snap is the newest own snapshot (zero if none), loadTo the
@@ -292,12 +294,21 @@ func (d *Driver) write(b *Batch) {
 	}
 }
 
-// propose turns everything that waits into entries, unless an fsync is under way: then the next batch grows.
+// propose turns what waits into entries, when their turn has come.
+//
+// While an entry is under way the next one grows, without a timer: it leaves, when the own disk is free, once the one
+// before it is applied and its clients have been answered, or as soon as it is as large as everything that is under way.
+// On a fast network this makes few large entries, and it is their number that costs: each is an fsync on every node, and
+// two messages for every follower. On a slow network entries still follow each other without waiting for an answer, at
+// most log2(clients) of them.
 func (d *Driver) propose() error {
 	if d.role != raft.Leader || d.noop == 0 || d.applied < d.noop || d.appending {
 		return nil
 	}
 	sweep := d.dueSweep()
+	if !sweep && len(d.waiting) < d.underWay() {
+		return nil
+	}
 	for len(d.waiting) > 0 || sweep {
 		p := &proposal{nowMs: max(d.clock.WallMs(), d.store.Clock()), seed: d.seed(), since: d.now}
 		size, n := 0, 0
@@ -329,6 +340,18 @@ func (d *Driver) propose() error {
 		d.waiting = d.waiting[:rest]
 	}
 	return nil
+}
+
+// underWay is the number of client batches that are proposed and not answered.
+func (d *Driver) underWay() int {
+	n := 0
+	for _, p := range d.pending {
+		n += len(p.batches)
+	}
+	for _, e := range d.sizes {
+		n += e.batches
+	}
+	return n
 }
 
 // dueSweep says whether keys are due whose deletion the leader should propose now.

@@ -1,12 +1,14 @@
 package node
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"kvapp/fsm"
 	"kvapp/raft"
 )
 
@@ -123,4 +125,114 @@ func TestQuorumReadsNeedAQuorum(t *testing.T) {
 		o, _, _ := lead.do(false, command("get", "a"))
 		require.NotEqual(t, Done, o)
 	})
+}
+
+// soloDriver is a Driver of a cluster of one that leads; disk and applier are the test.
+type soloDriver struct {
+	*Driver
+	t   *testing.T
+	now int64
+}
+
+func newSoloDriver(t *testing.T) *soloDriver {
+	first := raft.Entry{Index: 1, Term: 1, Kind: raft.EntryMembership, Data: raft.AppendMembership(nil, raft.Membership{
+		Members: []raft.Member{{ID: 1, Name: "n1", ClientAddr: "c:1", PeerAddr: "p:1"}}})}
+	cfg := Config{
+		Raft: raft.Config{
+			ID: 1, Seed: 1, ElectionTimeout: 400 * ms, HeartbeatEvery: 50 * ms, LeaseMargin: 40 * ms, MaxAppendBytes: 1 << 16,
+			MaxInflightMsgs: 64, MaxInflightBytes: 1 << 20, MaxUncommitted: 1 << 20, CacheBytes: 1 << 16,
+		},
+		ParkTimeout: 2000 * ms, CommitTimeout: 3000 * ms, MaxEntryBytes: 1 << 16, SnapshotBytes: 1 << 40,
+	}
+	core, err := raft.New(cfg.Raft, raft.Recovered{
+		Hard: raft.HardState{Term: 1, Commit: 1}, First: 1, Entries: []raft.Entry{first},
+	})
+	require.NoError(t, err)
+	store := fsm.NewStore()
+	clock := virtualClock{time.Now()}
+	d := &soloDriver{t: t, Driver: NewDriver(cfg, core, store, &memLog{}, clock, func() uint64 { return 1 }, SnapshotFile{}, 1)}
+	for d.role != raft.Leader || d.noop == 0 || d.applied < d.noop {
+		require.Less(t, d.now, int64(10e9), "no leader")
+		d.now += 100 * ms
+		d.finish(d.turn())
+	}
+	return d
+}
+
+// turn ends a turn and returns a copy of what it asks for.
+func (d *soloDriver) turn(events ...Event) Work {
+	for i := range events {
+		require.NoError(d.t, d.Handle(d.now, &events[i]))
+	}
+	w, err := d.EndTurn(d.now)
+	require.NoError(d.t, err)
+	work := *w
+	work.Apply = slices.Clone(w.Apply)
+	w.reset()
+	return work
+}
+
+// finish does the work of a turn, and of the turns that follow from it.
+func (d *soloDriver) finish(w Work) {
+	for {
+		d.apply(w)
+		if w.Append == nil && d.applied == d.store.Applied() {
+			return
+		}
+		w = d.stored(w)
+	}
+}
+
+// stored makes what w appends durable and returns the next turn's work.
+func (d *soloDriver) stored(w Work) Work {
+	if w.Append == nil {
+		return d.turn()
+	}
+	return d.turn(Event{Kind: EvAppended, Seq: w.Append.Seq})
+}
+
+func (d *soloDriver) apply(w Work) {
+	for i := range w.Apply {
+		if e := w.Apply[i].Entry; e.Index > 0 {
+			d.store.SetApplied(e.Index)
+		}
+		if p := w.Apply[i].Proposal; p != nil {
+			p.finish(Done)
+		}
+	}
+}
+
+func writes(n int) (list []Event) {
+	for range n {
+		b := NewBatch(nil)
+		b.Cmds = append(b.Cmds, command("set", "k", "v"))
+		list = append(list, Event{Kind: EvWrite, Batch: b})
+	}
+	return list
+}
+
+// While an entry is under way the next one grows: until the first is applied, or until it is as large.
+func TestNextEntryGrowsWhileOneIsUnderWay(t *testing.T) {
+	d := newSoloDriver(t)
+	first := d.turn(writes(3)...)
+	require.NotNil(t, first.Append)
+	require.Len(t, d.pending, 1)
+	require.Empty(t, d.turn(writes(2)...).Append, "the disk is busy")
+
+	committed := d.stored(first)
+	require.Len(t, committed.Apply, 1)
+	require.Nil(t, committed.Append, "2 wait, 3 are under way")
+	require.Equal(t, committed.Apply[0].Entry.Index, committed.WakeAt, "the applier tells when it is done")
+	d.apply(committed)
+	second := d.turn()
+	require.NotNil(t, second.Append, "what waits leaves when the entry before it is applied")
+	require.Empty(t, d.waiting)
+
+	committed = d.stored(second)
+	require.Nil(t, d.turn(writes(1)...).Append)
+	third := d.turn(writes(1)...)
+	require.NotNil(t, third.Append, "as much waits as is under way, although nothing of that is applied")
+	d.apply(committed)
+	d.finish(third)
+	require.Zero(t, d.underWay())
 }

@@ -86,6 +86,7 @@ func (d *Driver) install(index uint64) {
 // handOver gives one committed entry to the applier, with the proposal it came from if that was ours.
 func (d *Driver) handOver(e *raft.Entry) {
 	item := ApplyItem{Entry: *e}
+	batches := 0
 	for len(d.pending) > 0 {
 		p := d.pending[0]
 		if p.term > e.Term || (p.term == e.Term && p.index > e.Index) {
@@ -100,12 +101,12 @@ func (d *Driver) handOver(e *raft.Entry) {
 			// older term behind it.
 			p.finish(Overwritten)
 		case len(p.batches) > 0:
-			item.Proposal = p
+			item.Proposal, batches = p, len(p.batches)
 		}
 	}
 	size := int64(len(e.Data))
 	d.backlog += size
-	d.sizes = append(d.sizes, handedEntry{e.Index, size})
+	d.sizes = append(d.sizes, handedEntry{e.Index, size, batches})
 	d.handed = e.Index
 	d.out.Apply = append(d.out.Apply, item)
 }
@@ -130,6 +131,9 @@ func (d *Driver) wakeAt() uint64 {
 	at := d.ready.lowest()
 	if d.noop > d.applied && (at == 0 || d.noop < at) {
 		at = d.noop
+	}
+	if len(d.waiting) > 0 && len(d.sizes) > 0 && (at == 0 || d.sizes[0].index < at) {
+		at = d.sizes[0].index // propose waits for it
 	}
 	if d.loading && (at == 0 || d.loadTo < at) {
 		at = d.loadTo

@@ -138,11 +138,11 @@ func (n *Node) abandon(b *Batch) {
 	}
 }
 
-// Read implements Client. The fast path takes no hop: lease, read under the shard's lock, and only then the question
-// whether the lease still holds, so that a pause in between cannot serve stale data.
+// Read implements Client. The fast path takes no hop: with a lease, read under the shard's lock, and only then ask the
+// clock whether the lease still holds, so that a pause in between cannot serve stale data.
 func (n *Node) Read(b *Batch, from int) int {
 	mark := b.Out.Len()
-	if n.lease.Load() > n.deps.Clock.Now() {
+	if n.lease.Load() != 0 {
 		next := n.exec(b, from)
 		if n.lease.Load() > n.deps.Clock.Now() {
 			b.Outcome = Done

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -63,6 +64,9 @@ func (n *Node) loop(ctx context.Context) error {
 		case <-timer.C:
 			armed = 0
 		}
+		// Whoever can run runs first: connections that were just answered send their replies, others bring their commands,
+		// and this turn makes one larger entry of them.
+		runtime.Gosched()
 		events := n.inbox.take()
 		// Behind take: whatever happens between the two, no event is taken for older than it is. A follower would forget
 		// the leader too early, a leader would serve a read by a lease that ended before the read was asked.
@@ -87,11 +91,11 @@ func (n *Node) loop(ctx context.Context) error {
 // perform hands out the work of one turn; nothing here blocks.
 func (n *Node) perform(ctx context.Context, w *Work) {
 	n.lease.Store(w.Lease)
-	if len(w.Send) > 0 {
-		n.deps.Transport.Send(w.Send)
-	}
 	if w.Append != nil {
 		n.appends <- w.Append // capacity 1 and the Driver keeps at most one under way
+	}
+	if len(w.Send) > 0 {
+		n.deps.Transport.Send(w.Send)
 	}
 	if w.View != nil {
 		if w.View.Role != n.view.Load().Role && n.deps.OnRole != nil {
