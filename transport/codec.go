@@ -75,8 +75,9 @@ type encoder struct {
 	cutStart int // cutSize when the open frame began
 	entries  bool
 
-	vec [][]byte
-	out net.Buffers
+	vec   [][]byte
+	out   net.Buffers
+	whole []byte // buffer of flat
 }
 
 // cut says that data belongs behind buf[:at].

@@ -23,7 +23,8 @@
 //
 // # Invariants
 //
-//   - Send never blocks, never allocates in the steady state, and wakes a sender at most once per call.
+//   - Send never blocks, never allocates in the steady state, and wakes a sender at most once per call. While the sender
+//     sleeps Send writes to the socket itself, as much as that takes at once.
 //   - A queue holds at most 4,096 messages and 64 MB of entries (a larger single entry goes alone). A quarter of the
 //     slots is kept for messages without entries.
 //   - Messages from one sender to one peer arrive in order within one connection.

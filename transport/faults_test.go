@@ -198,13 +198,13 @@ func TestSenderIsWokenOncePerBurst(t *testing.T) {
 	t.Cleanup(p.cancel)
 	m := raft.Message{Type: raft.MsgAppend, To: 2}
 	p.push(0, &m)
-	p.wakeUp()
+	p.send()
 	require.Empty(t, p.wake, "it is awake: it will look at the queue before it sleeps")
 	require.Len(t, p.take(), 1)
 	require.Nil(t, p.take())
 	for range 3 {
 		p.push(0, &m)
-		p.wakeUp()
+		p.send()
 	}
 	require.Len(t, p.wake, 1)
 }

@@ -20,6 +20,8 @@ const (
 	segmentBytes = 1 << 20
 	// writeBytes is how much one writev may carry under one deadline.
 	writeBytes = 4 << 20
+	// directBytes is how much Send writes itself: what a socket's buffer takes at once.
+	directBytes = 64 << 10
 )
 
 // payloadLimits bounds the payload of each type of frame in bytes.
@@ -139,6 +141,35 @@ func (e *encoder) flush(conn net.Conn, timeout time.Duration) (int64, error) {
 			return total, err
 		}
 		vec = vec[k:]
+	}
+	return total, nil
+}
+
+// flat returns everything that was encoded in one piece, valid until the next reset.
+func (e *encoder) flat() []byte {
+	vec := e.segments()
+	if len(vec) == 1 {
+		return vec[0]
+	}
+	e.whole = e.whole[:0]
+	for _, b := range vec {
+		e.whole = append(e.whole, b...)
+	}
+	return e.whole
+}
+
+// writeAll writes b, each segmentBytes of it under a deadline of its own.
+func writeAll(conn net.Conn, b []byte) (total int, err error) {
+	for len(b) > 0 {
+		if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return total, err
+		}
+		n, err := conn.Write(b[:min(len(b), segmentBytes)])
+		total += n
+		if err != nil {
+			return total, err
+		}
+		b = b[n:]
 	}
 	return total, nil
 }

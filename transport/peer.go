@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kvapp/internal/nonblock"
 	"kvapp/raft"
 )
 
@@ -23,10 +24,12 @@ type peer struct {
 
 	counters
 	connected atomic.Bool
-	lost      atomic.Bool   // messages were dropped since the last Unreachable
-	asleep    atomic.Bool   // the sender waits for wake; set under mu while the queue is empty
-	wake      chan struct{} // capacity 1
-	kick      chan struct{} // capacity 1: worth trying to connect at once
+	lost      atomic.Bool // messages were dropped since the last Unreachable
+	// asleep: the sender waits for wake. It is set under mu while the queue is empty; who resets it writes the queue, or
+	// wakes the sender.
+	asleep atomic.Bool
+	wake   chan struct{} // capacity 1
+	kick   chan struct{} // capacity 1: worth trying to connect at once
 
 	mu        sync.Mutex
 	addr      string
@@ -35,11 +38,16 @@ type peer struct {
 	bytes     int // of the queued messages that have entries, as messageSize counts
 	lastError string
 
+	// out is held by whoever writes to the connection: the sender, or Send while the sender sleeps. Order: out before mu.
+	out   sync.Mutex
+	sock  *nonblock.Writer // nil while there is no connection, or none that can be written without waiting
+	spare []item           // the slice that queue is not using
+	enc   encoder
+	rest  []byte // of enc's buffer: what Send could not write; the sender goes on with it
+
 	// Owned by the sender.
 	refused RefusedError // the refusal that was reported last
 	failure string       // the failure that was logged last
-	spare   []item       // the slice that queue is not using
-	enc     encoder
 }
 
 // item is one queued message.
@@ -107,11 +115,60 @@ func (p *peer) push(group uint32, m *raft.Message) {
 	}
 }
 
-// wakeUp wakes the sender if it sleeps.
-func (p *peer) wakeUp() {
+// send sends what is queued: itself, if the sender sleeps and the socket takes it at once, which saves the way through
+// another goroutine. Otherwise the sender does.
+func (p *peer) send() {
 	if !p.asleep.Load() || !p.asleep.CompareAndSwap(true, false) {
 		return
 	}
+	if p.out.TryLock() {
+		done := p.writeNow()
+		p.out.Unlock()
+		if done {
+			return
+		}
+	}
+	p.wakeUp()
+}
+
+// writeNow writes the queue without waiting. It reports false when the sender has to go on. REQUIRES: out is held, the
+// sender was asleep.
+func (p *peer) writeNow() bool {
+	if p.sock == nil || len(p.rest) > 0 {
+		return false
+	}
+	p.mu.Lock()
+	if p.bytes > directBytes {
+		p.mu.Unlock()
+		return false
+	}
+	items := p.queue
+	p.queue, p.spare, p.bytes = p.spare[:0], items, 0
+	p.mu.Unlock()
+	for i := 0; i < len(items); {
+		i = p.frame(items, i)
+	}
+	b := p.enc.flat()
+	n, err := p.sock.Write(b)
+	p.bytesSent.Add(uint64(n))
+	p.sent.Add(uint64(len(items)))
+	clear(items)
+	if err != nil || n < len(b) {
+		p.rest = b[n:] // a socket that is broken tells the sender too
+		return false
+	}
+	p.enc.reset()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue) > 0 {
+		return false
+	}
+	p.asleep.Store(true)
+	return true
+}
+
+// wakeUp wakes the sender.
+func (p *peer) wakeUp() {
 	select {
 	case p.wake <- struct{}{}:
 	default: // a wake-up of an earlier connection was never taken; it serves as well
@@ -232,9 +289,21 @@ func (p *peer) pump(conn net.Conn) error {
 		gone <- err
 		_ = conn.Close()
 	}()
+	p.out.Lock()
+	p.sock = nonblock.New(conn)
+	p.out.Unlock()
+	defer func() {
+		p.out.Lock()
+		p.sock, p.rest = nil, nil
+		p.enc.reset()
+		p.out.Unlock()
+	}()
 	for {
-		items := p.take()
-		if items == nil {
+		sent, err := p.drain(conn)
+		if err != nil {
+			return err
+		}
+		if !sent {
 			select {
 			case <-p.wake:
 				continue
@@ -244,12 +313,35 @@ func (p *peer) pump(conn net.Conn) error {
 				return p.ctx.Err()
 			}
 		}
-		err := p.write(conn, items)
-		clear(items)
-		if err != nil {
-			return err
-		}
 	}
+}
+
+// drain sends what Send left behind, or else the whole queue; false when there was nothing, and the next Send may write
+// itself.
+func (p *peer) drain(conn net.Conn) (bool, error) {
+	p.out.Lock()
+	defer p.out.Unlock()
+	if len(p.rest) > 0 {
+		rest := p.rest
+		p.rest = nil
+		defer p.enc.reset()
+		n, err := writeAll(conn, rest)
+		p.bytesSent.Add(uint64(n))
+		if err != nil {
+			return true, err
+		}
+		return true, conn.SetWriteDeadline(time.Time{})
+	}
+	items := p.take()
+	if items == nil {
+		return false, nil
+	}
+	err := p.write(conn, items)
+	clear(items)
+	if err != nil {
+		return true, err
+	}
+	return true, conn.SetWriteDeadline(time.Time{}) // one that has passed would fail the writes of Send
 }
 
 // write sends items, in one write(2) unless they are many or large. Messages it could not hand to the kernel are

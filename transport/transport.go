@@ -238,7 +238,7 @@ func (t *Transport) Send(group uint32, msgs []raft.Message) {
 	// Wake only now: a sender that woke at the first message of a burst would write it alone.
 	for i := range msgs {
 		if p := peers[msgs[i].To]; p != nil {
-			p.wakeUp()
+			p.send()
 		}
 	}
 }

@@ -1,0 +1,17 @@
+//go:build !unix
+
+package nonblock
+
+import "net"
+
+// Writer does not exist here: New returns nil.
+type Writer struct{}
+
+// New returns nil.
+func New(net.Conn) *Writer { return nil }
+
+// Write is never called.
+func (*Writer) Write([]byte) (int, error) { return 0, nil }
+
+// Discard is never called.
+func (*Writer) Discard() {}
