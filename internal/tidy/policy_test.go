@@ -26,7 +26,7 @@ var rules = map[string]rule{
 		banned:  []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "context", "log", "log/slog", "unsafe"},
 	},
 	"wal":       {kvapp: []string{"raft"}, modules: []string{"github.com/tidwall/wal", "golang.org/x/sys"}},
-	"transport": {kvapp: []string{"raft"}},
+	"transport": {kvapp: []string{"internal/nonblock", "raft"}},
 	// node declares what it needs of wal, transport, clock and disk as interfaces; it knows none of them.
 	"node": {kvapp: []string{"fsm", "raft"}},
 	// resp talks to the node through node.Client only, whose words (role, membership) are raft's.
@@ -35,11 +35,12 @@ var rules = map[string]rule{
 		modules: []string{"github.com/tidwall/redcon", "golang.org/x/sys"},
 		tests:   []string{"github.com/redis/go-redis", "github.com/redis/rueidis"},
 	},
-	"internal/words":  {},
-	"internal/config": {kvapp: []string{"internal/words"}},
-	"internal/status": {kvapp: []string{"node", "raft"}, modules: []string{"github.com/prometheus/client_golang"}, tests: []string{"fsm"}},
-	"internal/bench":  {tests: []string{"internal/e2e/cluster"}},
-	"internal/tidy":   {modules: []string{"github.com/anishathalye/porcupine"}}, // until the end-to-end tests use it
+	"internal/words":    {},
+	"internal/nonblock": {modules: []string{"golang.org/x/sys"}},
+	"internal/config":   {kvapp: []string{"internal/words"}},
+	"internal/status":   {kvapp: []string{"node", "raft"}, modules: []string{"github.com/prometheus/client_golang"}, tests: []string{"fsm"}},
+	"internal/bench":    {tests: []string{"internal/e2e/cluster"}},
+	"internal/tidy":     {modules: []string{"github.com/anishathalye/porcupine"}}, // until the end-to-end tests use it
 	// cmd/kvapp is the only package that knows all the others.
 	"cmd/kvapp": {
 		kvapp:   []string{"fsm", "internal/config", "internal/status", "node", "raft", "resp", "transport", "wal"},
