@@ -223,6 +223,7 @@ func flushMode(args [][]byte, out Out) bool {
 func (tx *Tx) flush(db int) {
 	tx.s.dbs[db].Store(nil)
 	tx.s.dueMoved = true
+	tx.s.noteAll(tx.by)
 }
 
 func runSwapDB(tx *Tx, args [][]byte, out Out) {
@@ -243,5 +244,6 @@ func runSwapDB(tx *Tx, args [][]byte, out Out) {
 	x, y := tx.s.dbs[a].Load(), tx.s.dbs[b].Load()
 	tx.s.dbs[a].Store(y)
 	tx.s.dbs[b].Store(x)
+	tx.s.noteAll(tx.by)
 	out.Simple("OK")
 }

@@ -29,6 +29,7 @@ type Store struct {
 	clock    atomic.Int64 // largest nowMs of any entry
 	deadline atomic.Int64 // see NextDeadline
 	expired  atomic.Uint64
+	observer atomic.Pointer[Observer] // nil = none
 
 	// epoch counts freezes; views counts those not closed. Both change under freezeMu, by the applier between
 	// commands or by a reader that holds every shard; the applier looks at them while it holds a shard exclusively.
@@ -90,10 +91,11 @@ func (s *Store) Exec(c *Command, out Out) {
 	}
 	tx.begin(s, c.DB, s.now, splitMix(s.entrySeed+s.position*golden))
 	s.position++
-	tx.writes = true
+	tx.writes, tx.by = true, out
 	tx.lock(c.Spec, c.Args)
 	c.Spec.Run(tx, c.Args, out)
 	tx.unlock()
+	tx.by = nil
 }
 
 // End finishes the entry: Applied becomes its index. Applier only.

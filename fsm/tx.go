@@ -15,6 +15,7 @@ type Tx struct {
 	rng uint64
 
 	writes bool // this is a write command on the applier
+	by     Out  // where its replies go, for the observer; nil for reads
 	ownRng bool // rng is seeded; false for reads outside of the log until they roll
 	locked shardSet
 
@@ -272,6 +273,7 @@ func (tx *Tx) changed(p *place, before int64, keepTTL bool) {
 	if d := e.cost() - before; d != 0 {
 		p.db.mem.Add(d)
 	}
+	tx.note(p)
 	if !keepTTL && e.expireAt != 0 {
 		tx.setDeadline(p, 0)
 	}
@@ -293,11 +295,13 @@ func (tx *Tx) add(n int, p *place, e entry) {
 	p.db.counts.add(p.slot, 1)
 	p.db.keys.Add(1)
 	p.db.mem.Add(e.cost())
+	tx.note(p)
 }
 
 // remove takes the key at p out of its database.
 func (tx *Tx) remove(p *place) {
 	e := p.entry()
+	tx.note(p)
 	tx.setDeadline(p, 0)
 	p.db.mem.Add(-e.cost())
 	p.db.keys.Add(-1)
@@ -322,6 +326,7 @@ func (tx *Tx) touched(key []byte) {
 	if !ok {
 		return
 	}
+	tx.note(&p)
 	e := p.entry()
 	e.version = tx.s.index
 	if e.obj != nil {
@@ -337,6 +342,7 @@ func (tx *Tx) setDeadline(p *place, at int64) {
 	if p.entry().expireAt != at {
 		tx.s.dueMoved = true
 		p.setDeadline(at)
+		tx.note(p)
 	}
 }
 

@@ -1,0 +1,102 @@
+package fsm
+
+import (
+	"bytes"
+	"hash/maphash"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// watcher is an Observer that remembers what it was told.
+type watcher struct {
+	keys map[string]Out
+	all  bool
+	by   Out
+}
+
+func (w *watcher) KeyChanged(key string, by Out) {
+	if w.keys == nil {
+		w.keys = map[string]Out{}
+	}
+	w.keys[key] = by
+}
+
+func (w *watcher) AllChanged(by Out) { w.all, w.by = true, by }
+
+// TestObserverHearsEveryChange runs random commands and compares the hashes of the slots before and after each.
+func TestObserverHearsEveryChange(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newMachine(t)
+		slots := func() func(int) uint64 {
+			v := m.s.Freeze()
+			defer v.Close()
+			_, all := v.Hash()
+			return all
+		}
+		before := slots()
+		for range rapid.IntRange(1, 30).Draw(t, "commands") {
+			var w watcher
+			m.s.SetObserver(&w)
+			m.now += rapid.Int64Range(0, 4).Draw(t, "ms")
+			m.db = rapid.IntRange(0, 1).Draw(t, "db")
+			args := monkeyCommand(t)
+			m.do(args...)
+			after := slots()
+			told := map[int]bool{}
+			for k, by := range w.keys {
+				told[int(Slot([]byte(k)))] = true
+				require.Same(t, &m.out, by)
+			}
+			for slot := range Slots {
+				if before(slot) != after(slot) && !w.all {
+					require.True(t, told[slot], "%q changed slot %d unheard", args, slot)
+				}
+			}
+			before = after
+		}
+	})
+}
+
+func TestObserver(t *testing.T) {
+	m := newMachine(t)
+	var w watcher
+	m.s.SetObserver(&w)
+	heard := func(lines ...string) (keys []string) {
+		w = watcher{}
+		for _, l := range lines {
+			m.line(l)
+		}
+		for k, by := range w.keys {
+			require.Same(t, &m.out, by)
+			keys = append(keys, k)
+		}
+		return keys
+	}
+	require.ElementsMatch(t, []string{"a", "b"}, heard("mset a 1 b 2"))
+	require.ElementsMatch(t, []string{"a"}, heard("expire a 1"))
+	require.Empty(t, heard("get a", "get b", "exists a b", "del c", "setnx a 3", "persist b"))
+	require.ElementsMatch(t, []string{"b", "c"}, heard("rename b c"))
+	m.now += 5000
+	w = watcher{}
+	m.sweep(10)
+	require.Contains(t, w.keys, "a")
+
+	for _, line := range []string{"flushall", "flushdb", "swapdb 0 1"} {
+		heard(line)
+		require.True(t, w.all, line)
+		require.Same(t, &m.out, w.by)
+	}
+	shown := payload(t, m.s)
+	other := newStore(maphash.MakeSeed())
+	other.SetObserver(&w)
+	w = watcher{}
+	require.NoError(t, other.Restore(bytes.NewReader(shown)))
+	require.True(t, w.all)
+	require.Nil(t, w.by)
+
+	m.s.SetObserver(nil)
+	require.Empty(t, heard("set a 1", "flushall"))
+	require.False(t, w.all)
+}
