@@ -65,6 +65,7 @@ type Arg struct {
 	Deprecated               string // since which version; empty = it is not
 	Group                    int    // of a key: index in Spec.KeyGroups
 	Optional, Multiple       bool
+	MultipleToken            bool // Token stands before every one of Multiple
 	Args                     []Arg
 }
 

@@ -20,19 +20,6 @@ func clientGetName(c *conn, _ [][]byte) {
 	c.out.BulkString(name)
 }
 
-// clientGetRedir answers -1: no connection tracks keys here.
-func clientGetRedir(c *conn, _ [][]byte) { c.out.Int(-1) }
-
-func clientTrackingInfo(c *conn, _ [][]byte) {
-	c.out.Map(3)
-	c.out.BulkString("flags")
-	c.out.Set(1)
-	c.out.BulkString("off")
-	c.number("redirect", -1)
-	c.out.BulkString("prefixes")
-	c.out.Array(0)
-}
-
 func clientSetName(c *conn, args [][]byte) {
 	if !validName(args[2]) {
 		c.out.Error(errClientName)
@@ -189,6 +176,7 @@ func (c *conn) flags() string {
 	if st.blocked.Load() {
 		flags += "b"
 	}
+	flags += c.cacheFlags()
 	if c.readOnly.Load() {
 		flags += "r"
 	}
@@ -258,7 +246,7 @@ func (c *conn) describe(b []byte, now time.Time) []byte {
 	l.word("events", events)
 	l.word("cmd", cmd)
 	l.word("user", defaultUser)
-	l.num("redir", -1)
+	l.num("redir", c.redirection())
 	l.num("resp", int64(st.proto.Load()))
 	l.word("lib-name", lib)
 	l.word("lib-ver", libVer)
@@ -353,8 +341,9 @@ func (c *conn) kill(f *killFilter) (n int) {
 
 func clientHelp(c *conn, _ [][]byte) {
 	c.help("CLIENT",
+		"CACHING (YES|NO)", "    Says whether the keys of the next command are tracked, in the OPTIN or OPTOUT mode.",
 		"GETNAME", "    Answers the name of this connection.",
-		"GETREDIR", "    Answers which connection gets the invalidation messages for this one: none.",
+		"GETREDIR", "    Answers which connection gets the invalidation messages for this one.",
 		"ID", "    Answers the id of this connection.",
 		"INFO", "    Describes this connection.",
 		"KILL <ip:port>", "    Ends the connection from <ip:port>.",
@@ -367,7 +356,9 @@ func clientHelp(c *conn, _ [][]byte) {
 		"REPLY (ON|OFF|SKIP)", "    Says which commands of this connection are answered.",
 		"SETINFO (LIB-NAME|LIB-VER) <value>", "    Tells the name or version of the client's library.",
 		"SETNAME <name>", "    Names this connection.",
-		"TRACKINGINFO", "    Answers whether this connection tracks keys: it does not.",
+		"TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+		"    Has this connection told when keys that it has read change.",
+		"TRACKINGINFO", "    Answers whether and how this connection tracks keys.",
 		"UNPAUSE", "    Ends a pause.")
 }
 

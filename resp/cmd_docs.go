@@ -84,6 +84,9 @@ func (c *conn) showArgs(args []fsm.Arg) {
 		if a.Multiple {
 			flags = append(flags, "multiple")
 		}
+		if a.MultipleToken {
+			flags = append(flags, "multiple_token")
+		}
 		if len(flags) > 0 {
 			c.out.BulkString("flags")
 			c.statusSet("", flags)

@@ -41,6 +41,7 @@ type conn struct {
 	lastWrite uint64 // log index of this connection's newest write; what WAIT waits for
 
 	readOnly atomic.Bool // READONLY mode; any goroutine may read
+	cache    cacheState  // CLIENT TRACKING
 	state    clientState
 }
 
@@ -127,6 +128,9 @@ func (c *conn) rescue() {
 
 // serve executes one pipeline in order and sends the replies.
 func (c *conn) serve(first *redcon.Command, rest []redcon.Command) {
+	if c.cache.on {
+		c.holdPushes()
+	}
 	c.dispatch(first)
 	for i := 0; i < len(rest) && !c.ended; i++ {
 		c.dispatch(&rest[i])
@@ -134,6 +138,9 @@ func (c *conn) serve(first *redcon.Command, rest []redcon.Command) {
 	c.flushRun()
 	c.flush()
 	c.net.Silence(c.reply != replyOn)
+	if c.cache.hold {
+		c.releasePushes()
+	}
 	if c.ended {
 		c.net.CloseAfterReply()
 	}
@@ -145,6 +152,9 @@ func (c *conn) dispatch(rc *redcon.Command) {
 		return // the guard swallows empty commands; nothing to answer
 	}
 	x, v := c.judge(rc.Args)
+	if c.cache.on {
+		c.track(x, v, rc.Args)
+	}
 	if v == accepted && x.data() {
 		c.enqueue(x, rc)
 		return
@@ -176,6 +186,7 @@ func (c *conn) flush() {
 
 // reset brings the connection back to where it began, but for its id and socket.
 func (c *conn) reset() {
+	c.trackOff()
 	c.setDB(0)
 	c.setProto(2)
 	c.setAuthed(c.srv.password() == "")

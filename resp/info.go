@@ -148,7 +148,9 @@ func infoClients(r *infoReport) {
 	r.int("client_recent_max_input_buffer", int64(in))
 	r.int("client_recent_max_output_buffer", int64(out))
 	r.int("blocked_clients", r.srv.stats.blocked.Load())
-	r.zeros("tracking_clients", "clients_in_timeout_table", "pubsub_clients", "watching_clients", "total_watched_keys", "total_blocking_keys",
+	tracking, _, _, _ := r.srv.tracker.facts()
+	r.int("tracking_clients", tracking)
+	r.zeros("clients_in_timeout_table", "pubsub_clients", "watching_clients", "total_watched_keys", "total_blocking_keys",
 		"total_blocking_keys_on_nokey")
 }
 
@@ -294,7 +296,11 @@ func infoStats(r *infoReport) {
 	r.uint("keyspace_misses", uint64(diff(store.Misses(), base.misses)))
 	r.zeros("pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks", "migrate_cached_sockets",
 		"slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
-		"total_active_defrag_time", "current_active_defrag_time", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
+		"total_active_defrag_time", "current_active_defrag_time", "unexpected_error_replies")
+	_, keys, items, prefixes := r.srv.tracker.facts()
+	r.int("tracking_total_keys", keys)
+	r.int("tracking_total_items", items)
+	r.int("tracking_total_prefixes", prefixes)
 	r.uint("total_error_replies", st.failures.Load())
 	r.zeros("dump_payload_sanitizations", "io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands")
 	r.uint("acl_access_denied_auth", st.denied.Load())

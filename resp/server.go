@@ -58,11 +58,12 @@ type Server struct {
 	now      func() time.Time
 	started  time.Time
 
-	table *table
-	guard *Listener
-	rc    *redcon.Server
-	stats serverStats
-	pause pause
+	table   *table
+	guard   *Listener
+	rc      *redcon.Server
+	stats   serverStats
+	pause   pause
+	tracker *tracker
 
 	limits atomic.Pointer[Limits]
 	pass   atomic.Pointer[string]
@@ -101,6 +102,7 @@ func NewServer(opt Options) (*Server, error) {
 	if _, port, err := net.SplitHostPort(opt.Listener.Addr().String()); err == nil {
 		s.port = port
 	}
+	s.tracker = newTracker(s)
 	s.configure("")
 	s.settings.OnChange(s.configure)
 	s.guard = NewListener(opt.Listener, s.limits.Load, s.log)
@@ -112,8 +114,9 @@ func NewServer(opt Options) (*Server, error) {
 func (s *Server) Serve() error {
 	s.mu.Lock()
 	if !s.closing {
-		s.serving.Add(1)
+		s.serving.Add(2)
 		go s.sample()
+		go s.tracker.run()
 	}
 	s.mu.Unlock()
 	return s.rc.Serve(s.guard)
@@ -184,6 +187,7 @@ func (s *Server) left(rc redcon.Conn, _ error) {
 	if !ok {
 		return
 	}
+	c.trackOff()
 	s.mu.Lock()
 	delete(s.conns, c.state.id)
 	s.stats.netIn += c.net.BytesIn()

@@ -89,6 +89,8 @@ var connectionCommands = []entry{
 }
 
 var clientCommands = []entry{
+	{run: clientCaching, spec: spec("caching", 3, ownState, "connection", "6.0.0", "connection", "O(1)", "Says whether the keys of the next command are tracked.",
+		oneOf("mode", token("YES"), token("NO")))},
 	{run: clientGetName, spec: spec("getname", 2, ownState, "connection", "2.6.9", "connection", "O(1)", "Answers the name of this connection.")},
 	{run: clientGetRedir, spec: spec("getredir", 2, ownState, "connection", "6.0.0", "connection", "O(1)", "Answers where invalidation messages go.")},
 	{run: clientHelp, spec: spec("help", 2, anyState, "connection", "5.0.0", "connection", "O(1)", "Lists the sub-commands.")},
@@ -114,6 +116,10 @@ var clientCommands = []entry{
 	{run: clientSetInfo, spec: spec("setinfo", 4, ownState, "connection", "7.2.0", "connection", "O(1)", "Tells the name or version of the client's library.",
 		oneOf("attr", after("LIB-NAME", text("libname")), after("LIB-VER", text("libver"))))},
 	{run: clientSetName, spec: spec("setname", 3, ownState, "connection", "2.6.9", "connection", "O(1)", "Names this connection.", text("connection-name"))},
+	{run: clientTracking, spec: spec("tracking", -3, ownState, "connection", "6.0.0", "connection", "O(1). Some options may introduce additional complexity.",
+		"Has this connection told when keys that it has read change.", oneOf("status", token("ON"), token("OFF")), optional(after("REDIRECT", integer("client-id"))),
+		fsm.Arg{Name: "prefix", Type: "string", Token: "PREFIX", Optional: true, Multiple: true, MultipleToken: true},
+		optional(token("BCAST")), optional(token("OPTIN")), optional(token("OPTOUT")), optional(token("NOLOOP")))},
 	{run: clientTrackingInfo, spec: spec("trackinginfo", 2, ownState, "connection", "6.2.0", "connection", "O(1)", "Answers how this connection is told of changed keys.")},
 	{run: clientUnpause, spec: spec("unpause", 2, admin, "connection", "6.2.0", "connection", "O(N) where N is the number of paused clients", "Ends a pause.")},
 }
