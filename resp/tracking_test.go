@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/fsm"
+	"kvapp/internal/config"
+	"kvapp/node"
 )
 
 // told is the message that keys changed.
@@ -271,6 +273,48 @@ func TestTrackingLeavesNothingStale(t *testing.T) {
 		require.Equal(t, o.do("GET "+k), v, k)
 	}
 	require.NotEmpty(t, cached)
+}
+
+// changesFirst is a node on which a key changes between the moment a client is noted as its reader and the read.
+type changesFirst struct {
+	*fake
+	before func()
+}
+
+func (n *changesFirst) Read(b *node.Batch, from int) int {
+	n.before()
+	return n.fake.Read(b, from)
+}
+
+// The message about a change before the read would be lost on the client if it came before the reply: the client is
+// noted no more, and would keep what it is about to read for ever.
+func TestTrackingMessageFollowsReply(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	n := &changesFirst{fake: newFake(newGroup(), 0, members(ln.Addr().String()))}
+	s := start(t, n, ln, config.New())
+	held := make(chan bool, 1)
+	n.before = func() {
+		set := node.NewBatch(&replies{Encoder: &Encoder{}})
+		args := [][]byte{[]byte("SET"), []byte("a"), []byte("new")}
+		set.Cmds = []fsm.Command{{Spec: fsm.Lookup([]byte("set")), Args: args, Raw: pack("SET a new")}}
+		n.Write(set)
+		c := s.clients()[0]
+		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			c.cache.mu.Lock()
+			some := len(c.cache.held) > 0
+			c.cache.mu.Unlock()
+			if some {
+				held <- true
+				return
+			}
+		}
+		held <- false
+	}
+	c := tracking(t, s, "")
+	require.Equal(t, bulk("new"), c.do("GET a"))
+	require.True(t, <-held)
+	require.Equal(t, told("a"), c.reply())
 }
 
 // More changes than the notifier can take become one message: everything.
