@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"kvapp/fsm"
@@ -300,16 +301,11 @@ func TestTrackingMessageFollowsReply(t *testing.T) {
 		set.Cmds = []fsm.Command{{Spec: fsm.Lookup([]byte("set")), Args: args, Raw: pack("SET a new")}}
 		n.Write(set)
 		c := s.clients()[0]
-		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		held <- assert.Eventually(t, func() bool {
 			c.cache.mu.Lock()
-			some := len(c.cache.held) > 0
-			c.cache.mu.Unlock()
-			if some {
-				held <- true
-				return
-			}
-		}
-		held <- false
+			defer c.cache.mu.Unlock()
+			return len(c.cache.held) > 0
+		}, 10*time.Second, time.Millisecond)
 	}
 	c := tracking(t, s, "")
 	require.Equal(t, bulk("new"), c.do("GET a"))

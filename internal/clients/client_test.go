@@ -218,8 +218,11 @@ func (s *script) close() error {
 	return err
 }
 
+// operation is one of a Go library's operations.
+type operation func(ctx context.Context, a arguments) (any, error)
+
 // table is a Go library's operations by name.
-type table map[string]func(ctx context.Context, a arguments) (any, error)
+type table map[string]operation
 
 func (f table) do(ctx context.Context, op string, args []any) (any, error) {
 	run := f[op]

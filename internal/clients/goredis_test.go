@@ -167,7 +167,7 @@ func (g *goRedis) pipeline(ctx context.Context, steps []any) (any, error) {
 }
 
 // goRedisCmd makes an operation of a method.
-func goRedisCmd[T any, C interface{ Result() (T, error) }](f func(ctx context.Context, a arguments) C) func(context.Context, arguments) (any, error) {
+func goRedisCmd[T any, C interface{ Result() (T, error) }](f func(ctx context.Context, a arguments) C) operation {
 	return func(ctx context.Context, a arguments) (any, error) { return found(f(ctx, a).Result()) }
 }
 

@@ -161,7 +161,7 @@ var (
 )
 
 // call makes an operation of a command and of how its reply is read.
-func (r *rueidisClient) call(build func(b rueidis.Builder, a arguments) rueidis.Completed, how read) func(context.Context, arguments) (any, error) {
+func (r *rueidisClient) call(build func(b builder, a arguments) completed, how read) operation {
 	return func(ctx context.Context, a arguments) (any, error) {
 		return how(r.cl.Do(ctx, build(r.cl.B(), a)))
 	}
@@ -242,7 +242,7 @@ func (r *rueidisClient) keys() table {
 }
 
 // sum sends one command per key in one pipeline and adds up the replies: rueidis wants it so over several slots.
-func (r *rueidisClient) sum(build func(b builder, key string) completed) func(context.Context, arguments) (any, error) {
+func (r *rueidisClient) sum(build func(b builder, key string) completed) operation {
 	return func(ctx context.Context, a arguments) (any, error) {
 		var cmds []completed
 		for _, key := range a.from(0) {
