@@ -99,7 +99,7 @@ func TestRueidis(t *testing.T) {
 	_, servers := cluster(t, 3)
 	for _, single := range []bool{true, false} {
 		cl, err := rueidis.NewClient(rueidis.ClientOption{
-			InitAddress: []string{addrOf(servers[0])}, DisableCache: true, ForceSingleClient: single,
+			InitAddress: []string{addrOf(servers[0])}, ForceSingleClient: single,
 		})
 		require.NoError(t, err)
 		require.NoError(t, cl.Do(ctx(t), cl.B().Set().Key("a").Value("1").Build()).Error())

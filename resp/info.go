@@ -296,11 +296,12 @@ func infoStats(r *infoReport) {
 	r.uint("keyspace_misses", uint64(diff(store.Misses(), base.misses)))
 	r.zeros("pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks", "migrate_cached_sockets",
 		"slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
-		"total_active_defrag_time", "current_active_defrag_time", "unexpected_error_replies")
+		"total_active_defrag_time", "current_active_defrag_time")
 	_, keys, items, prefixes := r.srv.tracker.facts()
 	r.int("tracking_total_keys", keys)
 	r.int("tracking_total_items", items)
 	r.int("tracking_total_prefixes", prefixes)
+	r.zeros("unexpected_error_replies")
 	r.uint("total_error_replies", st.failures.Load())
 	r.zeros("dump_payload_sanitizations", "io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands")
 	r.uint("acl_access_denied_auth", st.denied.Load())

@@ -342,11 +342,11 @@ func (r *rueidisClient) sortedSets() table {
 		}, asScored),
 		"zrem": r.call(func(b builder, a arguments) completed { return b.Zrem().Key(a.str(0)).Member(a.from(1)...).Build() }, asInt),
 		"zpopmin": func(ctx context.Context, a arguments) (any, error) {
-			z, err := r.cl.Do(ctx, r.cl.B().Zpopmin().Key(a.str(0)).Build()).AsZScore()
-			if rueidis.IsRedisNil(err) || err == nil && z.Member == "" {
-				return nil, nil
+			list, err := r.cl.Do(ctx, r.cl.B().Zpopmin().Key(a.str(0)).Build()).AsZScores()
+			if err != nil || len(list) == 0 {
+				return nil, err
 			}
-			return []any{z.Member, z.Score}, err
+			return []any{list[0].Member, list[0].Score}, nil
 		},
 		"zcard": r.call(func(b builder, a arguments) completed { return b.Zcard().Key(a.str(0)).Build() }, asInt),
 		"zrank": r.call(func(b builder, a arguments) completed { return b.Zrank().Key(a.str(0)).Member(a.str(1)).Build() }, asInt),
