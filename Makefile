@@ -11,7 +11,7 @@ TAGS = oracle,clients
 tagged = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build $(1)' .)))
 need   = command -v $(1) >/dev/null || { echo "make $@ needs $(1) (Debian: apt-get install $(2))"; exit 1; }
 
-.PHONY: help build run test race diff fuzz bench lint cover clean
+.PHONY: help build run test race diff clients fuzz bench lint cover clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,19 @@ diff: build ## replies and tools compared with the live redis-server
 	@$(call need,redis-server,redis-server)
 	@$(call need,redis-cli,redis-tools)
 	$(GO) test -tags oracle $(call tagged,oracle)
+
+# The interpreter that finds redis-py: Debian's package belongs to /usr/bin/python3, whatever else is in the PATH.
+python = $(shell for p in python3 /usr/bin/python3; do "$$p" -c 'import redis' 2>/dev/null && { command -v "$$p"; break; }; done)
+
+clients: ## client libraries of Go, npm and Python against a cluster whose leader is killed
+	@$(call need,node,nodejs)
+	@$(call need,npm,npm)
+	@$(call need,redis-cli,redis-tools)
+	@$(call need,redis-benchmark,redis-tools)
+	@node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' || { echo "make $@ needs Node.js 20 or newer, this is $$(node --version)"; exit 1; }
+	@test -n "$(python)" || { echo "make $@ needs redis-py (Debian: apt-get install python3-redis)"; exit 1; }
+	npm ci --prefix internal/clients/node --no-audit --no-fund --loglevel error
+	PYTHON=$(python) $(GO) test -count 1 -parallel 8 -tags clients ./internal/clients
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
