@@ -97,7 +97,8 @@ type Persist struct {
 	Entries   []Entry
 }
 
-// Proposed answers one EvPropose. Err is nil, ErrNotLeader or ErrBusy; with an error the proposal is in no log.
+// Proposed answers one EvPropose. Err is nil, ErrNotLeader or ErrBusy, for a membership also ErrPending or ErrMembership;
+// with an error the proposal is in no log.
 type Proposed struct {
 	ID    uint64
 	Index uint64

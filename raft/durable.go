@@ -20,6 +20,7 @@ type durability struct {
 	seq      uint64 // newest Persist.Seq handed out
 	done     uint64 // newest Seq known to be durable
 	hard     uint64 // newest Seq that changed term or vote
+	since    int64  // when the disk last finished something, or got something to do
 	index    uint64 // last own entry on disk
 	promises []promise
 	appends  []written
@@ -91,6 +92,7 @@ func (r *Raft) onPersisted(seq uint64, out *Effects) error {
 		return r.fault("persisted-before-written")
 	}
 	d.persisted(seq)
+	d.since = r.now
 	n := 0
 	for n < len(d.promises) && d.promises[n].seq <= d.done {
 		n++
@@ -111,18 +113,34 @@ func (r *Raft) onPersisted(seq uint64, out *Effects) error {
 	return nil
 }
 
+// stallTimeouts is the number of election timeouts without progress after which a disk counts as hung. It is well above
+// what a busy disk takes for an fsync: a change of leader costs more than a slow write.
+const stallTimeouts = 4
+
+// diskHangs says whether the disk has had work for so long without finishing any that nobody should count on it.
+func (r *Raft) diskHangs() bool {
+	return r.dur.done < r.dur.seq && r.now-r.dur.since >= stallTimeouts*r.cfg.ElectionTimeout
+}
+
+// nextSeq opens the next write.
+func (r *Raft) nextSeq(out *Effects) {
+	if r.dur.done == r.dur.seq {
+		r.dur.since = r.now
+	}
+	r.dur.seq++
+	out.Persist.Seq = r.dur.seq
+}
+
 // hardChanged notes a new term or vote.
 func (r *Raft) hardChanged(out *Effects) {
-	r.dur.seq++
+	r.nextSeq(out)
 	r.dur.hard = r.dur.seq
-	out.Persist.Seq = r.dur.seq
 	out.Persist.HardDirty = true
 }
 
 // persistFrom hands the entries from index on to the disk.
 func (r *Raft) persistFrom(index uint64, out *Effects) {
-	r.dur.seq++
-	out.Persist.Seq = r.dur.seq
+	r.nextSeq(out)
 	ents := out.Persist.Entries
 	for len(ents) > 0 && ents[len(ents)-1].Index >= index { // replaced before the disk saw them
 		ents = ents[:len(ents)-1]

@@ -2,8 +2,9 @@ package raft
 
 import "errors"
 
-// ErrNotLeader and ErrBusy refuse a proposal that is certainly in no log.
+// These refuse a proposal that is certainly in no log.
 var (
 	ErrNotLeader = errors.New("not the leader")
 	ErrBusy      = errors.New("too many uncommitted bytes")
+	ErrPending   = errors.New("the leader's first entry or the membership before is not committed") // of a membership
 )

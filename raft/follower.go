@@ -173,8 +173,7 @@ func (r *Raft) install(s SnapshotMeta, out *Effects) {
 	clear(out.Persist.Entries)
 	out.Persist.Entries = out.Persist.Entries[:0]
 	out.Persist.Install = &meta
-	r.dur.seq++
-	out.Persist.Seq = r.dur.seq
+	r.nextSeq(out)
 	r.dur.appended(s.Index)
 }
 

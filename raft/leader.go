@@ -44,6 +44,8 @@ func (r *Raft) onPropose(ev *Event, out *Effects) {
 		res.Err = ErrNotLeader
 	case r.uncommitted > 0 && r.uncommitted+size > r.cfg.MaxUncommitted, r.log.last >= maxNumber:
 		res.Err = ErrBusy
+	case ev.EntryKind == EntryMembership && r.commit < max(r.noop, r.members[len(r.members)-1].index):
+		res.Err = ErrPending
 	case ev.EntryKind == EntryMembership:
 		m, err := decodeEntry(ev.Data)
 		if err != nil {
@@ -64,10 +66,11 @@ func (r *Raft) onPropose(ev *Event, out *Effects) {
 	out.Proposed = append(out.Proposed, res)
 }
 
-// leaderTick sends heartbeats, and steps down when no quorum has answered for an election timeout.
+// leaderTick sends heartbeats, and steps down when no quorum has answered for an election timeout, or when the own disk
+// hangs and others could do better.
 func (r *Raft) leaderTick(out *Effects) {
 	since := max(int64(r.reached(byContact)), r.leaderSince)
-	if r.now-since >= r.cfg.ElectionTimeout {
+	if r.now-since >= r.cfg.ElectionTimeout || (r.diskHangs() && !r.soleVoter()) {
 		r.becomeFollower(r.term, 0, out)
 		return
 	}

@@ -271,3 +271,69 @@ func TestFollowersShowNoMoreThanTheLeader(t *testing.T) {
 	c.settle(nil)
 	require.Equal(t, uint64(2), f.applied, "and is told at once when it may go on")
 }
+
+// Ongaro 2015, redpanda#17675: a membership is proposed only on top of a committed one, and by a leader whose own no-op
+// is committed. Otherwise two majorities may exist that do not meet.
+func TestOneMembershipAtATime(t *testing.T) {
+	l := newLone(t, 3, HardState{})
+	l.win()
+	propose := func() error {
+		l.feed(Event{Kind: EvPropose, EntryKind: EntryMembership, Data: AppendMembership(nil, testMembers(1, 2, 3, 4))})
+		return l.eff.Proposed[0].Err
+	}
+	require.ErrorIs(t, propose(), ErrPending, "the no-op is not committed")
+	l.ack(2, 1)
+	require.NoError(t, propose())
+	require.Len(t, l.Membership().Members, 4)
+	require.ErrorIs(t, propose(), ErrPending, "the one before is not committed")
+	l.sync()
+	l.ack(2, 2)
+	require.ErrorIs(t, propose(), ErrPending)
+	l.ack(3, 2)
+	require.NoError(t, propose())
+}
+
+// hashicorp/raft#503, nebula#2419: a leader whose disk hangs goes on beating while nothing is committed. It steps down,
+// and does not run again before its disk has finished something.
+func TestHungDiskStepsDown(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.elect(1)
+	c.held = true
+	hung := l.disk
+	require.NoError(t, c.propose(l, "x").Err)
+	for range 2 * stallTimeouts * 10 {
+		c.tick(10 * ms)
+		c.settle(nil)
+		for _, h := range c.hosts {
+			if h != l {
+				c.persist(h, len(h.writes))
+			}
+		}
+	}
+	require.Equal(t, hung.last(), l.disk.last())
+	next := c.host(l.core.Leader())
+	require.NotNil(t, next, "somebody else leads")
+	require.NotEqual(t, l, next)
+	c.crash(next, 0)
+	c.crash(c.host(5-next.id), 0)
+	term := l.core.Term()
+	for range 50 {
+		c.tick(10 * ms)
+		c.settle(nil)
+	}
+	require.Equal(t, term, l.core.Term(), "a node with a hung disk does not run")
+	require.Equal(t, Follower, l.core.Role())
+	c.persist(l, len(l.writes))
+	for range 50 {
+		c.tick(10 * ms)
+	}
+	require.NotEqual(t, Follower, l.core.Role())
+
+	one := newLone(t, 1, HardState{})
+	one.feed(Event{Kind: EvTick})
+	one.sync()
+	one.feed(Event{Kind: EvPropose, EntryKind: EntryCommand})
+	one.wait(10_000 * ms)
+	one.feed(Event{Kind: EvTick})
+	require.Equal(t, Leader, one.Role(), "nobody could take over")
+}
