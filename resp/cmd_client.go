@@ -131,7 +131,7 @@ func clientType(arg []byte) (normal, known bool) {
 }
 
 func clientList(c *conn, args [][]byte) {
-	show := func(*conn) bool { return true }
+	list := c.srv.clients()
 	switch {
 	case len(args) == 2:
 	case len(args) == 4 && is(args[2], "type"):
@@ -140,28 +140,33 @@ func clientList(c *conn, args [][]byte) {
 			c.out.Error(unknownType(args[3]))
 			return
 		}
-		show = func(*conn) bool { return normal }
+		if !normal {
+			list = nil
+		}
 	case len(args) > 3 && is(args[2], "id"):
-		ids := make(map[int64]bool)
+		byID := make(map[int64]*conn, len(list))
+		for _, o := range list {
+			byID[int64(o.state.id)] = o
+		}
+		list = list[:0]
 		for _, a := range args[3:] {
 			id, ok := parseInt(a)
 			if !ok {
 				c.out.Error("ERR Invalid client ID")
 				return
 			}
-			ids[id] = true
+			if o := byID[id]; o != nil {
+				list = append(list, o)
+			}
 		}
-		show = func(o *conn) bool { return ids[int64(o.state.id)] }
 	default:
 		c.out.Error(errSyntax)
 		return
 	}
 	var b []byte
 	now := c.srv.now()
-	for _, o := range c.srv.clients() {
-		if show(o) {
-			b = append(o.describe(b, now), '\n')
-		}
+	for _, o := range list {
+		b = append(o.describe(b, now), '\n')
 	}
 	c.out.Verbatim("txt", string(b))
 }

@@ -190,11 +190,13 @@ func (c *conn) reset() {
 	c.setDB(0)
 	c.setProto(2)
 	c.setAuthed(c.srv.password() == "")
-	c.reply = replyOn
+	if c.reply != replySkip { // else the answer to RESET itself is dropped
+		c.reply = replyOn
+	}
 	c.readOnly.Store(false)
 	st := &c.state
 	st.mu.Lock()
-	st.name, st.noEvict, st.noTouch = "", false, false
+	st.name, st.noTouch = "", false // NO-EVICT stays, as in Redis
 	st.mu.Unlock()
 }
 

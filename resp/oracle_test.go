@@ -21,6 +21,7 @@ func clusterOracle(t *testing.T) string {
 	c := dial(t, addr)
 	require.Equal(t, "+OK\r\n", c.do("CLUSTER ADDSLOTSRANGE 0 16383"))
 	require.Eventually(t, func() bool { return strings.Contains(c.do("CLUSTER INFO"), "cluster_state:ok") }, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, c.nc.Close())
 	return addr
 }
 

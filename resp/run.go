@@ -43,7 +43,8 @@ type run struct {
 // enqueue adds a data command to the run; a run that it does not fit into is executed first.
 func (c *conn) enqueue(x *command, rc *redcon.Command) {
 	kind := c.kindOf(x)
-	if c.run.kind != noRun && !c.fits(kind, rc) {
+	// During a pause every command goes alone: what the pause does not hold is answered at once.
+	if c.run.kind != noRun && (!c.fits(kind, rc) || c.srv.pause.active()) {
 		c.flushRun()
 	}
 	r := &c.run
@@ -93,7 +94,9 @@ func (c *conn) flushRun() {
 	if r.kind == noRun {
 		return
 	}
-	c.paused(r.kind == writeRun)
+	if c.srv.pause.active() {
+		c.pausedRun()
+	}
 	c.mark = c.out.Len()
 	switch {
 	case c.ended:
@@ -247,7 +250,7 @@ func (c *conn) accountErrors(from, to, mark int) {
 
 // runOwn executes a command of this package.
 func (c *conn) runOwn(x *command, args [][]byte) {
-	c.paused(x.is(fsm.FlagWrite | fsm.FlagMayReplicate))
+	c.paused(x, x.is(fsm.FlagWrite|fsm.FlagMayReplicate))
 	if c.ended {
 		return
 	}
@@ -270,12 +273,24 @@ func (c *conn) runOwn(x *command, args [][]byte) {
 	}
 }
 
-// paused holds the connection while CLIENT PAUSE asks for it.
-func (c *conn) paused(write bool) {
+// pausedRun holds a run while CLIENT PAUSE asks for it.
+func (c *conn) pausedRun() {
+	for _, x := range c.run.cmds {
+		if x.is(fsm.FlagWrite) {
+			c.paused(x, true)
+			return
+		}
+	}
+	c.paused(c.run.cmds[0], false)
+}
+
+// paused holds the connection, which is about to execute x, while CLIENT PAUSE asks for it.
+func (c *conn) paused(x *command, write bool) {
 	if !c.srv.pause.active() {
 		return
 	}
 	c.flush()
+	c.state.last.Store(x)
 	defer c.block()()
 	if !c.srv.pause.wait(write, c.net.Gone(), c.srv.closed) {
 		c.ended = true

@@ -319,6 +319,32 @@ func TestHelloInSteps(t *testing.T) {
 	require.Equal(t, bulk("x"), d.do("CLIENT GETNAME"))
 }
 
+// A pause of writes holds no read, not even one that brings the log's clock up to date, nor one in front of a write.
+func TestPauseHoldsNoReads(t *testing.T) {
+	f, s, c := one(t)
+	f.group.late.Store(3600_000)
+	other := dial(t, addrOf(s))
+	require.Equal(t, "+OK\r\n", other.do("SET a 1"))
+	require.Equal(t, "+OK\r\n", c.do("CLIENT PAUSE 100000 WRITE"))
+	other.send("TTL a", "GET a", "TTL a", "SET a 2", "GET a")
+	require.Equal(t, ":-1\r\n", other.reply())
+	require.Equal(t, bulk("1"), other.reply())
+	require.Equal(t, ":-1\r\n", other.reply())
+	require.Eventually(t, func() bool { return s.stats.blocked.Load() == 1 }, 10*time.Second, time.Millisecond)
+	require.Contains(t, c.do("CLIENT LIST"), " cmd=set ", "it is the write that waits")
+	require.Equal(t, "+OK\r\n", c.do("CLIENT UNPAUSE"))
+	require.Equal(t, "+OK\r\n", other.reply())
+	require.Equal(t, bulk("2"), other.reply())
+}
+
+// CLIENT LIST ID lists in the order of the ids, as often as they are named.
+func TestClientListByID(t *testing.T) {
+	_, s, c := one(t)
+	d := dial(t, addrOf(s))
+	a, b := strings.TrimSpace(c.do("CLIENT ID")[1:]), strings.TrimSpace(d.do("CLIENT ID")[1:])
+	require.Regexp(t, `^\$\d+\r\nid=`+b+` .*\nid=`+a+` .*\nid=`+b+` .*\n\r\n$`, c.do("CLIENT LIST ID "+b+" "+a+" 999 "+b))
+}
+
 // A pause longer than any clock does not end at once.
 func TestEndlessPause(t *testing.T) {
 	_, s, c := one(t)
@@ -384,8 +410,8 @@ func TestProtectedMode(t *testing.T) {
 func TestClientReply(t *testing.T) {
 	_, _, c := one(t)
 	c.send("CLIENT REPLY SKIP", "PING", "PING a", "CLIENT REPLY SKIP", "GET x", "SET x 1", "CLIENT REPLY OFF", "PING", "GET x", "FOO", "SET x 2",
-		"CLIENT REPLY ON", "GET x", "CLIENT REPLY SKIP", "FOO", "GET x")
-	for _, want := range []string{bulk("a"), "+OK\r\n", "+OK\r\n", bulk("2"), bulk("2")} {
+		"CLIENT REPLY ON", "GET x", "CLIENT REPLY SKIP", "FOO", "GET x", "CLIENT REPLY SKIP", "RESET", "PING b", "CLIENT REPLY OFF", "PING", "RESET", "PING c")
+	for _, want := range []string{bulk("a"), "+OK\r\n", "+OK\r\n", bulk("2"), bulk("2"), bulk("b"), "+RESET\r\n", bulk("c")} {
 		require.Equal(t, want, c.reply())
 	}
 }
