@@ -57,8 +57,8 @@ func normal(reply string) string {
 	return reply
 }
 
-// play returns the notes of a scene.
-func play(t *testing.T, addr string, steps []string) (notes []string) {
+// perform returns the notes of a scene.
+func perform(t *testing.T, addr string, steps []string) (notes []string) {
 	all := make(map[string]*client)
 	who := func(name string) *client {
 		if all[name] == nil {
@@ -121,8 +121,8 @@ func TestScenesAsRedis(t *testing.T) {
 	require.NoError(t, first.nc.Close())
 	for name, steps := range scenes {
 		t.Run(name, func(t *testing.T) {
-			want := play(t, theirs, steps)
-			require.Equal(t, want, play(t, addrOf(s), steps))
+			want := perform(t, theirs, steps)
+			require.Equal(t, want, perform(t, addrOf(s), steps))
 		})
 	}
 }
