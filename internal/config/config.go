@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -32,6 +33,9 @@ type Setting struct {
 	min, max int64  // Int, Memory: the range; max 0 = no upper limit
 	fixed    bool   // may not change while the server runs
 	kept     bool   // the same, but setting it to the value it has is no error: Redis can change it
+	multi    bool   // several words: several arguments on a line of the file; Enum: each is one of allowed
+	constant bool   // what the server does anyway: another value at start-up is accepted and not kept
+	refused  string // why no other value than the default is accepted: ignoring it would weaken or change too much
 	doc      string // one line for --help; empty for settings that only exist because Redis has them
 }
 
@@ -64,23 +68,21 @@ func (e *Error) Unwrap() error { return e.Err }
 type Settings struct {
 	mu       sync.RWMutex
 	values   map[string]string // by canonical name; every table row has one
+	ignored  map[string]bool   // settings without effect here that were set to something else at start-up
 	watchers []func(name string)
 }
 
 // New returns the defaults.
 func New() *Settings {
-	s := &Settings{values: make(map[string]string, len(table))}
+	s := &Settings{values: make(map[string]string, len(table)), ignored: make(map[string]bool)}
 	for i := range table {
 		s.values[table[i].name] = table[i].def
 	}
 	return s
 }
 
-// Table returns every setting in order of its name.
-func Table() []Setting { return slices.Clone(table) }
-
-// find resolves aliases; names are case-insensitive.
-func find(name string) *Setting {
+// Lookup finds a setting by its name or an alias, nil if there is none. Names are case-insensitive.
+func Lookup(name string) *Setting {
 	name = strings.ToLower(name)
 	if to, ok := aliases[name]; ok {
 		name = to
@@ -94,7 +96,7 @@ func find(name string) *Setting {
 
 // Get returns the value of a setting, "" for an unknown one.
 func (s *Settings) Get(name string) string {
-	row := find(name)
+	row := Lookup(name)
 	if row == nil {
 		return ""
 	}
@@ -104,7 +106,7 @@ func (s *Settings) Get(name string) string {
 }
 
 // Known says whether there is such a setting, or an alias for one.
-func (s *Settings) Known(name string) bool { return find(name) != nil }
+func (s *Settings) Known(name string) bool { return Lookup(name) != nil }
 
 // Int returns a number; bytes for Memory settings.
 func (s *Settings) Int(name string) int64 {
@@ -118,20 +120,50 @@ func (s *Settings) Int(name string) int64 {
 // Bool reports whether a setting is "yes".
 func (s *Settings) Bool(name string) bool { return s.Get(name) == "yes" }
 
+// Words returns the values of a setting that holds several.
+func (s *Settings) Words(name string) []string { return strings.Fields(s.Get(name)) }
+
 // Set changes a setting at start-up: fixed ones too.
 func (s *Settings) Set(name, value string) error {
-	row := find(name)
+	row := Lookup(name)
 	if row == nil {
 		return &Error{name, ErrUnknown}
 	}
-	v, err := row.parse(value)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, err := row.next(s.values[row.name], value)
 	if err != nil {
 		return &Error{name, err}
 	}
-	s.mu.Lock()
-	s.values[row.name] = v
-	s.mu.Unlock()
+	delete(s.ignored, row.name)
+	if row.doc == "" && v != row.def {
+		s.ignored[row.name] = true
+	}
+	if !row.constant {
+		s.values[row.name] = v
+	}
 	return nil
+}
+
+// next returns the value to keep when value is set over old.
+func (s *Setting) next(old, value string) (string, error) {
+	v, err := s.parse(value)
+	switch {
+	case err != nil:
+		return "", err
+	case s.refused != "" && v != s.def:
+		return "", errors.New(s.refused)
+	case s.kind == Buffers:
+		return mergeBuffers(old, v), nil
+	}
+	return v, nil
+}
+
+// Ignored returns the settings that were given at start-up and have no effect on this server, in order of their names.
+func (s *Settings) Ignored() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.ignored))
 }
 
 // SetMany changes settings while the server runs: all or none. The *Error of the first one that fails is returned. A
@@ -140,7 +172,7 @@ func (s *Settings) SetMany(pairs [][2]string) error {
 	next := make(map[string]string, len(pairs))
 	named := make(map[string]bool, len(pairs))
 	for _, p := range pairs {
-		row := find(p[0])
+		row := Lookup(p[0])
 		if row == nil {
 			return &Error{p[0], ErrUnknown}
 		}
@@ -152,15 +184,12 @@ func (s *Settings) SetMany(pairs [][2]string) error {
 		if row.fixed {
 			return &Error{p[0], ErrFixed}
 		}
-		v, err := row.parse(p[1])
+		v, err := row.next(s.Get(row.name), p[1])
 		if err != nil {
 			return &Error{p[0], err}
 		}
 		if row.kept && v != s.Get(row.name) {
 			return &Error{p[0], ErrFixed}
-		}
-		if row.kind == Buffers {
-			v = mergeBuffers(s.Get(row.name), v)
 		}
 		next[row.name] = v
 	}
@@ -265,15 +294,29 @@ func (s *Setting) parse(v string) (string, error) {
 		}
 		return s.limit(n)
 	case Enum:
-		words := strings.Fields(s.allowed)
-		if w := strings.ToLower(v); slices.Contains(words, w) {
-			return w, nil
-		}
-		return "", fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(words, ", "))
+		return s.parseWords(v)
 	case Buffers:
 		return parseBuffers(v)
 	}
 	return v, nil
+}
+
+// parseWords reads one word of the list, or several where the setting holds several.
+func (s *Setting) parseWords(v string) (string, error) {
+	allowed, given := strings.Fields(s.allowed), []string{strings.ToLower(v)}
+	if s.multi {
+		given = strings.Fields(given[0])
+	}
+	for _, w := range given {
+		if !slices.Contains(allowed, w) {
+			given = nil
+			break
+		}
+	}
+	if len(given) == 0 {
+		return "", fmt.Errorf("argument(s) must be one of the following: %s", strings.Join(allowed, ", "))
+	}
+	return strings.Join(given, " "), nil
 }
 
 func (s *Setting) limit(n int64) (string, error) {

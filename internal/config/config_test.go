@@ -17,8 +17,8 @@ func TestTableIsSortedAndItsDefaultsParse(t *testing.T) {
 		require.Equal(t, row.def, v, row.name)
 	}
 	for alias, to := range aliases {
-		require.NotNil(t, find(to), alias)
-		require.NotEqual(t, alias, find(alias).name)
+		require.NotNil(t, Lookup(to), alias)
+		require.NotEqual(t, alias, Lookup(alias).name)
 	}
 }
 

@@ -37,10 +37,14 @@ var rules = map[string]rule{
 	},
 	"internal/words":    {},
 	"internal/nonblock": {modules: []string{"golang.org/x/sys"}},
-	"internal/config":   {kvapp: []string{"internal/words"}},
-	"internal/status":   {kvapp: []string{"node", "raft"}, modules: []string{"github.com/prometheus/client_golang"}, tests: []string{"fsm"}},
-	"internal/bench":    {tests: []string{"internal/e2e/cluster"}},
-	"internal/tidy":     {modules: []string{"github.com/anishathalye/porcupine"}}, // until the end-to-end tests use it
+	"internal/config":   {kvapp: []string{"internal/words"}, tests: []string{"internal/e2e/cluster"}},
+	"internal/status": {
+		kvapp:   []string{"node", "raft"},
+		modules: []string{"github.com/prometheus/client_golang"},
+		tests:   []string{"fsm"},
+	},
+	"internal/bench": {tests: []string{"internal/e2e/cluster"}},
+	"internal/tidy":  {modules: []string{"github.com/anishathalye/porcupine"}}, // until the end-to-end tests use it
 	// cmd/kvapp is the only package that knows all the others.
 	"cmd/kvapp": {
 		kvapp:   []string{"fsm", "internal/config", "internal/status", "node", "raft", "resp", "transport", "wal"},
