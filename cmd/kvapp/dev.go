@@ -295,6 +295,13 @@ func devStart(o *devOptions, arg string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// The node outlives this command: it must not hold on to its terminal, or to the pipe of whoever reads what it says.
+	stderr, err := os.OpenFile(o.logfile(i), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer stderr.Close() //nolint:errcheck // the child has its own
+	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
 		return err
 	}

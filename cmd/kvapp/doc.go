@@ -8,6 +8,8 @@
 //	serve.go      open -> wire -> run -> close
 //	bootstrap.go  the first start: founding members, registration, wiped disks
 //	adapters.go   joins packages that do not know each other
+//	listen.go     several addresses as one listener
 //	members.go    the cluster line
+//	pidfile.go    the process id in a file
 //	logging.go    log lines in Redis' shape
 package main

@@ -56,8 +56,11 @@ func newLogger(set *config.Settings, stdout io.Writer) (log *slog.Logger, closeL
 			level.Set(logLevels[set.Get("loglevel")])
 		}
 	})
-	if set.Get("log-format") == "json" {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), closeLog, nil
+	switch opt := (&slog.HandlerOptions{Level: level}); set.Get("log-format") {
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opt)), closeLog, nil
+	case "logfmt":
+		return slog.New(slog.NewTextHandler(w, opt)), closeLog, nil
 	}
 	roleLetter.CompareAndSwap(0, 'F')
 	return slog.New(&lineHandler{w: w, level: level, mu: new(sync.Mutex), pid: os.Getpid()}), closeLog, nil

@@ -51,11 +51,11 @@ func clusterMembers(set *config.Settings) (members []raft.Member, self raft.Memb
 // ownLine is the cluster line of a node that founds a cluster alone.
 func ownLine(set *config.Settings) (string, error) {
 	host := set.Get("cluster-announce-ip")
-	if host == "" {
-		host = set.Get("bind")
+	if bind := set.Words("bind"); host == "" && len(bind) > 0 {
+		host = strings.TrimPrefix(bind[0], "-")
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		return "", fmt.Errorf("--bind %s is no address that clients can be told: give --cluster-announce-ip", host)
+	if ip := net.ParseIP(host); host == "" || strings.HasSuffix(host, "*") || ip != nil && ip.IsUnspecified() {
+		return "", fmt.Errorf("--bind %q is no address that clients can be told: give --cluster-announce-ip", set.Get("bind"))
 	}
 	port := set.Get("port")
 	if p := set.Get("cluster-announce-port"); p != "0" {

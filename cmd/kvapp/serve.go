@@ -83,17 +83,19 @@ func (s *server) identify() error {
 
 // listen takes both ports before anything else, so that a second process on them fails at once.
 func (s *server) listen() error {
-	bind := s.set.Get("bind")
+	bind := s.set.Words("bind")
 	var err error
-	clientAddr := net.JoinHostPort(bind, s.set.Get("port"))
-	if s.clientListener, err = net.Listen("tcp", clientAddr); err != nil {
+	if s.clientListener, err = listenAll(bind, s.set.Get("port")); err != nil {
 		return fmt.Errorf("client port: %w", err)
+	}
+	if open(s.clientListener) && s.set.Get("requirepass") == "" && s.set.Bool("protected-mode") {
+		s.log.Warn("protected_mode", "effect", "clients of other machines are refused: give --requirepass, or --protected-mode no if everybody may come")
 	}
 	_, peerPort, err := net.SplitHostPort(s.self.PeerAddr)
 	if err != nil {
 		return fmt.Errorf("peer address of %s: %w", s.self.Name, err)
 	}
-	if s.peerListener, err = net.Listen("tcp", net.JoinHostPort(bind, peerPort)); err != nil {
+	if s.peerListener, err = listenAll(bind, peerPort); err != nil {
 		return fmt.Errorf("peer port: %w", err)
 	}
 	return nil
@@ -251,10 +253,14 @@ func (s *server) openNode(rec wal.Recovered) error {
 	if err != nil {
 		return err
 	}
-	if port := s.set.Get("status-port"); port != "" && port != "0" {
-		s.status, err = status.Listen(net.JoinHostPort(s.set.Get("bind"), port), n, version)
+	if port := s.set.Get("status-port"); port != "0" {
+		l, err := listenAll(s.set.Words("bind"), port)
+		if err != nil {
+			return fmt.Errorf("status port: %w", err)
+		}
+		s.status = status.Serve(l, n, version)
 	}
-	return err
+	return nil
 }
 
 // run serves until ctx ends or a part fails. A virgin node, whose log holds nothing of its own, registers with the

@@ -19,31 +19,38 @@ import (
 // Server answers HTTP until Close.
 type Server struct {
 	http *http.Server
-	addr net.Addr
+	done chan struct{} // closed when nothing is accepted any more
 }
 
-// Listen serves on addr (host:port). Any goroutine.
-func Listen(addr string, n node.Client, version string) (*Server, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("status port: %w", err)
+// closeLimit is how long requests under way may take after Close.
+const closeLimit = time.Second
+
+// Serve answers what l accepts, on goroutines of its own; Close closes l. Any goroutine.
+func Serve(l net.Listener, n node.Client, version string) *Server {
+	s := &Server{
+		http: &http.Server{Handler: Handler(n, version), ReadHeaderTimeout: 5 * time.Second},
+		done: make(chan struct{}),
 	}
-	s := &Server{http: &http.Server{Handler: Handler(n, version), ReadHeaderTimeout: 5 * time.Second}, addr: l.Addr()}
-	go func() { _ = s.http.Serve(l) }() // ends with Close; a broken status port must not stop the node
-	return s, nil
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(l) // ends with Close; a broken status port must not stop the node
+	}()
+	return s
 }
 
-// Addr is where the server listens.
-func (s *Server) Addr() net.Addr { return s.addr }
-
-// Close ends the server; requests under way get a second.
+// Close ends the server; requests under way get a second, then their connections are cut.
 func (s *Server) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
-	return errors.Join(s.http.Shutdown(ctx))
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	<-s.done
+	return err
 }
 
-// Handler is what Listen serves.
+// Handler is what Serve serves.
 func Handler(n node.Client, version string) http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(&collector{n: n, version: version}, collectors.NewGoCollector(),
