@@ -87,7 +87,7 @@ func (c *Conn) LastActive() time.Time { return time.Unix(0, c.last.Load()) }
 // Authenticated lifts the limits for clients that have given no password when on is true.
 func (c *Conn) Authenticated(on bool) { c.authed.Store(on) }
 
-// Silence(true) keeps protocol errors from being answered, as CLIENT REPLY OFF asks.
+// Silence keeps protocol errors from being answered when on is true, as CLIENT REPLY OFF asks.
 func (c *Conn) Silence(on bool) { c.silent.Store(on) }
 
 // BytesIn counts what came.
