@@ -34,33 +34,6 @@ func TestFileOfRedis(t *testing.T) {
 
 bind 127.0.0.1 -::1
 PORT	7001
-protected-mode no
-requirepass "a \"quoted\" \x41 #1"
-masteruser 'it''s'
-dir '/var/lib/kv app'
-save 3600 1
-save 300 100
-maxmemory 100mb
-client-output-buffer-limit normal 0 0 0
-client-output-buffer-limit replica 256mb 64mb 60
-client-output-buffer-limit pubsub 1mb 512kb 10
-notify-keyspace-events ""
-oom-score-adj-values 0 200 800
-latency-tracking-info-percentiles 50 99.9
-proc-title-template "{title} {listen-addr}"
-list-max-ziplist-size -3
-supervised systemd
-daemonize yes
-appendonly no
-appendfsync everysec
-shutdown-on-sigterm NOSAVE force
-timeout 5
-timeout 7
-`)
-	require.ErrorContains(t, err, "line 8: unbalanced quotes", "'it''s' is no word for Redis either")
-
-	s, err = load(t, `bind 127.0.0.1 -::1
-PORT	7001
 requirepass "a \"quoted\" \x41 #1"
 masteruser 'it\'s'
 dir '/var/lib/kv app'
@@ -114,6 +87,7 @@ func TestFileErrorsNameTheLine(t *testing.T) {
 		`shutdown-on-sigint ""`:                 "argument(s) must be one of",
 		"Maxclient 1":                           `line 1: Maxclient: unknown setting, did you mean "maxclients"?`,
 		"requirepass \"x":                       "line 1: unbalanced quotes",
+		"masteruser 'it''s'":                    "line 1: unbalanced quotes",
 		"include":                               "line 1: include: wrong number of arguments",
 		"include a b":                           "line 1: include: wrong number of arguments",
 		"include /no/such/file":                 "line 1: include: open /no/such/file: no such file or directory",

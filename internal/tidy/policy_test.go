@@ -44,7 +44,7 @@ var rules = map[string]rule{
 		tests:   []string{"fsm"},
 	},
 	"internal/bench": {tests: []string{"internal/e2e/cluster"}},
-	"internal/tidy":  {modules: []string{"github.com/anishathalye/porcupine"}}, // until the end-to-end tests use it
+	"internal/tidy":  {},
 	// cmd/kvapp is the only package that knows all the others.
 	"cmd/kvapp": {
 		kvapp:   []string{"fsm", "internal/config", "internal/status", "node", "raft", "resp", "transport", "wal"},

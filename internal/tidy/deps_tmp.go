@@ -1,3 +1,0 @@
-package tidy
-
-import _ "github.com/anishathalye/porcupine"
