@@ -81,7 +81,7 @@ func (r *entryReader) next(c *Command) error {
 const minBulk = 6
 
 // parseRESP reads an array of at least one bulk string at the beginning of b. It returns the strings as parts of b,
-// and the size of the whole.
+// and the size of the whole. How long a string may be is the proposer's business: what is in the log must be applied.
 func parseRESP(b []byte, args [][]byte) (_ [][]byte, size int, err error) {
 	count, at, ok := respLength(b, 0, '*')
 	if !ok || count < 1 || count > (len(b)-at)/minBulk {
@@ -89,7 +89,7 @@ func parseRESP(b []byte, args [][]byte) (_ [][]byte, size int, err error) {
 	}
 	for range count {
 		n, start, ok := respLength(b, at, '$')
-		if !ok || n > maxString || n > len(b)-start-2 {
+		if !ok || n > len(b)-start-2 {
 			return nil, 0, fmt.Errorf("%w: bulk string", errEntry)
 		}
 		end := start + n
@@ -119,8 +119,9 @@ func respLength(b []byte, at int, mark byte) (n, next int, ok bool) {
 	return int(v), at + 1 + end + 2, true
 }
 
-// ApplyEntry applies a whole entry as a follower or a restarting node does: the replies go nowhere. An error means
-// that the entry is damaged or from a newer version; the node must stop, because part of it may have been applied.
+// ApplyEntry applies a whole entry as a follower or a restarting node does: the replies go nowhere. An error, which
+// names the place in the entry, means that it is damaged or from a newer version; the node must stop, because part of it
+// may have been applied.
 // Applier only.
 func (s *Store) ApplyEntry(index uint64, data []byte) error {
 	r, err := readEntry(data)
@@ -130,7 +131,7 @@ func (s *Store) ApplyEntry(index uint64, data []byte) error {
 	s.Begin(index, r.nowMs, r.seed)
 	for r.more() {
 		if err := r.next(&s.replay); err != nil {
-			return fmt.Errorf("apply entry %d: %w", index, err)
+			return fmt.Errorf("apply entry %d: command %d at byte %d: %w", index, s.position+1, len(data)-len(r.rest), err)
 		}
 		s.Exec(&s.replay, discard{})
 	}

@@ -65,6 +65,9 @@ type entry struct {
 	meta     uint32 // keyLen<<2 | flags
 }
 
+// maxKey is the longest key in bytes that an entry can hold; clients are limited to maxString.
+const maxKey = 1<<30 - 1
+
 const (
 	metaInt    = 1 // the value is num
 	metaShared = 2 // obj is also in a frozen view: clone before mutation

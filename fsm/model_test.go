@@ -399,6 +399,8 @@ func TestDamagedEntries(t *testing.T) {
 		"\x00*0\r\n", "\x00*-1\r\n", "\x00*99999999\r\n", "\x00", "\x00*1", "\x00*1\r\n$-1\r\n", "\x00*1\r\n$8\r\nflushallXX"} {
 		require.ErrorIs(t, NewStore().ApplyEntry(1, append(head[:len(head):len(head)], tail...)), errEntry, "%q", tail)
 	}
+	good := AppendEntryCommand(head, 0, rawCommand("set", "k", "v"))
+	require.ErrorContains(t, NewStore().ApplyEntry(7, append(good, "\x00*1\r\n$4\r\nnope\r\n"...)), "entry 7: command 2 at byte 45: ")
 	require.ErrorIs(t, NewStore().ApplyEntry(1, nil), errEntry)
 	require.ErrorIs(t, NewStore().ApplyEntry(1, make([]byte, EntryHeaderSize)), errEntry)
 	s := NewStore()

@@ -85,63 +85,123 @@ func monkeyCommand(t *rapid.T) []string {
 	return args
 }
 
-// TestReplicas runs random commands of every kind on a leader, with reads between the writes, many in an entry. A
-// follower with another hash seed replays the entries, a third node joins by a snapshot in the middle, and a view
-// frozen there must not move: at the end all snapshots are equal, byte for byte.
+// snapshotAt is a view frozen at some entry, which another goroutine writes while the leader goes on, and what it shows.
+type snapshotAt struct {
+	view    *View
+	want    []byte
+	written chan []byte // the payload; closed without one if writing failed
+}
+
+// freeze takes a view and has it written at the same time as what follows.
+func freeze(t require.TestingT, s *Store) snapshotAt {
+	at := snapshotAt{view: s.Freeze(), want: payload(t, s), written: make(chan []byte, 1)}
+	go func() {
+		defer close(at.written)
+		var b bytes.Buffer
+		if _, err := at.view.WriteTo(&b); err == nil {
+			at.written <- b.Bytes()
+		}
+		at.view.Close()
+	}()
+	return at
+}
+
+// replicas are a leader, a follower with another hash seed that replays the leader's entries, and a third node that now
+// and then begins anew with a snapshot.
+type replicas struct {
+	leader, follower, joined *Store
+	snapshots                []snapshotAt
+	index                    uint64
+	now                      int64
+	out                      recorder
+}
+
+// entry draws an entry with several commands, executes it on the leader, command by command and with reads in between,
+// and applies its bytes on the others.
+func (r *replicas) entry(t *rapid.T) {
+	r.index++
+	r.now += rapid.Int64Range(0, 4).Draw(t, "ms")
+	seed := rapid.Uint64().Draw(t, "seed")
+	entry := AppendEntryHeader(nil, r.now, seed)
+	r.leader.Begin(r.index, r.now, seed)
+	for range rapid.IntRange(0, 6).Draw(t, "commands") {
+		c := command(t, rapid.IntRange(0, 1).Draw(t, "db"), monkeyCommand(t)...)
+		r.leader.Exec(&c, &r.out)
+		require.NotEmpty(t, r.out.take(), c.Args)
+		if c.Spec.Flags&FlagWrite != 0 {
+			entry = AppendEntryCommand(entry, c.DB, c.Raw)
+		}
+	}
+	if due := r.leader.NextDeadline(); due != 0 && due <= r.now && rapid.Bool().Draw(t, "sweep") {
+		_, c := SweepCommand(nil, rapid.IntRange(1, 3).Draw(t, "limit"))
+		r.leader.Exec(&c, &r.out)
+		r.out.take()
+		entry = AppendEntryCommand(entry, 0, c.Raw)
+	}
+	r.leader.End()
+	for _, s := range []*Store{r.follower, r.joined} {
+		if s != nil {
+			require.NoError(t, s.ApplyEntry(r.index, entry))
+		}
+	}
+}
+
+// slotHashes are the hashes of all slots.
+func slotHashes(s *Store) []uint64 {
+	v := s.Freeze()
+	defer v.Close()
+	_, slot := v.Hash()
+	hashes := make([]uint64, Slots)
+	for i := range hashes {
+		hashes[i] = slot(i)
+	}
+	return hashes
+}
+
+// check compares the nodes.
+func (r *replicas) check(t *rapid.T) {
+	want := slotHashes(r.leader)
+	require.NoError(t, r.leader.Check())
+	for _, s := range []*Store{r.follower, r.joined} {
+		if s == nil {
+			continue
+		}
+		require.NoError(t, s.Check())
+		require.Equal(t, want, slotHashes(s))
+		require.Equal(t, r.leader.MemoryUsed(), s.MemoryUsed())
+		require.Equal(t, r.leader.NextDeadline(), s.NextDeadline())
+		require.Equal(t, r.leader.Clock(), s.Clock())
+	}
+	require.Equal(t, r.leader.Expired(), r.follower.Expired())
+}
+
+// TestReplicas runs random commands of every kind, with deadlines that pass and sweeps, on the three nodes. They must
+// be equal whenever they are looked at, and every view frozen on the way must show what it showed in the beginning.
 func TestReplicas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		leader, follower := newStore(maphash.MakeSeed()), newStore(maphash.MakeSeed())
-		var joined *Store
-		var view *View
-		var shown []byte
-		now := int64(1_700_000_000_000)
-		out := &recorder{}
-		entries := rapid.Uint64Range(1, 40).Draw(t, "entries")
-		for index := uint64(1); index <= entries; index++ {
-			now += rapid.Int64Range(0, 4).Draw(t, "ms")
-			seed := rapid.Uint64().Draw(t, "seed")
-			entry := AppendEntryHeader(nil, now, seed)
-			leader.Begin(index, now, seed)
-			for range rapid.IntRange(0, 6).Draw(t, "commands") {
-				c := command(t, rapid.IntRange(0, 1).Draw(t, "db"), monkeyCommand(t)...)
-				leader.Exec(&c, out)
-				require.NotEmpty(t, out.take(), c.Args)
-				if c.Spec.Flags&FlagWrite != 0 {
-					entry = AppendEntryCommand(entry, c.DB, c.Raw)
+		r := &replicas{leader: newStore(maphash.MakeSeed()), follower: newStore(maphash.MakeSeed()), now: 1_700_000_000_000}
+		for range rapid.IntRange(1, 40).Draw(t, "entries") {
+			r.entry(t)
+			switch rapid.IntRange(0, 15).Draw(t, "then") {
+			case 1:
+				r.snapshots = append(r.snapshots, freeze(t, r.leader))
+			case 2:
+				if r.joined == nil || rapid.Bool().Draw(t, "anew") {
+					r.joined = newStore(maphash.MakeSeed())
 				}
-			}
-			if index%8 == 0 {
-				_, c := SweepCommand(nil, 3)
-				leader.Exec(&c, out)
-				entry = AppendEntryCommand(entry, 0, c.Raw)
-			}
-			leader.End()
-			require.NoError(t, follower.ApplyEntry(index, entry))
-			if joined != nil {
-				require.NoError(t, joined.ApplyEntry(index, entry))
-			} else if rapid.IntRange(0, 9).Draw(t, "join") == 0 {
-				shown = payload(t, leader)
-				joined = newStore(maphash.MakeSeed())
-				require.NoError(t, joined.Restore(bytes.NewReader(shown)))
-				view = leader.Freeze()
+				require.NoError(t, r.joined.Restore(bytes.NewReader(payload(t, r.leader))))
+			case 3, 4:
+				r.check(t)
 			}
 		}
-		want := payload(t, leader)
-		require.NoError(t, leader.Check())
-		require.NoError(t, follower.Check())
-		require.Equal(t, want, payload(t, follower))
-		require.Equal(t, stateHash(leader), stateHash(follower))
-		if joined == nil {
-			return
+		r.check(t)
+		require.Equal(t, payload(t, r.leader), payload(t, r.follower))
+		if r.joined != nil {
+			require.Equal(t, payload(t, r.leader), payload(t, r.joined))
 		}
-		require.NoError(t, joined.Check())
-		require.Equal(t, want, payload(t, joined))
-		require.Equal(t, leader.MemoryUsed(), joined.MemoryUsed())
-		var b bytes.Buffer
-		_, err := view.WriteTo(&b)
-		require.NoError(t, err)
-		require.Equal(t, shown, b.Bytes())
-		view.Close()
+		for _, at := range r.snapshots {
+			require.Equal(t, at.want, <-at.written)
+		}
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -264,6 +265,26 @@ func TestOracleCollections(t *testing.T) {
 }
 
 func TestOracleLargeCollections(t *testing.T) { compareWithOracle(t, largeSetup(), largeTemplates) }
+
+// The tables of replies are what redis-server answers.
+func init() {
+	askRedis = func(t *testing.T, resp3 bool, cases []replyCase) {
+		o := startOracle(t, map[bool]string{false: "2", true: "3"}[resp3])
+		for _, c := range cases {
+			want := c.resp2
+			if resp3 && c.resp3 != "" {
+				want = c.resp3
+			}
+			args := strings.Fields(c.cmd)
+			got, fields := strings.Fields(o.do(t, args)[0]), strings.Fields(want)
+			if unordered(args[0]) || strings.HasSuffix(args[0], "SCAN") {
+				slices.Sort(got)
+				slices.Sort(fields)
+			}
+			assert.Equal(t, got, fields, "%s (RESP3 %v)", c.cmd, resp3)
+		}
+	}
+}
 
 // TestOracleSpecs compares what COMMAND INFO tells of every command here.
 func TestOracleSpecs(t *testing.T) {

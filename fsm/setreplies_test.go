@@ -24,8 +24,14 @@ func runReplies(t *testing.T, cases []replyCase) {
 			require.Equal(t, want, got, "%s (RESP3 %v)", c.cmd, resp3)
 		}
 		require.NoError(t, b.s.Check())
+		if askRedis != nil {
+			askRedis(t, resp3, cases)
+		}
 	}
 }
+
+// askRedis compares a table with a live redis-server; nil where none is asked for.
+var askRedis func(t *testing.T, resp3 bool, cases []replyCase)
 
 func TestListReplies(t *testing.T) {
 	runReplies(t, []replyCase{
@@ -266,6 +272,12 @@ func TestZSetReplies(t *testing.T) {
 		{"ZUNION 1 z AGGREGATE AVG", "-ERR syntax error", ""},
 		{"SADD s b x", ":2", ""},
 		{"ZINTER 2 z s WITHSCORES", "*2 $1 b $1 6", "*1 *2 $1 b ,6"},
+		{"ZADD nul 0 b 2 x", ":2", ""},
+		{"ZINTER 2 s nul WEIGHTS 0.1 -inf WITHSCORES", "*4 $1 x $4 -inf $1 b $1 0", "*2 *2 $1 x ,-inf *2 $1 b ,0"},
+		{"ZINTER 2 s nul WEIGHTS 0.1 -inf AGGREGATE MAX WITHSCORES", "*4 $1 b $19 0.10000000000000001 $1 x $19 0.10000000000000001", "*2 *2 $1 b ,0.10000000000000001 *2 $1 x ,0.10000000000000001"},
+		{"ZUNION 2 s nul WEIGHTS 0.1 -inf WITHSCORES", "*4 $1 x $4 -inf $1 b $19 0.10000000000000001", "*2 *2 $1 x ,-inf *2 $1 b ,0.10000000000000001"},
+		{"ZINTERSTORE nul 2 s nul WEIGHTS -inf inf", ":2", ""},
+		{"ZRANGE nul 0 -1 WITHSCORES", "*4 $1 b $1 0 $1 x $1 0", "*2 *2 $1 b ,0 *2 $1 x ,0"},
 		{"ZPOPMIN z", "*2 $1 c $1 3", "*2 $1 c ,3"},
 		{"ZPOPMAX z 2", "*4 $1 e $1 8 $1 b $1 5", "*2 *2 $1 e ,8 *2 $1 b ,5"},
 		{"ZPOPMIN z 0", "*0", ""},
@@ -287,6 +299,10 @@ func TestZSetReplies(t *testing.T) {
 		{"ZRANDMEMBER none -9223372036854775808 WITHSCORES", "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807", ""},
 		{"ZRANGEBYSCORE r 1\x00x (3\x00", "*1 $1 m", ""},
 		{"ZADD s 1 a", "-WRONGTYPE Operation against a key holding the wrong kind of value", ""},
+		{"ZADD long 1e17 a", ":1", ""},
+		{"ZADD long -4.6e18 b 1e19 c inf d 1.5 e", ":4", ""},
+		{"ZSCORE long a", "$5 1e+17", ",1e+17"},
+		{"ZSCAN long 0", "*2 $1 0 *10 $1 a $18 100000000000000000 $1 b $20 -4600000000000000000 $1 c $5 1e+19 $1 d $3 inf $1 e $3 1.5", ""},
 		{"ZADD inf inf a -inf b 3.0000000000000004 c 1e20 d 0.1 e", ":5", ""},
 		{"ZRANGE inf 0 -1 WITHSCORES", "*10 $1 b $4 -inf $1 e $19 0.10000000000000001 $1 c $18 3.0000000000000004 $1 d $5 1e+20 $1 a $3 inf", "*5 *2 $1 b ,-inf *2 $1 e ,0.10000000000000001 *2 $1 c ,3.0000000000000004 *2 $1 d ,1e+20 *2 $1 a ,inf"},
 	})

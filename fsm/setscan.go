@@ -1,6 +1,9 @@
 package fsm
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // scanWhole is the size up to which a collection is answered in one step, whatever COUNT says.
 const scanWhole = 128
@@ -50,10 +53,19 @@ func runZScan(tx *Tx, args [][]byte, out Out) {
 		scanDict(tx, &z.dict, cursor, args[3:], 2, out, func(e *dictEntry[float64]) {
 			out.BulkString(e.key)
 			// A bulk string in RESP3, too: Redis answers no double here.
-			buf = appendDouble(buf[:0], e.val)
+			buf = appendScanScore(buf[:0], e.val, z.n)
 			out.Bulk(buf)
 		})
 	}
+}
+
+// appendScanScore prints a score as ZSCAN does. Redis keeps a small sorted set packed, with whole numbers as integers, and
+// ZSCAN alone shows it: 1e+17 is 100000000000000000 there.
+func appendScanScore(dst []byte, score float64, n int) []byte {
+	if n <= scanWhole && math.Abs(score) <= math.MaxInt64/2 && score == math.Trunc(score) {
+		return strconv.AppendInt(dst, int64(score), 10)
+	}
+	return appendDouble(dst, score)
 }
 
 func scanCursor(arg []byte, out Out) (uint64, bool) {

@@ -97,12 +97,13 @@ func (sw *snapshotWriter) slot(db, slot int, entries []entry) {
 }
 
 // Restore replaces the whole state by the snapshot payload in r, which it reads to its end: an error of r there, such
-// as a wrong checksum, still counts. With an error the state is unchanged. Readers see the old state or the new one.
-// Applier only, between entries.
+// as a wrong checksum, still counts. With an error, which names the place in the payload, the state is unchanged.
+// Readers see the old state or the new one. Applier only, between entries.
 func (s *Store) Restore(r io.Reader) error {
-	sr := snapshotReader{r: bufio.NewReaderSize(r, flushAt), s: s}
+	in := &countingReader{r: r}
+	sr := snapshotReader{r: bufio.NewReaderSize(in, flushAt), s: s, where: "header"}
 	if err := sr.read(); err != nil {
-		return fmt.Errorf("restore snapshot: %w", err)
+		return fmt.Errorf("restore snapshot: before byte %d, %s: %w", in.n-int64(sr.r.Buffered()), sr.where, err)
 	}
 	for i := range s.shards {
 		s.shards[i].mu.Lock()
@@ -121,9 +122,22 @@ func (s *Store) Restore(r io.Reader) error {
 	return nil
 }
 
+// countingReader counts the bytes that were read from r.
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
 type snapshotReader struct {
 	r       *bufio.Reader
 	s       *Store
+	where   string // what is being read, for errors
 	epoch   uint64
 	dbs     [Databases]*database
 	clock   int64
@@ -146,6 +160,7 @@ func (sr *snapshotReader) read() error {
 	sr.applied = binary.LittleEndian.Uint64(head[len(snapshotMagic)+8:])
 	total, last := uint64(0), -1
 	for {
+		sr.where = fmt.Sprintf("behind %d keys", total)
 		db, err := sr.uint(Databases)
 		if err != nil {
 			return err
@@ -204,14 +219,15 @@ func (sr *snapshotReader) slot(n, slot int) (keys uint64, err error) {
 	}
 	d := &slotDict{epoch: sr.epoch}
 	db.slots[slot] = d
-	for range keys {
+	for i := range keys {
 		e, at, err := sr.key(slot)
 		if err != nil {
+			sr.where = fmt.Sprintf("key %d of %d in slot %d of database %d", i+1, keys, slot, n)
 			return 0, err
 		}
 		key := []byte(e.key())
 		if d.find(e.hash, key) >= 0 {
-			return 0, fmt.Errorf("%w: key twice", errSnapshot)
+			return 0, fmt.Errorf("%w: key %.64q twice", errSnapshot, key)
 		}
 		p := place{db: db, dict: d, slot: slot}
 		p.pos = d.insert(e)
@@ -239,20 +255,20 @@ func (sr *snapshotReader) key(slot int) (e entry, at int64, err error) {
 	if err != nil {
 		return e, 0, err
 	}
-	name, err := sr.bytes(maxString)
+	name, err := sr.bytes(maxKey)
 	if err != nil {
 		return e, 0, err
 	}
 	key := append([]byte(nil), name...)
 	if int(Slot(key)) != slot {
-		return e, 0, fmt.Errorf("%w: key in the wrong slot", errSnapshot)
+		return e, 0, fmt.Errorf("%w: key %.64q is of slot %d", errSnapshot, key, Slot(key))
 	}
 	val, err := sr.bytes(1 << 40)
 	if err != nil {
 		return e, 0, err
 	}
 	if err := e.restore(kind(k), key, val); err != nil {
-		return e, 0, err
+		return e, 0, fmt.Errorf("key %.64q: %w", key, err)
 	}
 	e.hash, e.version = hashKey(sr.s.seed, key), version
 	return e, int64(deadline), nil
@@ -261,9 +277,6 @@ func (sr *snapshotReader) key(slot int) (e entry, at int64, err error) {
 // restore gives an empty entry its key and the value encoded in val.
 func (e *entry) restore(k kind, key, val []byte) error {
 	if k == kindString {
-		if len(val) > maxString {
-			return fmt.Errorf("%w: string too long", errSnapshot)
-		}
 		e.fill(key, val)
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -269,6 +270,48 @@ func TestRestore(t *testing.T) {
 	require.ErrorIs(t, s.Restore(bytes.NewReader(append(want[:len(want):len(want)], 0))), errSnapshot)
 	require.ErrorIs(t, s.Restore(io.MultiReader(bytes.NewReader(want), failingReader{})), errFailing)
 	require.Equal(t, hash, stateHash(s), "unchanged after an error")
+}
+
+// TestDamagedSnapshotNamesThePlace: whatever byte is damaged, the restore gives an error that tells where, or a state
+// that is whole, and it takes little memory.
+func TestDamagedSnapshotNamesThePlace(t *testing.T) {
+	m := newMachine(t)
+	for _, cmd := range []string{"set {a}1 text", "set {a}2 123", "rpush {a}3 a b c", "sadd {a}4 a b c", "hset {a}5 a 1 b 2", "zadd {a}6 1 a 2 b", "pexpire {a}1 1000", "set other x"} {
+		m.line(cmd)
+	}
+	good := payload(t, m.s)
+	slot := fmt.Sprintf("slot %d of database 0", Slot([]byte("{a}")))
+	for _, c := range []struct {
+		damage func(b []byte) []byte
+		want   string
+	}{
+		{func(b []byte) []byte { return b[:10] }, "before byte 10, header: malformed snapshot: cut short"},
+		{func(b []byte) []byte { b[0]++; return b }, "header: malformed snapshot: unknown version"},
+		{func(b []byte) []byte { return b[:bytes.Index(b, []byte("text"))+2] }, "key 1 of 6 in " + slot + ": malformed snapshot: cut short"},
+		{func(b []byte) []byte { b[bytes.Index(b, []byte("{a}3"))-1]++; return b }, "key 3 of 6 in " + slot},
+		{func(b []byte) []byte { b[bytes.Index(b, []byte("{a}5"))+1]++; return b }, "key 5 of 6 in " + slot + `: malformed snapshot: key "{b}5" is of slot`},
+		{func(b []byte) []byte { b[bytes.Index(b, []byte("{a}4"))+5] = 9; return b }, "key 4 of 6 in " + slot + `: key "{a}4": set value: malformed value`},
+		{func(b []byte) []byte { b[len(b)-1]++; return b }, "behind 7 keys: malformed snapshot: 7 keys instead of 8"},
+	} {
+		require.ErrorContains(t, NewStore().Restore(bytes.NewReader(c.damage(bytes.Clone(good)))), c.want)
+	}
+	for i := range good {
+		for _, flip := range []byte{1, 0x80, 0xff} {
+			bad := bytes.Clone(good)
+			bad[i] ^= flip
+			s := NewStore()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := s.Restore(bytes.NewReader(bad))
+			runtime.ReadMemStats(&after)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4<<20), "byte %d", i)
+			if err != nil {
+				require.ErrorContains(t, err, "restore snapshot: before byte ")
+				continue
+			}
+			require.NoError(t, s.Check(), "byte %d", i)
+		}
+	}
 }
 
 var errFailing = fmt.Errorf("checksum")

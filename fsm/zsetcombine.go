@@ -258,7 +258,8 @@ next:
 			if !ok {
 				continue next
 			}
-			score = sum(score, s.weighed(v))
+			// As in Redis: NaN of a later input is not 0 here but what the aggregate makes of it.
+			score = sum(score, float64(s.weight*v))
 		}
 		if !each(zitem{score, member}) {
 			return
