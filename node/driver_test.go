@@ -127,6 +127,33 @@ func TestQuorumReadsNeedAQuorum(t *testing.T) {
 	})
 }
 
+// reelected takes a reply while the node loses its leadership and wins it again.
+type reelected struct {
+	reply
+	n *Node
+}
+
+func (r *reelected) Null() { r.n.lease.Store(100) }
+
+type fixedClock struct{ Clock }
+
+func (fixedClock) Now() int64 { return 50 }
+
+// A lease that this node got back after others had led says nothing about what it had read before.
+func TestLeaseOfALaterLeadership(t *testing.T) {
+	n := &Node{store: fsm.NewStore(), inbox: newQueue[Event](), stopped: make(chan struct{})}
+	close(n.stopped)
+	n.view.Store(&View{})
+	n.deps.Clock = fixedClock{}
+	n.lease.Store(10)
+	b := NewBatch(&reelected{n: n})
+	b.Cmds = []fsm.Command{command("get", "a")}
+	n.Read(b, 0)
+	require.Equal(t, Stopped, b.Outcome, "it must ask the loop")
+	require.Equal(t, 1, n.Read(b, 0))
+	require.Equal(t, Done, b.Outcome)
+}
+
 // soloDriver is a Driver of a cluster of one that leads; disk and applier are the test.
 type soloDriver struct {
 	*Driver

@@ -142,9 +142,9 @@ func (n *Node) abandon(b *Batch) {
 // clock whether the lease still holds, so that a pause in between cannot serve stale data.
 func (n *Node) Read(b *Batch, from int) int {
 	mark := b.Out.Len()
-	if n.lease.Load() != 0 {
+	if lease := n.lease.Load(); lease != 0 {
 		next := n.exec(b, from)
-		if n.lease.Load() > n.deps.Clock.Now() {
+		if lease > n.deps.Clock.Now() { // the one from before: a later leadership's says nothing about what was read
 			b.Outcome = Done
 			return next
 		}
