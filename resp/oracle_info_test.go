@@ -3,11 +3,15 @@
 package resp
 
 import (
+	"net"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"kvapp/node"
 )
 
 // infoFields splits INFO into sections of field names.
@@ -145,4 +149,61 @@ func TestConfigAsRedis(t *testing.T) {
 		}
 		require.Equal(t, have[name], value(t, ours.do("CONFIG GET "+name)).(map[string]any)[name])
 	}
+}
+
+// shape is a reply with its values taken out: the types of its parts.
+func shape(v any) any {
+	switch v := v.(type) {
+	case []any:
+		all := make([]any, len(v))
+		for i := range v {
+			all[i] = shape(v[i])
+		}
+		return all
+	case int64:
+		return "integer"
+	case string:
+		return "string"
+	default:
+		return v
+	}
+}
+
+// A leader with a follower looks as a master with a replica, and a follower as a replica, with its link up and down.
+func TestReplicationAsRedis(t *testing.T) {
+	master := oracle(t)
+	host, port, err := net.SplitHostPort(master)
+	require.NoError(t, err)
+	up := dial(t, liveRedis(t, "--replicaof", host+" "+port))
+	require.Eventually(t, func() bool {
+		return strings.Contains(up.do("INFO replication"), "master_link_status:up") && strings.Contains(dial(t, master).do("INFO replication"), "state=online")
+	}, 20*time.Second, 20*time.Millisecond)
+	nobody := freePort(t)
+	down := dial(t, liveRedis(t, "--replicaof", "127.0.0.1 "+nobody))
+
+	fakes, servers := cluster(t, 2)
+	leader, follower := dial(t, addrOf(servers[0])), dial(t, addrOf(servers[1]))
+	parts := regexp.MustCompile(`slave0:(.*)\r\n`)
+	names := func(c *client) string {
+		m := parts.FindStringSubmatch(c.do("INFO replication"))
+		require.NotNil(t, m)
+		return regexp.MustCompile(`=[^,]*`).ReplaceAllString(m[1], "")
+	}
+	check := func(ours, theirs *client) {
+		_, want := infoFields(t, theirs.do("INFO replication"))
+		_, got := infoFields(t, ours.do("INFO replication"))
+		require.Equal(t, want["Replication"], got["Replication"])
+		require.Equal(t, shape(value(t, theirs.do("ROLE"))), shape(value(t, ours.do("ROLE"))))
+		require.Equal(t, value(t, theirs.do("ROLE")).([]any)[0], value(t, ours.do("ROLE")).([]any)[0])
+	}
+	m := dial(t, master)
+	require.Equal(t, names(m), names(leader))
+	check(leader, m)
+	check(follower, up)
+	require.Equal(t, value(t, up.do("ROLE")).([]any)[3], value(t, follower.do("ROLE")).([]any)[3])
+	require.Equal(t, up.do("WAIT 1 1"), follower.do("WAIT 1 1"))
+	fakes[1].change(func(v *node.View) { v.Leader = 0 })
+	check(follower, down)
+	require.Contains(t, []any{"connect", "connecting"}, value(t, down.do("ROLE")).([]any)[3])
+	require.Equal(t, "connect", value(t, follower.do("ROLE")).([]any)[3])
 }

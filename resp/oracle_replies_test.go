@@ -169,6 +169,27 @@ CONFIG SET client-output-buffer-limit "normal 0 0 0 slave 268435456 67108864 60 
 CONFIG GET client-output-buffer-limit
 CONFIG SET notify-keyspace-events KEA
 CONFIG SET notify-keyspace-events ""
+CONFIG SET notify-keyspace-events KEA
+CONFIG GET notify-keyspace-events
+CONFIG SET notify-keyspace-events nKEA
+CONFIG GET notify-keyspace-events
+CONFIG SET notify-keyspace-events mnxE
+CONFIG GET notify-keyspace-events
+CONFIG SET notify-keyspace-events "g$lshzxetdK"
+CONFIG GET notify-keyspace-events
+CONFIG SET notify-keyspace-events q
+CONFIG SET notify-keyspace-events ""
+CONFIG SET save "900 1"
+CONFIG GET save
+CONFIG SET save "0 1"
+CONFIG SET save "1 -1"
+CONFIG SET save " 60   5  70 6"
+CONFIG GET save
+CONFIG SET save foo
+CONFIG SET save ""
+CONFIG SET active-expire-effort 11
+CONFIG SET maxmemory-samples 0
+CONFIG SET slowlog-log-slower-than -2
 CONFIG SET loglevel foo
 CONFIG SET save ""
 CONFIG RESETSTAT a

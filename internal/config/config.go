@@ -22,6 +22,8 @@ const (
 	Memory       // bytes, with Redis' units: k, kb, m, mb, g, gb
 	Enum         // one word of the row's list
 	Buffers      // client-output-buffer-limit: class hard soft seconds, repeated
+	Events       // notify-keyspace-events: letters of classes
+	Saves        // save: seconds and changes, repeated
 )
 
 // Setting is one row of the table.
@@ -297,6 +299,10 @@ func (s *Setting) parse(v string) (string, error) {
 		return s.parseWords(v)
 	case Buffers:
 		return parseBuffers(v)
+	case Events:
+		return parseEvents(v)
+	case Saves:
+		return parseSaves(v)
 	}
 	return v, nil
 }

@@ -71,6 +71,20 @@ func TestOutputBufferClasses(t *testing.T) {
 	require.Error(t, s.SetMany([][2]string{{"client-output-buffer-limit", "foo 1 1 1"}}))
 }
 
+func TestEventsAndSaves(t *testing.T) {
+	s := New()
+	for _, row := range [][3]string{
+		{"notify-keyspace-events", "KEA", "AKE"}, {"notify-keyspace-events", "", ""}, {"notify-keyspace-events", "g$lshzxetdK", "AK"},
+		{"notify-keyspace-events", "nxmE", "xnEm"}, {"save", "900 1 300 10", "900 1 300 10"}, {"save", "", ""},
+	} {
+		require.NoError(t, s.SetMany([][2]string{{row[0], row[1]}}), row)
+		require.Equal(t, row[2], s.Get(row[0]), row)
+	}
+	for _, row := range [][2]string{{"notify-keyspace-events", "Kq"}, {"save", "900"}, {"save", " 900 1"}, {"save", "0 1"}, {"save", "1 -1"}, {"save", "a b"}} {
+		require.Error(t, s.SetMany([][2]string{{row[0], row[1]}}), row)
+	}
+}
+
 func TestSuggest(t *testing.T) {
 	require.Equal(t, "maxclients", Suggest("max-clients"))
 	require.Empty(t, Suggest("completely-unrelated-thing"))
