@@ -256,6 +256,24 @@ func TestAnnouncedLengthAllocatesLittle(t *testing.T) {
 	require.Less(t, result.AllocedBytesPerOp(), int64(firstAlloc+2*readBuffer))
 }
 
+// Messages without entries are small: a frame of them that announces more than a sender ever writes is refused before
+// anything is read.
+func TestControlFramesAreSmall(t *testing.T) {
+	var e encoder
+	e.begin(0)
+	for range queueMessages {
+		e.message(&raft.Message{Type: raft.MsgAppendResp})
+	}
+	e.endMessages()
+	full := bytes.Clone(e.buf)
+	_, err := newFrameReader(bytes.NewReader(full)).next()
+	require.NoError(t, err, "a whole queue of them fits")
+	binary.LittleEndian.PutUint32(full, segmentBytes+1)
+	_, err = newFrameReader(bytes.NewReader(full)).next()
+	require.ErrorIs(t, err, errMalformed)
+	require.ErrorContains(t, err, "limit")
+}
+
 func TestSteadyStateAllocations(t *testing.T) {
 	p := newPeer(&Transport{ctx: t.Context(), notify: make(chan struct{}, 1)}, Peer{ID: 2, Name: "n2"})
 	t.Cleanup(p.cancel)

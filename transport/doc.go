@@ -35,12 +35,12 @@
 //
 // # When things fail
 //
-//	peer down              attempts every 20 ms to 1 s with jitter; a hello from the peer ends the wait; messages that wait
+//	peer down              attempts every 20 ms to 160 ms with jitter; a hello from the peer ends the wait; messages that wait
 //	                       for an attempt are dropped when it fails
 //	connection breaks      the watcher notices; queue dropped, Unreachable, next attempt
 //	bytes unacknowledged   the kernel gives up after 10 s (TCP_USER_TIMEOUT, Linux), a write without progress after 5 s
 //	peer does not read     the queue fills; then messages are dropped, heartbeats last
-//	wrong node, wiped disk refusal with a code and words; logged and reported once per change; attempts go on, slowly
+//	wrong node, wiped disk refusal with a code and words; logged and reported once per change; attempts go on, up to a second apart
 //	bytes make no sense    the reader counts, logs and closes; the sender connects again
 //	snapshot stream breaks the receiver keeps what it has for 10 s; the sender comes back and goes on from there
 //	no file descriptors    the acceptor waits and goes on

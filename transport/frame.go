@@ -26,7 +26,7 @@ const (
 
 // payloadLimits bounds the payload of each type of frame in bytes.
 var payloadLimits = [frameTypeEnd]uint32{
-	frameControl:        maxPayload,
+	frameControl:        segmentBytes, // a sender begins another frame there
 	frameEntries:        maxPayload,
 	frameSnapshot:       1 << 20,
 	frameSnapshotChunk:  chunkBytes,

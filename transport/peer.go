@@ -142,6 +142,11 @@ func (p *peer) writeNow() bool {
 		p.mu.Unlock()
 		return false
 	}
+	if len(p.queue) == 0 { // the message before, for the same peer, took it along
+		p.asleep.Store(true)
+		p.mu.Unlock()
+		return true
+	}
 	items := p.queue
 	p.queue, p.spare, p.bytes = p.spare[:0], items, 0
 	p.mu.Unlock()
@@ -209,19 +214,24 @@ func (p *peer) lose(n int) {
 // they are dropped: what Raft said a second ago is not worth sending.
 func (p *peer) run() {
 	defer p.cancel()
-	for wait := backoffMin; ; wait = min(2*wait, backoffMax) {
+	for wait := backoffMin; ; {
 		began := time.Now()
 		up, err := p.attempt()
 		if p.ctx.Err() != nil {
 			return
 		}
-		if up && time.Since(began) > backoffMax { // one that ended sooner may do so again
+		if up && time.Since(began) > steadyAfter {
 			wait = backoffMin
 		}
-		p.failed(err, up)
+		refused := p.failed(err, up)
 		if !p.pause(began, wait) {
 			return
 		}
+		most := backoffMax
+		if refused {
+			most = refusedMax
+		}
+		wait = min(2*wait, most)
 	}
 }
 
@@ -382,8 +392,8 @@ func (p *peer) frame(items []item, i int) int {
 }
 
 // failed records why there is no connection, once per change, and drops what waits for it. up says that there was
-// one: then messages that the kernel had taken may be lost as well.
-func (p *peer) failed(err error, up bool) {
+// one: then messages that the kernel had taken may be lost as well. It reports whether the peer refused this node.
+func (p *peer) failed(err error, up bool) bool {
 	p.mu.Lock()
 	dropped := len(p.queue)
 	clear(p.queue)
@@ -403,12 +413,13 @@ func (p *peer) failed(err error, up bool) {
 			log.Error("peer refuses this node", "peer", p.name, "code", refused.Code.String(), "reason", refused.Reason)
 			p.t.cfg.Refused(p.public(), refused)
 		}
-		return
+		return true
 	}
 	if kind := failureKind(err); kind != p.failure {
 		p.failure = kind
 		log.Warn("no connection to peer", "peer", p.name, "err", err)
 	}
+	return false
 }
 
 // failureKind cuts what differs between two attempts, the port numbers, from an error's text.

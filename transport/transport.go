@@ -21,7 +21,9 @@ const (
 	handshakeTimeout = 2 * time.Second // dial and hello together
 	writeTimeout     = 5 * time.Second // without progress of writeBytes
 	backoffMin       = 20 * time.Millisecond
-	backoffMax       = time.Second
+	backoffMax       = 160 * time.Millisecond // a network that is whole again is noticed within an election timeout
+	refusedMax       = time.Second            // after a refusal: somebody has to change something first
+	steadyAfter      = time.Second            // a connection that ended sooner may do so again
 	unreachableEvery = 100 * time.Millisecond // per peer
 	strangersEvery   = 10 * time.Second       // one log line for connections without a name
 
