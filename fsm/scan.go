@@ -6,7 +6,8 @@ import "strconv"
 // has not visited, counted down. Removal moves only the last entry, to a smaller position, so a key that was there
 // all the time is visited: while unvisited it stays below the mark, and one visited may at worst come again. The
 // order is part of the replicated state, which makes a cursor valid on every node, after failover and after restore.
-const scanShift = 40
+// A slot holds less than 2^32 keys, so cursors stay below 2^53: many clients keep them in a double.
+const scanShift = 32
 
 // scanOptions are the options of SCAN.
 type scanOptions struct {

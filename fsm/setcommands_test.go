@@ -120,6 +120,56 @@ func TestRandomPicks(t *testing.T) {
 	require.Equal(t, "-"+errLongRange+"\r\n", b.do("HRANDFIELD", "h", "-9223372036854775808"))
 }
 
+// TestRandomIsEven draws one of ten again and again: none comes much more often than another, and neighbours in the log
+// do not repeat each other.
+func TestRandomIsEven(t *testing.T) {
+	b := newBench()
+	for i := range 10 {
+		m := strconv.Itoa(i)
+		b.do("SADD", "s", m)
+		b.do("HSET", "h", m, "v")
+		b.do("ZADD", "z", m, m)
+	}
+	b.do("COPY", "s", "keep")
+	last := func(reply string) string {
+		lines := strings.Split(reply, "\r\n")
+		return lines[len(lines)-2]
+	}
+	const draws = 20000
+	for _, cmd := range [][]string{{"SRANDMEMBER", "s"}, {"SRANDMEMBER", "s", "1"}, {"SRANDMEMBER", "s", "3"}, {"SRANDMEMBER", "s", "-3"}, {"HRANDFIELD", "h"},
+		{"ZRANDMEMBER", "z", "2"}, {"SPOP", "s"}, {"SPOP", "s", "4"}} {
+		seen, same, before := map[string]int{}, 0, ""
+		for range draws {
+			m := last(b.do(cmd...))
+			seen[m]++
+			if m == before {
+				same++
+			}
+			before = m
+			if cmd[0] == "SPOP" {
+				b.do("COPY", "keep", "s", "REPLACE")
+			}
+		}
+		require.Len(t, seen, 10, "%q", cmd)
+		for m, n := range seen {
+			require.InDelta(t, draws/10, n, draws/100, "%q %s", cmd, m)
+		}
+		require.InDelta(t, draws/10, same, draws/100, "%q repeats", cmd)
+	}
+	b.do("FLUSHALL")
+	for i := range 10 {
+		b.do("SET", strconv.Itoa(i)+"{"+strconv.Itoa(i/3)+"}", "v")
+	}
+	seen := map[string]int{}
+	for range draws {
+		seen[last(b.do("RANDOMKEY"))]++
+	}
+	require.Len(t, seen, 10)
+	for k, n := range seen {
+		require.InDelta(t, draws/10, n, draws/100, "RANDOMKEY %s", k)
+	}
+}
+
 // counter is an Out that keeps the length of a reply only.
 type counter struct {
 	wire

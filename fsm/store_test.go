@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -181,6 +182,30 @@ func TestScanVisitsWhatStays(t *testing.T) {
 	for i := range 300 {
 		require.True(t, seen[fmt.Sprintf("{%d}stay%d", i%9, i)], i)
 	}
+}
+
+// TestScanCursorsAreSafeIntegers: many clients keep a cursor in a double.
+func TestScanCursorsAreSafeIntegers(t *testing.T) {
+	m := newMachine(t)
+	for i := range 3 { // the last hash slot
+		m.do("set", fmt.Sprintf("{%s}%d", keyOfSlot(t, Slots-1), i), "v")
+	}
+	reply := strings.Split(m.do("scan", "0", "count", "1"), "\r\n")
+	cursor := mustCursor(t, reply[2])
+	require.NotZero(t, cursor)
+	require.Less(t, cursor, uint64(1<<53))
+	require.Less(t, uint64(Slots-1)<<scanShift|(1<<scanShift-1), uint64(1<<53), "the largest possible")
+}
+
+// keyOfSlot returns a key of the hash slot.
+func keyOfSlot(t *testing.T, slot int) string {
+	for i := range 100 * Slots {
+		if k := strconv.Itoa(i); int(Slot([]byte(k))) == slot {
+			return k
+		}
+	}
+	t.Fatal("no key")
+	return ""
 }
 
 func mustCursor(t *testing.T, s string) uint64 {

@@ -95,4 +95,5 @@ func TestParseTellsWhatIsAllowed(t *testing.T) {
 	require.ErrorContains(t, s.Set("port", "70000"), "between 0 and 65535")
 	require.ErrorContains(t, s.Set("protected-mode", "maybe"), "must be 'yes' or 'no'")
 	require.ErrorContains(t, s.Set("read-mode", "stale"), "lease, quorum")
+	require.ErrorContains(t, s.Set("proto-max-bulk-len", "1gb"), "between 1048576 and 536870912", "the keyspace has no room for longer ones")
 }

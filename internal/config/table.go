@@ -112,7 +112,7 @@ var table = []Setting{
 	{name: "proc-title-template", kind: String, def: "{title} {listen-addr} {server-mode}"},
 	{name: "propagation-error-behavior", kind: Enum, def: "ignore", allowed: "ignore panic panic-on-replicas"},
 	{name: "protected-mode", kind: Bool, def: "yes", doc: "without a password, refuse clients of other machines"},
-	{name: "proto-max-bulk-len", kind: Memory, def: "536870912", min: 1048576, doc: "bytes of one argument"},
+	{name: "proto-max-bulk-len", kind: Memory, def: "536870912", min: 1048576, max: 536870912, doc: "bytes of one argument"},
 	{name: "raft-election-ms", kind: Int, def: "400", min: 20, max: 60000, fixed: true, doc: "shortest time without a leader before an election"},
 	{name: "raft-heartbeat-ms", kind: Int, def: "50", min: 1, max: 10000, fixed: true, doc: "pause between two heartbeats of an idle leader"},
 	{name: "raft-snapshot-bytes", kind: Memory, def: "67108864", min: 4096, fixed: true, doc: "growth of the log after which a snapshot is taken"},
