@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -119,7 +120,7 @@ func TestJudge(t *testing.T) {
 		err  error
 		want verdict
 	}{
-		{nil, done}, {redis.Nil, done}, {dial, never}, {io.EOF, unknown},
+		{nil, done}, {redis.Nil, done}, {dial, never}, {io.EOF, unknown}, {os.ErrDeadlineExceeded, unknown},
 		{&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}, unknown},
 		{reply("MOVED 1 127.0.0.1:1"), never}, {reply("TRYAGAIN x"), never}, {reply("LOADING x"), never},
 		{reply("CLUSTERDOWN x"), never}, {reply("UNCERTAIN x"), unknown}, {reply("ERR x"), wrong}, {errors.New("x"), wrong},

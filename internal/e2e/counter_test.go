@@ -95,18 +95,6 @@ func (w *counting) end(t *testing.T) []op {
 	return ops
 }
 
-// awaitAcks waits until n more writes are acknowledged than now.
-func (w *counting) awaitAcks(t *testing.T, n int) {
-	t.Helper()
-	before, _ := w.rec.count()
-	require.NoError(t, cluster.Until(30*time.Second, "writes are acknowledged", func() error {
-		if now, _ := w.rec.count(); now < before+n {
-			return fmt.Errorf("%d of %d", now-before, n)
-		}
-		return nil
-	}))
-}
-
 // awaitFirst waits until a write that was called after at is acknowledged and returns when the first one was.
 func (w *counting) awaitFirst(t *testing.T, at int64) (first int64) {
 	t.Helper()
@@ -129,7 +117,7 @@ func TestCounterWhileLeadersAreKilled(t *testing.T) {
 	busy := 0
 	for range rounds(10) {
 		lead := c.Leader()
-		w.awaitAcks(t, 300)
+		require.NoError(t, w.rec.awaitAcks(300))
 		at, begin := w.rec.now(), time.Now()
 		c.Kill(lead)
 		gap := time.Duration(w.awaitFirst(t, at) - at)

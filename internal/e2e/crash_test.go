@@ -42,7 +42,7 @@ func (w *writer) run(ctx context.Context, c *cluster.Cluster) {
 	for ctx.Err() == nil && w.wrong == nil {
 		first := w.tried + 1
 		w.tried += depth
-		cmds, err := s.conns[s.at].Pipelined(ctx, func(p redis.Pipeliner) error {
+		cmds, err := s.client().Pipelined(ctx, func(p redis.Pipeliner) error {
 			for n := first; n < first+depth; n++ {
 				p.RPush(ctx, w.list(), n)
 				p.Set(ctx, w.key(n), w.value(n), 0)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"kvapp/internal/e2e/cluster"
 )
 
 // op is one operation as a client saw it. Times are in ns since the recorder began, from one monotonic clock.
@@ -54,6 +56,10 @@ func (r *recorder) bad(err error) {
 func (r *recorder) count() (acked, unknown int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.countLocked()
+}
+
+func (r *recorder) countLocked() (acked, unknown int) {
 	for i := range r.ops {
 		switch o := &r.ops[i]; {
 		case o.unknown:
@@ -63,6 +69,22 @@ func (r *recorder) count() (acked, unknown int) {
 		}
 	}
 	return acked, unknown
+}
+
+// awaitAcks waits until n more writes are acknowledged than now.
+func (r *recorder) awaitAcks(n int) error {
+	before, _ := r.count()
+	return cluster.Until(30*time.Second, "writes are acknowledged", func() error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.firstBad != nil {
+			return &cluster.Final{Err: r.firstBad}
+		}
+		if now, _ := r.countLocked(); now < before+n {
+			return fmt.Errorf("%d of %d", now-before, n)
+		}
+		return nil
+	})
 }
 
 // firstAck returns when the first write that was called after at was acknowledged, 0 if none was.

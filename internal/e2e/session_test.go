@@ -28,6 +28,7 @@ const (
 func judge(err error) verdict {
 	var reply redis.Error
 	var op *net.OpError
+	var broken net.Error
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		return done
@@ -42,7 +43,7 @@ func judge(err error) verdict {
 			return unknown
 		}
 		return wrong
-	case errors.As(err, &op), errors.Is(err, io.EOF), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &broken), errors.Is(err, io.EOF):
 		return unknown
 	}
 	return wrong
@@ -57,25 +58,32 @@ type session struct {
 	limit time.Duration
 }
 
-// manyDials is a pool size that is never reached: after that many failed dials go-redis answers with the last failure
-// for a second, without dialling.
-const manyDials = 1 << 12
-
 // newSession returns a session that begins at node first and waits up to limit for an answer.
 func newSession(c *cluster.Cluster, first int, limit time.Duration) *session {
-	s := &session{c: c, at: first - 1, limit: limit}
-	for _, addr := range c.Addrs() {
-		s.conns = append(s.conns, redis.NewClient(&redis.Options{
-			Addr: addr, PoolSize: manyDials, MaxRetries: -1, DialTimeout: time.Second, DialerRetries: 1,
-			ReadTimeout: limit, WriteTimeout: limit, PoolTimeout: limit,
-		}))
+	return &session{c: c, conns: make([]*redis.Client, c.Nodes()), at: first - 1, limit: limit}
+}
+
+// client is the connection to the node to ask, made when it is first needed.
+func (s *session) client() *redis.Client {
+	if s.conns[s.at] == nil {
+		s.conns[s.at] = redis.NewClient(&redis.Options{
+			Addr: s.c.Addr(s.at + 1), PoolSize: 1, MaxRetries: -1, DialTimeout: time.Second, DialerRetries: 1,
+			ReadTimeout: s.limit, WriteTimeout: s.limit, PoolTimeout: s.limit,
+		})
 	}
-	return s
+	return s.conns[s.at]
 }
 
 func (s *session) close() {
-	for _, cl := range s.conns {
-		_ = cl.Close() // nothing is pending
+	for i := range s.conns {
+		s.drop(i)
+	}
+}
+
+func (s *session) drop(i int) {
+	if s.conns[i] != nil {
+		_ = s.conns[i].Close() // nothing is pending
+		s.conns[i] = nil
 	}
 }
 
@@ -91,12 +99,15 @@ func (s *session) route(err error) {
 			return
 		}
 	}
+	if judge(err) == never {
+		s.drop(s.at) // after a failed dial go-redis does not dial again for a second
+	}
 	s.at = (s.at + 1) % len(s.conns)
 }
 
 // do sends one command to one node, once.
 func (s *session) do(args ...any) (any, error) {
-	v, err := s.conns[s.at].Do(context.Background(), args...).Result()
+	v, err := s.client().Do(context.Background(), args...).Result()
 	s.route(err)
 	return v, err
 }

@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"kvapp/internal/e2e/cluster"
+)
+
+// flood writes in big pipelines over several connections until ctx ends or max writes are acknowledged.
+func flood(ctx context.Context, cl *redis.Client, conns, keys int, limit int64) (written int64, err error) {
+	const batch = 1000
+	var n atomic.Int64
+	errs := make([]error, conns)
+	var wg sync.WaitGroup
+	for id := range conns {
+		wg.Go(func() {
+			for ctx.Err() == nil && n.Load() < limit {
+				at := int(n.Load())
+				_, errs[id] = cl.Pipelined(context.Background(), func(p redis.Pipeliner) error {
+					for i := range batch {
+						p.Set(context.Background(), fmt.Sprintf("flood:%d", (at*7+i*conns+id)%keys), at+i, 0)
+					}
+					return nil
+				})
+				if errs[id] != nil {
+					return
+				}
+				n.Add(batch)
+			}
+		})
+	}
+	wg.Wait()
+	return n.Load(), errors.Join(errs...)
+}
+
+// Acceptance 8.
+func TestStoppedFollowerCatchesUpBySnapshot(t *testing.T) {
+	writes := int64(1_000_000)
+	if cluster.Race {
+		writes /= 10
+	}
+	c := cluster.Start(t, cluster.Options{Args: []string{"--raft-snapshot-bytes", "4mb"}})
+	slow, lead := c.Follower(), c.Leader()
+	c.Kill(slow)
+	begin := time.Now()
+	n, err := flood(context.Background(), c.Client(lead), 4, 50_000, writes)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, n, writes)
+	t.Logf("%d writes in %v", n, time.Since(begin))
+	before, err := c.Status(lead)
+	require.NoError(t, err)
+	require.Greater(t, before["first"], int64(1), "the log of the leader still holds everything")
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var more int64
+	var wg sync.WaitGroup
+	wg.Go(func() { more, err = flood(ctx, c.Client(lead), 2, 50_000, 1<<60) })
+	begin = time.Now()
+	c.Start(slow)
+	require.NoError(t, cluster.Until(60*time.Second, "the follower has caught up", func() error {
+		st, err := c.Status(slow)
+		if err != nil {
+			return err
+		}
+		if st["applied"].(int64) < before["commit"].(int64) {
+			return fmt.Errorf("at %d of %d", st["applied"], before["commit"])
+		}
+		return nil
+	}))
+	t.Logf("at what was committed before its start after %v", time.Since(begin))
+	cancel()
+	wg.Wait()
+	require.NoError(t, err)
+	require.Positive(t, more, "no writes went on meanwhile")
+	c.WaitReady()
+	index, hash := c.SameState()
+	t.Logf("all at index %d, hash %s, after %v and %d more writes", index, hash, time.Since(begin), more)
+	require.Contains(t, c.LogTail(slow, 1000), "snapshot_received")
+
+	// What it received is on its disk: it starts from it.
+	c.Kill(slow)
+	c.Start(slow)
+	c.WaitReady()
+	_, again := c.SameState()
+	require.Equal(t, hash, again)
+	require.False(t, strings.Contains(c.LogTail(lead, 1000), "stepped_down"), "the leader lost its office meanwhile")
+}
