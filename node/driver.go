@@ -21,7 +21,7 @@ type Config struct {
 	MaxEntryBytes int    // client bytes merged into one entry; a single larger batch still goes whole
 	SweepLimit    int    // keys deleted by one expiry sweep
 	SnapshotBytes int64  // take a snapshot when the journal grew by this much since the last one
-	SnapshotKeep  uint64 // entries kept behind a snapshot for slow followers
+	SnapshotKeep  uint64 // most entries kept behind a snapshot for slow followers
 	ApplyBacklog  int64  // bytes handed to the applier and not applied above which appends of the leader are refused
 }
 
@@ -99,9 +99,6 @@ func NewDriver(
 		cfg: cfg, core: core, store: store, log: log, clock: clock, seed: seed, snap: snap, loadTo: loadTo,
 		rounds: map[uint64][]*Batch{}, applied: store.Applied(), snapBytes: log.Bytes(),
 		now: clock.Now(), seenAt: clock.Now(),
-	}
-	if snap.Meta.Index == 0 {
-		d.snapBytes = 0
 	}
 	for db := range fsm.Databases {
 		keys, _ := store.Keys(db)

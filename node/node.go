@@ -80,6 +80,7 @@ func New(cfg Config, deps Deps) (*Node, error) {
 		writes:  make(chan *WriteJob, 1),
 		stopped: make(chan struct{}),
 	}
+	n.drv.recovered(rec.Entries)
 	n.view.Store(n.drv.out.View)
 	return n, nil
 }

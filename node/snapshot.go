@@ -42,15 +42,33 @@ func (d *Driver) snapshotWritten(ev *Event) {
 		d.snapshotIdle() // a snapshot of the leader overtook it
 		return
 	}
+	d.next.KeepFrom = d.keepFrom(f.Meta.Index)
 	d.snap = f
 	d.snapshots++
 	d.snapAt, d.snapNs = d.clock.WallMs(), d.now-d.snapSince
 	d.next.Compact = true
 	d.next.Snapshot = f
-	d.next.KeepFrom = 1
-	if f.Meta.Index > d.cfg.SnapshotKeep {
-		d.next.KeepFrom = f.Meta.Index + 1 - d.cfg.SnapshotKeep
+}
+
+// keepFrom returns the first entry to keep behind a new snapshot at index, for followers that are a little behind:
+// SnapshotKeep entries, but not more than back to the snapshot before, since an entry may have a megabyte.
+func (d *Driver) keepFrom(index uint64) uint64 {
+	from := d.snap.Meta.Index + 1
+	if index > d.cfg.SnapshotKeep {
+		from = max(from, index+1-d.cfg.SnapshotKeep)
 	}
+	return from
+}
+
+// recovered tells which entries the journal held at the start: what stands behind the snapshot counts as growth since.
+func (d *Driver) recovered(entries []raft.Entry) {
+	growth := int64(0)
+	for i := range entries {
+		if entries[i].Index > d.snap.Meta.Index {
+			growth += int64(len(entries[i].Data))
+		}
+	}
+	d.snapBytes = max(d.log.Bytes()-growth, 0)
 }
 
 func (d *Driver) snapshotIdle() {
