@@ -8,10 +8,11 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/tidwall/redcon"
+
+	"kvapp/internal/nonblock"
 )
 
 const (
@@ -38,6 +39,7 @@ type Conn struct {
 	in     atomic.Uint64
 	query  atomic.Int64 // bytes of input held of commands that have not run
 	output output
+	more   func(b []byte) int // reads what has come without waiting; nil when the socket cannot
 
 	// Owned by the goroutine that calls Read. Invariant: raw begins with a command; its first seen bytes were scanned,
 	// and scan is where that ended.
@@ -67,10 +69,8 @@ func newGuarded(l *Listener, nc net.Conn, id uint64) *Conn {
 	now := time.Now()
 	c := &Conn{Conn: nc, ln: l, id: id, created: now}
 	c.last.Store(now.UnixNano())
-	if sc, ok := nc.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			c.output.direct = newDirect(raw)
-		}
+	if w := nonblock.New(nc); w != nil {
+		c.output.direct, c.more = w, w.Read
 	}
 	return c
 }
@@ -170,13 +170,13 @@ func (c *Conn) fresh(p []byte, n int, l *Limits) int {
 // dive is for pipelines that are deeper than p: everything that has come, up to 64 kB, becomes one batch. It returns
 // false when there is no more than p.
 func (c *Conn) dive(p []byte, l *Limits) bool {
-	if c.output.direct == nil {
+	if c.more == nil {
 		return false
 	}
 	room := min(max(2*c.deep, 4*len(p)), maxDeep)
 	raw := make([]byte, room)
 	n := copy(raw, p)
-	m := c.output.direct.read(raw[n:])
+	m := c.more(raw[n:])
 	c.arrived(m)
 	if m == 0 {
 		c.deep = 0
@@ -216,6 +216,8 @@ func isReset(b []byte) bool {
 	return len(b) == len(resetRESP) && bytes.EqualFold(b, resetRESP)
 }
 
+var cr = []byte{'\r'}
+
 var resetRESP = []byte("*1\r\n$5\r\nRESET\r\n")
 
 // opening reads the first line of the command at from; true when it is whole and announces arguments. A line is looked
@@ -225,7 +227,7 @@ func (c *Conn) opening(b []byte, from int, lim *scanLimits) bool {
 		return false
 	}
 	end := c.lineEnd(b, from)
-	if end < 0 {
+	if end < 0 || c.fault != "" {
 		return false
 	}
 	var h header
@@ -249,22 +251,20 @@ func (c *Conn) opening(b []byte, from int, lim *scanLimits) bool {
 // lineEnd returns where a first line ends: behind the byte that follows its first CR, -1 when that has not come. No
 // CR is found behind a NUL, as in Redis.
 func (c *Conn) lineEnd(b []byte, from int) int {
-	for i := c.seen; i < len(b); i++ {
-		switch {
-		case b[i] == 0:
-			c.fault = tooLong(len(b)-from, maxLine, "too big mbulk count string")
-			c.seen = i // found again the next time
-			return -1
-		case b[i] == '\r' && i+1 < len(b):
-			return i + 2
-		case b[i] == '\r':
-			c.seen = i
-			return -1
+	n := len(b) - from // bytes before the CR
+	end := -1
+	for c.seen < len(b) && b[c.seen] != 0 { // a NUL is found again the next time
+		if b[c.seen] == '\r' {
+			n = c.seen - from
+			if c.seen+1 < len(b) {
+				end = c.seen + 2
+			}
+			break
 		}
+		c.seen++
 	}
-	c.fault = tooLong(len(b)-from, maxLine, "too big mbulk count string")
-	c.seen = len(b)
-	return -1
+	c.fault = tooLong(n, maxLine, "too big mbulk count string")
+	return end
 }
 
 func tooLong(n, limit int, fault string) string {
@@ -287,23 +287,33 @@ func (c *Conn) deliver(p []byte, l *Limits) int {
 			}
 			continue // behind empty lines
 		}
-		last := c.whole(c.raw, l)
-		if last > 0 {
-			b := c.raw[:last:last]
-			// What remains is copied: the commands before it may be kept, or may be large.
-			c.raw = append([]byte(nil), c.raw[last:]...)
-			c.seen -= last
+		if last := c.whole(c.raw, l); last > 0 {
+			b := c.consume(last)
+			if last > len(p) && len(c.raw) > 0 {
+				c.raw = bytes.Clone(c.raw) // the commands before it may be kept, and may be large
+			}
 			return c.give(p, b)
 		}
 		if c.empty == 0 {
 			return 0
 		}
-		c.raw, c.seen, c.empty = c.raw[c.empty:], 0, 0
+		c.consume(c.empty)
+		c.seen, c.empty = 0, 0
 	}
 	return 0
 }
 
-// give hands over b, whole commands in canonical RESP, which nobody else uses.
+// consume takes n bytes off the beginning of raw.
+func (c *Conn) consume(n int) []byte {
+	b := c.raw[:n:n]
+	if c.raw = c.raw[n:]; len(c.raw) == 0 {
+		c.raw = nil
+	}
+	c.seen -= n
+	return b
+}
+
+// give hands over b, whole commands in canonical RESP, which nobody else writes to.
 func (c *Conn) give(p, b []byte) int {
 	if c.query.Store(int64(len(c.raw))); len(b) <= len(p) {
 		return copy(p, b)
@@ -348,22 +358,20 @@ func (c *Conn) inline(l *Limits) (out []byte) {
 			if !stuck {
 				c.seen = len(c.raw)
 			}
-			n := len(c.raw)
-			if c.raw[n-1] == '\r' {
-				n-- // does not count
-			}
-			c.fault = tooLong(n, l.MaxInline, "too big inline request")
+			c.fault = tooLong(len(bytes.TrimSuffix(c.raw, cr)), l.MaxInline, "too big inline request")
 			return out
 		}
-		if c.fault = tooLong(at, l.MaxInline+1, "too big inline request"); c.fault != "" {
+		line := bytes.TrimSuffix(c.raw[:at], cr)
+		if c.fault = tooLong(len(line), l.MaxInline, "too big inline request"); c.fault != "" {
 			return out
 		}
 		from, ok := len(out), false
-		if out, ok = appendInline(out, c.raw[:at]); !ok {
+		if out, ok = appendInline(out, line); !ok {
 			c.fault = "unbalanced quotes in request"
 			return out
 		}
-		c.raw, c.seen = c.raw[at+1:], 0
+		c.consume(at + 1)
+		c.seen = 0
 		stop = len(out) > from && c.stranger(l) || l.Password && isReset(out[from:])
 	}
 	return out
@@ -377,21 +385,27 @@ func (c *Conn) fill(l *Limits) {
 		return
 	}
 	// A large argument is read to its end and no further: what follows it would have to be copied.
-	want := old + min(max(readChunk, old), maxDeep)
+	want, most := old+max(readChunk, min(old, maxDeep), c.deep), 2*old
 	if c.scan.body > readChunk {
 		want = old + int(c.scan.body)
 		if c.scan.args > 1 {
 			want += readChunk
 		}
 	}
+	if c.deep > 0 {
+		most = want
+	}
 	if room := min(want-old, minRoom); cap(c.raw)-old < room {
-		grown := make([]byte, old, max(min(want, 2*old), old+minRoom))
+		grown := make([]byte, old, max(min(want, most), old+minRoom))
 		copy(grown, c.raw)
 		c.raw = grown
 	}
 	free := c.raw[old:min(want, cap(c.raw))]
 	n, err := c.fetch(free)
 	c.raw, c.eof = c.raw[:old+n], err
+	if c.deep = min(c.deep, 2*n); n < readChunk {
+		c.deep = 0
+	}
 	c.query.Store(int64(len(c.raw)))
 }
 

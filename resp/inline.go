@@ -1,16 +1,14 @@
 package resp
 
 import (
-	"bytes"
 	"strconv"
 
 	"kvapp/internal/words"
 )
 
-// appendInline appends an inline request, without its LF, to dst as a RESP array; nothing if it has no words. ok is
+// appendInline appends an inline request, without its end of line, to dst as a RESP array; nothing if it has no words. ok is
 // false for unbalanced quotes, and dst is as it was then.
 func appendInline(dst, line []byte) (out []byte, ok bool) {
-	line = bytes.TrimSuffix(line, []byte{'\r'})
 	list, ok := words.Split(line)
 	if !ok || len(list) == 0 {
 		return dst, ok

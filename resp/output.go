@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"kvapp/internal/nonblock"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 // Invariant: bytes leave in the order of the calls, and those of one call together, because each call either writes
 // under mu while nothing waits, or appends to queue under mu.
 type output struct {
-	direct  *direct // nil: the socket cannot be written without blocking
+	direct  *nonblock.Writer // nil: the socket cannot be written without blocking
 	sent    atomic.Uint64
 	waiting atomic.Int64 // bytes in queue and in the writer's hands
 
@@ -78,7 +80,7 @@ func (c *Conn) send(b []byte, hard int64) error {
 		return net.ErrClosed
 	}
 	if !o.writing && o.direct != nil {
-		n, err := o.direct.write(b)
+		n, err := o.direct.Write(b)
 		o.sent.Add(uint64(n))
 		b = b[n:]
 		if err != nil {
@@ -249,7 +251,7 @@ func (c *Conn) Close() error {
 func (c *Conn) finish() {
 	if o := &c.output; o.direct != nil {
 		if w, ok := c.Conn.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
-			o.direct.discard()
+			o.direct.Discard()
 		}
 	}
 	c.Kill()

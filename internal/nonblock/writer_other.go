@@ -13,5 +13,8 @@ func New(net.Conn) *Writer { return nil }
 // Write is never called.
 func (*Writer) Write([]byte) (int, error) { return 0, nil }
 
+// Read is never called.
+func (*Writer) Read([]byte) int { return 0 }
+
 // Discard is never called.
 func (*Writer) Discard() {}

@@ -59,6 +59,24 @@ func (w *Writer) Write(b []byte) (int, error) {
 	return w.n, nil
 }
 
+// Read reads what has come without waiting for more and returns how many bytes that was. An error, and the end of the
+// stream, are left to the next read that waits. One goroutine may read while another writes.
+func (w *Writer) Read(b []byte) int {
+	n := 0
+	err := w.raw.Read(func(fd uintptr) bool {
+		for {
+			var err error
+			if n, err = unix.Read(int(fd), b); err != unix.EINTR {
+				return true
+			}
+		}
+	})
+	if err != nil {
+		return 0
+	}
+	return max(0, n)
+}
+
 // Discard reads what has come, up to 1 MB, and drops it.
 func (w *Writer) Discard() {
 	var p [4096]byte

@@ -31,8 +31,8 @@ var rules = map[string]rule{
 	"node": {kvapp: []string{"fsm", "raft"}},
 	// resp talks to the node through node.Client only, whose words (role, membership) are raft's.
 	"resp": {
-		kvapp:   []string{"fsm", "node", "raft", "internal/config", "internal/words"},
-		modules: []string{"github.com/tidwall/redcon", "golang.org/x/sys"},
+		kvapp:   []string{"fsm", "node", "raft", "internal/config", "internal/nonblock", "internal/words"},
+		modules: []string{"github.com/tidwall/redcon"},
 		tests:   []string{"github.com/redis/go-redis", "github.com/redis/rueidis"},
 	},
 	"internal/words":    {},
