@@ -151,6 +151,16 @@ func busPort(m *raft.Member, port string) string {
 	return strconv.FormatInt(portNumber(port)+10000, 10)
 }
 
+// cut says that this node has no connection to another one.
+func (s *Server) cut(id raft.NodeID) bool {
+	for _, p := range s.peers() {
+		if p.ID == id {
+			return !p.Connected
+		}
+	}
+	return false
+}
+
 // nodeLine is a member's line of CLUSTER NODES without its end.
 func (s *Server) nodeLine(v *node.View, lead, m *raft.Member) string {
 	host, port := splitAddr(m.ClientAddr)
@@ -159,10 +169,8 @@ func (s *Server) nodeLine(v *node.View, lead, m *raft.Member) string {
 		line += "myself,"
 	}
 	epoch, link := strconv.FormatUint(v.Term, 10), " connected"
-	for _, p := range s.peers() {
-		if p.ID == m.ID && !p.Connected {
-			link = " disconnected"
-		}
+	if s.cut(m.ID) {
+		link = " disconnected"
 	}
 	if lead != nil && m.ID == lead.ID {
 		return line + "master - 0 0 " + epoch + link + " 0-16383"
@@ -247,6 +255,25 @@ func clusterSlots(c *conn, _ [][]byte) {
 	}
 }
 
+// offsetOf is how far a member's log is as far as this node knows: a leader knows of all, a follower of itself and what
+// the leader has committed.
+func offsetOf(st *node.Status, v *node.View, id raft.NodeID) uint64 {
+	switch {
+	case id == v.Self.ID && v.Role == raft.Leader:
+		return st.LastIndex
+	case id == v.Self.ID:
+		return st.Applied
+	case id == v.Leader:
+		return st.Commit
+	}
+	for i := range st.Peers {
+		if st.Peers[i].ID == id {
+			return st.Peers[i].Match
+		}
+	}
+	return 0
+}
+
 func clusterShards(c *conn, _ [][]byte) {
 	v := c.srv.node.View()
 	lead := master(v)
@@ -255,6 +282,7 @@ func clusterShards(c *conn, _ [][]byte) {
 		return
 	}
 	nodes := append([]*raft.Member{lead}, replicas(v, lead)...)
+	st := c.srv.status()
 	c.out.Array(1)
 	c.out.Map(2)
 	c.out.BulkString("slots")
@@ -269,12 +297,11 @@ func clusterShards(c *conn, _ [][]byte) {
 		if i == 0 {
 			role = "master"
 		}
-		offset := int64(0) // of others it is not known here
-		if m.ID == v.Self.ID {
-			offset = int64(c.srv.node.Store().Applied())
-			if v.Loading {
-				health = "loading"
-			}
+		switch {
+		case m.ID == v.Self.ID && v.Loading:
+			health = "loading"
+		case m.ID != v.Leader && c.srv.cut(m.ID):
+			health = "fail"
 		}
 		c.out.Map(7)
 		c.pair("id", c.srv.nodeID(m))
@@ -282,7 +309,7 @@ func clusterShards(c *conn, _ [][]byte) {
 		c.pair("ip", host)
 		c.pair("endpoint", host)
 		c.pair("role", role)
-		c.number("replication-offset", offset)
+		c.number("replication-offset", int64(offsetOf(&st, v, m.ID)))
 		c.pair("health", health)
 	}
 }

@@ -161,6 +161,15 @@ func TestPeerTraffic(t *testing.T) {
 	require.Regexp(t, `10.0.0.2:7@17000 slave [0-9a-f]{40} 0 0 3 connected\n`, c.do("CLUSTER NODES"))
 	require.Regexp(t, `10.0.0.3:7@17000 slave [0-9a-f]{40} 0 0 3 disconnected\n`, c.do("CLUSTER NODES"))
 	require.Regexp(t, `127.0.0.1:\d+@17000 myself,master - 0 0 3 connected 0-16383\n`, c.do("CLUSTER NODES"))
+	last := strconv.FormatUint(f.group.store.Applied(), 10)
+	shards := c.do("CLUSTER SHARDS")
+	for _, node := range []string{
+		bulk("master") + bulk("replication-offset") + ":" + last + "\r\n" + bulk("health") + bulk("online"),
+		bulk("10.0.0.2") + bulk("role") + bulk("replica") + bulk("replication-offset") + ":1\r\n" + bulk("health") + bulk("online"),
+		bulk("10.0.0.3") + bulk("role") + bulk("replica") + bulk("replication-offset") + ":1\r\n" + bulk("health") + bulk("fail"),
+	} {
+		require.Contains(t, shards, node)
+	}
 }
 
 func TestRaftCommands(t *testing.T) {

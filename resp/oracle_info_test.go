@@ -164,6 +164,12 @@ func shape(v any) any {
 		return "integer"
 	case string:
 		return "string"
+	case map[string]any:
+		all := make(map[string]any)
+		for k := range v {
+			all[k] = shape(v[k])
+		}
+		return all
 	default:
 		return v
 	}
@@ -206,4 +212,36 @@ func TestReplicationAsRedis(t *testing.T) {
 	check(follower, down)
 	require.Contains(t, []any{"connect", "connecting"}, value(t, down.do("ROLE")).([]any)[3])
 	require.Equal(t, "connect", value(t, follower.do("ROLE")).([]any)[3])
+}
+
+// Replies whose values differ by nature have the same parts and types.
+func TestShapesAsRedis(t *testing.T) {
+	_, s, _ := one(t)
+	addr := clusterOracle(t)
+	for _, proto := range []string{"2", "3"} {
+		ours, theirs := dial(t, addrOf(s)), dial(t, addr)
+		ours.do("HELLO " + proto)
+		theirs.do("HELLO " + proto)
+		for _, line := range []string{"CLUSTER SLOTS", "CLUSTER SHARDS", "CLUSTER NODES", "CLUSTER INFO", "CLUSTER MYID", "HELLO", "TIME", "ROLE", "CLIENT ID",
+			"CLIENT INFO", "CLIENT LIST", "CLIENT TRACKINGINFO", "INFO", "CONFIG GET timeout", "COMMAND COUNT", "COMMAND DOCS nosuch"} {
+			want, got := theirs.do(line), ours.do(line)
+			require.Equal(t, want[0], got[0], line)
+			require.Equal(t, shape(value(t, want)), shape(value(t, got)), "RESP%s %s", proto, line)
+		}
+		words := func(c *client) int { return len(strings.Fields(value(t, c.do("CLUSTER NODES")).(string))) }
+		require.Equal(t, words(theirs), words(ours))
+		names := func(c *client) (all []string) {
+			for _, l := range strings.Split(value(t, c.do("CLUSTER INFO")).(string), "\r\n") {
+				name, _, _ := strings.Cut(l, ":")
+				all = append(all, name)
+			}
+			return all
+		}
+		require.Equal(t, names(theirs), names(ours))
+		for _, name := range []string{"CLIENT", "CLUSTER", "COMMAND", "CONFIG"} {
+			want, got := value(t, theirs.do(name+" HELP")).([]any), value(t, ours.do(name+" HELP")).([]any)
+			require.Equal(t, want[0], got[0])
+			require.Equal(t, want[len(want)-2], got[len(got)-2])
+		}
+	}
 }
