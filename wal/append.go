@@ -196,7 +196,7 @@ func (l *Log) commit() error {
 	if err := l.flush(); err != nil {
 		return err
 	}
-	if err := l.w.Sync(); err != nil {
+	if err := l.w.Sync(l.tail.of(l.dir, p.tail.first)); err != nil {
 		return err
 	}
 	if cap(p.rec) > keepBytes {
@@ -212,6 +212,19 @@ func (l *Log) commit() error {
 		return err
 	}
 	return l.fs.syncDir(l.dir)
+}
+
+// tailPath remembers the path of the last segment: to build it anew for every batch would be garbage.
+type tailPath struct {
+	first uint64
+	path  string
+}
+
+func (t *tailPath) of(dir string, first uint64) string {
+	if t.path == "" || t.first != first {
+		t.first, t.path = first, segmentPath(dir, first)
+	}
+	return t.path
 }
 
 // checkLayout compares the segments that should have been written with the files.

@@ -26,7 +26,8 @@
 //	4 SnapshotKept       index u64 | term u64 | size u64 | sum u32 | name | membership    own snapshot: entries stay
 //	5 SnapshotInstalled  the same                                                        all entries are dropped
 //
-// A batch is: hard state, install marker, entries, in this order and with one fsync. The hard state comes first so
+// A batch is: hard state, install marker, entries, in this order and with one fsync (fdatasync in the kernel's background
+// where there is one, see disk). The hard state comes first so
 // that a torn batch never leaves an entry of a term the node does not know.
 //
 // # Damage

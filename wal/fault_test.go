@@ -18,7 +18,7 @@ import (
 
 // faulty stands between the log and tidwall/wal: it fails one call, after doing part of it.
 type faulty struct {
-	*tidwall.Log
+	disk
 	dir   string // of the journal
 	op    string // "write", "sync", "truncate"
 	err   error
@@ -57,12 +57,12 @@ func (f *faulty) WriteBatch(b *tidwall.Batch) error {
 	return f.err
 }
 
-func (f *faulty) Sync() error {
+func (f *faulty) Sync(tail string) error {
 	f.syncs++
 	if f.fails("sync") {
 		return f.err
 	}
-	return f.Log.Sync()
+	return f.disk.Sync(tail)
 }
 
 func (f *faulty) TruncateFront(i uint64) error {
@@ -76,7 +76,7 @@ func (f *faulty) TruncateFront(i uint64) error {
 func openFaulty(t testing.TB, dir string, f *faulty, opt Options) *Log {
 	f.dir = filepath.Join(dir, logName)
 	opt.wrap = func(b backend) backend {
-		f.Log = b.(*tidwall.Log)
+		f.disk = b.(disk)
 		return f
 	}
 	l, _ := mustOpen(t, dir, opt)
@@ -589,7 +589,7 @@ func TestAppendAllocs(t *testing.T) {
 type discard struct{}
 
 func (discard) WriteBatch(b *tidwall.Batch) error { b.Clear(); return nil }
-func (discard) Sync() error                       { return nil }
+func (discard) Sync(string) error                 { return nil }
 func (discard) TruncateFront(uint64) error        { return nil }
 func (discard) ClearCache() error                 { return nil }
 func (discard) Close() error                      { return nil }

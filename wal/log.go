@@ -26,15 +26,6 @@ type Options struct {
 	wrap func(backend) backend // tests only
 }
 
-// backend is the part of *tidwall.Log that is used; the disk may fail in each of these, so tests stand in between.
-type backend interface {
-	WriteBatch(b *tidwall.Batch) error
-	Sync() error
-	TruncateFront(index uint64) error
-	ClearCache() error
-	Close() error
-}
-
 // Recovered is what a log held when it was opened.
 type Recovered struct {
 	Identity Identity
@@ -58,6 +49,7 @@ type Log struct {
 	next   uint64 // seq of the next record
 	hard   raft.HardState
 	packer packer
+	tail   tailPath
 
 	// files is held shared while segment files are read and exclusively while they are replaced.
 	// Order: files before mu.
@@ -149,10 +141,10 @@ func openLocked(dir string, want *Identity, opt *Options) (*Log, Recovered, erro
 	}
 	l := &Log{
 		dir: logDir, fs: opt.fs, segSize: int64(opt.SegmentSize), identity: p.identity,
-		w: w, next: s.next, hard: p.hard, idx: p.idx, segments: s.segments, snapshot: p.snapshot,
+		w: newDisk(w), next: s.next, hard: p.hard, idx: p.idx, segments: s.segments, snapshot: p.snapshot,
 	}
 	if opt.wrap != nil {
-		l.w = opt.wrap(w)
+		l.w = opt.wrap(l.w)
 	}
 	l.publishCounts()
 	return l, rec, nil

@@ -1,0 +1,132 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// flusher runs fdatasync(2) in the kernel's background, by Linux' asynchronous I/O (io_submit(2), IOCB_CMD_FDSYNC, Linux
+// 4.18), and waits for it in the network poller, like a read from a socket. One goroutine at a time uses it.
+type flusher struct {
+	ctx     uintptr  // of io_setup
+	done    *os.File // eventfd, readable when the request has ended
+	eventFD uint32   // of done
+	fd      int      // of path; -1: none. An error of the file's write-back is told to this descriptor.
+	path    string
+
+	// Memory that the kernel reads and writes during the calls.
+	request  *iocb
+	requests [1]unsafe.Pointer
+	event    *ioEvent
+	count    [8]byte
+}
+
+// iocb is struct iocb of linux/aio_abi.h on a little-endian machine.
+type iocb struct {
+	data    uint64
+	key     uint32
+	rwFlags uint32
+	op      uint16
+	prio    int16
+	fd      uint32
+	buf     uint64
+	bytes   uint64
+	offset  int64
+	_       uint64
+	flags   uint32
+	eventFD uint32
+}
+
+// ioEvent is struct io_event.
+type ioEvent struct {
+	data, object uint64
+	result, _    int64
+}
+
+const (
+	opDataSync  = 3 // IOCB_CMD_FDSYNC
+	flagEventFD = 1 // IOCB_FLAG_RESFD
+)
+
+// newFlusher fails where the system does not offer it or does not allow it.
+func newFlusher() (*flusher, error) {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		return nil, errors.ErrUnsupported // iocb has another layout
+	}
+	f := &flusher{request: new(iocb), event: new(ioEvent), fd: -1}
+	f.requests[0] = unsafe.Pointer(f.request)
+	if _, _, errno := unix.Syscall(unix.SYS_IO_SETUP, 1, uintptr(unsafe.Pointer(&f.ctx)), 0); errno != 0 {
+		return nil, os.NewSyscallError("io_setup", errno)
+	}
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, errors.Join(os.NewSyscallError("eventfd", err), f.close())
+	}
+	f.eventFD, f.done = uint32(fd), os.NewFile(uintptr(fd), "eventfd")
+	return f, nil
+}
+
+// sync makes the file at path durable: its data, and what of its metadata is needed to read them.
+func (f *flusher) sync(path string) error {
+	if path != f.path {
+		if err := f.open(path); err != nil {
+			return err
+		}
+	}
+	*f.request = iocb{op: opDataSync, fd: uint32(f.fd), flags: flagEventFD, eventFD: f.eventFD}
+	// Raw calls: neither of the two waits, so the scheduler need not hear of them.
+	if n, _, errno := unix.RawSyscall(unix.SYS_IO_SUBMIT, f.ctx, 1, uintptr(unsafe.Pointer(&f.requests))); n != 1 {
+		return &os.PathError{Op: "io_submit", Path: path, Err: errno}
+	}
+	if _, err := f.done.Read(f.count[:]); err != nil {
+		return err
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_IO_GETEVENTS, f.ctx, 1, 1, uintptr(unsafe.Pointer(f.event)), 0, 0)
+	switch {
+	case errno != 0:
+		return os.NewSyscallError("io_getevents", errno)
+	case n != 1:
+		return fmt.Errorf("io_getevents: %d events", n)
+	case f.event.result < 0:
+		return &os.PathError{Op: "fdatasync", Path: path, Err: unix.Errno(-f.event.result)}
+	}
+	return nil
+}
+
+// open makes path the file that sync flushes.
+func (f *flusher) open(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	err = f.forget()
+	f.fd, f.path = fd, path
+	return err
+}
+
+// forget makes the next sync open its file anew. It must be called when another file may have come to bear the path.
+func (f *flusher) forget() error {
+	if f.fd < 0 {
+		return nil
+	}
+	old := f.fd
+	f.fd, f.path = -1, ""
+	return os.NewSyscallError("close", unix.Close(old))
+}
+
+// close gives back what the flusher holds. REQUIRES: no sync is under way.
+func (f *flusher) close() (err error) {
+	err = f.forget()
+	if f.done != nil {
+		err = errors.Join(err, f.done.Close())
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_IO_DESTROY, f.ctx, 0, 0); errno != 0 {
+		err = errors.Join(err, os.NewSyscallError("io_destroy", errno))
+	}
+	return err
+}
