@@ -55,6 +55,9 @@ func (r *Raft) onAppend(m *Message, out *Effects) error {
 		// What is committed is the leader's too; an old append must not be compared with terms that are forgotten.
 		skip := min(r.commit-prev, uint64(len(ents)))
 		ents = ents[skip:]
+		if t, ok := r.log.term(r.commit); ok && len(ents) > 0 && ents[0].Term < t {
+			return nil // no leader has such a log
+		}
 	case !r.log.matches(prev, m.LogTerm):
 		r.refuse(m, out)
 		return nil

@@ -337,3 +337,11 @@ func TestHungDiskStepsDown(t *testing.T) {
 	one.feed(Event{Kind: EvTick})
 	require.Equal(t, Leader, one.Role(), "nobody could take over")
 }
+
+// What a peer sends is never an error, however wrong: entries of older terms than what they would stand behind are no
+// log that any leader has.
+func TestEntriesOfFallingTermsAreIgnored(t *testing.T) {
+	l := newLone(t, 3, HardState{Term: 3, Commit: 2}, 3, 3)
+	l.recv(Message{Type: MsgAppend, From: 2, Term: 3, Entries: entries(1, 1, 1, 1, 1)})
+	require.Equal(t, uint64(2), l.LastIndex())
+}

@@ -14,7 +14,7 @@ type situations map[string]int
 // corners are those that TestSeededClusters must reach.
 var corners = []string{
 	"a write under way for a slot that was overwritten", "a log cut over several terms", "a membership cut off",
-	"a snapshot installed", "a snapshot installed over a longer log", "an old snapshot ignored", "a snapshot stream failed",
+	"a snapshot installed", "an old snapshot ignored", "a snapshot stream failed",
 	"committed without the own disk", "window full", "a fetch from the journal", "a fetch failed",
 	"a read waits for the no-op", "a read by the lease", "a read by a round", "a read asked of the leader", "a read refused",
 	"a vote refused near a leader", "a pre-vote refused", "stepped down without a quorum", "a vote asked twice", "a vote in joint membership",
