@@ -152,7 +152,6 @@ CONFIG SET hz 20
 CONFIG GET hz
 CONFIG SET hz 10
 CONFIG SET slowlog-max-len -1
-CONFIG SET proto-max-bulk-len 1
 CONFIG SET proto-max-bulk-len 512mb
 CONFIG SET maxmemory 1kk
 CONFIG SET maxmemory-policy foo
