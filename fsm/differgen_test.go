@@ -295,6 +295,9 @@ func (g *differGen) command() []string {
 	for i := range s.Args {
 		args = g.arg(s, &s.Args[i], args)
 	}
+	if g.chance(25) && len(args) > 1 { // an option's word where a value belongs
+		args[1+g.rnd.Intn(len(args)-1)] = g.word(g.pick("NX", "XX", "GT", "CH", "INCR", "WITHSCORES", "LIMIT", "COUNT", "LEFT", "MIN", "WEIGHTS", "AGGREGATE", "EX", "KEEPTTL", "BYLEX", "BEFORE", "IDX"))
+	}
 	if g.chance(4) {
 		args = g.shuffleTail(s, args)
 	}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"math/rand"
 	"net"
 	"os/exec"
@@ -276,6 +277,65 @@ func TestOracleTexts(t *testing.T) {
 		}
 		o.do("del", "z")
 		m.do("del", "z")
+	}
+}
+
+// randomNumber is the text of a number: digits, a point, an exponent, hexadecimal now and then, damaged sometimes.
+func randomNumber(rnd *rand.Rand) string {
+	digits := func(n int, set string) string {
+		b := make([]byte, rnd.Intn(n+1))
+		for i := range b {
+			b[i] = set[rnd.Intn(len(set))]
+		}
+		return string(b)
+	}
+	sign := []string{"", "", "", "-", "+"}[rnd.Intn(5)]
+	if rnd.Intn(12) == 0 {
+		return sign + "0x" + digits(18, "0123456789abcdefABCDEF.") + []string{"", "p" + digits(2, "0123456789"), "p-" + digits(3, "0123456789")}[rnd.Intn(3)]
+	}
+	s := sign + digits(22, "0123456789")
+	if rnd.Intn(2) == 0 {
+		s += "." + digits(25, "0123456789")
+	}
+	switch rnd.Intn(8) {
+	case 0:
+		s += "e" + []string{"", "-", "+"}[rnd.Intn(3)] + digits(3, "0123456789")
+	case 1:
+		s += "e-" + digits(1, "0123456789")
+	case 2:
+		s += digits(2, " x\x00en_")
+	}
+	return s
+}
+
+// TestOracleFloats compares arithmetic and the printing of numbers.
+func TestOracleFloats(t *testing.T) {
+	for _, proto := range []string{"2", "3"} {
+		o, m := startOracle(t, proto), newMachine(t)
+		w := wire{resp3: proto == "3"}
+		rnd := rand.New(rand.NewSource(3))
+		for range 400 {
+			var cmds [][]string
+			for range 10 {
+				a, b := randomNumber(rnd), randomNumber(rnd)
+				if rnd.Intn(3) == 0 {
+					f := math.Float64frombits(rnd.Uint64())
+					a = strconv.FormatFloat(f, []byte("efg")[rnd.Intn(3)], rnd.Intn(22)-1, 64)
+				}
+				cmds = append(cmds, []string{"set", "k", a}, []string{"incrbyfloat", "k", b}, []string{"hset", "h", "f", b}, []string{"hincrbyfloat", "h", "f", a},
+					[]string{"zadd", "z", a, "m"}, []string{"zscore", "z", "m"}, []string{"zincrby", "z", b, "m"}, []string{"zadd", "y", b, "m"},
+					[]string{"zunion", "2", "z", "y", "weights", b, a, "withscores"}, []string{"zcount", "z", a, b}, []string{"zrangebyscore", "z", "(" + a, b},
+					[]string{"incrbyfloat", "sum", b}, []string{"get", "sum"}, []string{"incrby", "n", a})
+				if rnd.Intn(10) == 0 {
+					cmds = append(cmds, []string{"del", "sum", "n", "z", "y"})
+				}
+			}
+			for i, want := range o.do(t, cmds...) {
+				got := m.doOut(&w, cmds[i]...)
+				// The sign of a zero depends on how Redis holds a sorted set.
+				require.Equal(t, strings.ReplaceAll(want, "\n-0\r", "\n0\r"), strings.ReplaceAll(got, "\n-0\r", "\n0\r"), "%q", cmds[i])
+			}
+		}
 	}
 }
 

@@ -80,8 +80,13 @@ func runZAdd(tx *Tx, args [][]byte, out Out) {
 	zaddPairs(tx, args[1], args[o.pairs:], o, out)
 }
 
+// runZIncrBy is ZADD with INCR; as in Redis, an increment that is an option's word is taken for one, and then a pair is
+// missing.
 func runZIncrBy(tx *Tx, args [][]byte, out Out) {
-	zaddPairs(tx, args[1], args[2:], zaddOptions{incr: true}, out)
+	if o, ok := parseZAdd(args, out); ok {
+		o.incr = true
+		zaddPairs(tx, args[1], args[o.pairs:], o, out)
+	}
 }
 
 // zaddPairs executes ZADD for pairs of score and member.
