@@ -1,7 +1,14 @@
-// Command bench compares three kvapp nodes with one redis-server (appendfsync always) in one run: both stand on the same
-// machine, redis-benchmark drives them in turns, and the ratio is taken round by round. Absolute figures move with the
-// machine; ratios stay.
+// Command bench compares three kvapp nodes with one redis-server (appendfsync always) in one run: both stand on the
+// same machine and redis-benchmark drives them in turns, round after round, so that what disturbs the machine disturbs
+// both. Absolute figures move with the machine; ratios stay.
 //
-// It prints requests per second, p50 and p99 latency, CPU time per operation over all server processes, and for each
-// workload the ratio of medians beside the floor it must not fall below.
+// For every workload it prints the medians over the rounds: requests per second, p50 and p99 latency, and CPU
+// microseconds per operation over all processes (the servers and redis-benchmark itself). Then the ratios of the
+// medians, kvapp to redis, beside the floor that throughput must not fall below. It fails if one does.
+//
+//	main.go      flags, the run
+//	workload.go  what is measured, and the floors
+//	measure.go   one run of redis-benchmark
+//	compare.go   rounds, medians, ratios, the table
+//	servers.go   starts and stops what is measured
 package main

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// result of one run of redis-benchmark.
+type result struct {
+	rps      float64 // requests per second
+	p50, p99 float64 // ms
+	cpu      float64 // microseconds per operation over all processes: servers and client
+}
+
+// measure runs redis-benchmark once.
+func measure(ctx context.Context, w workload, s *server) (result, error) {
+	before, err := cpuTime(s.pids)
+	if err != nil {
+		return result{}, err
+	}
+	cmd := exec.CommandContext(ctx, "redis-benchmark", w.args(s.port)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	text, err := cmd.Output()
+	if err != nil {
+		return result{}, fmt.Errorf("redis-benchmark: %w: %s%s", err, text, stderr.Bytes())
+	}
+	after, err := cpuTime(s.pids)
+	if err != nil {
+		return result{}, err
+	}
+	r, err := parseCSV(string(text))
+	if err != nil {
+		return result{}, err
+	}
+	client := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	r.cpu = perOperation(after-before+client, w.n)
+	return r, nil
+}
+
+// perOperation is the microseconds that n operations took each.
+func perOperation(total time.Duration, n int) float64 {
+	return float64(total.Nanoseconds()) / 1e3 / float64(n)
+}
+
+// parseCSV reads what redis-benchmark --csv prints for one test: a head, and a row of figures in the head's order.
+func parseCSV(text string) (result, error) {
+	var r result
+	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil || len(rows) != 2 {
+		return r, fmt.Errorf("redis-benchmark printed %q", text)
+	}
+	for _, f := range []struct {
+		column string
+		to     *float64
+	}{{"rps", &r.rps}, {"p50_latency_ms", &r.p50}, {"p99_latency_ms", &r.p99}} {
+		found := false
+		for i, name := range rows[0] {
+			if name != f.column {
+				continue
+			}
+			if *f.to, err = strconv.ParseFloat(rows[1][i], 64); err != nil {
+				return r, fmt.Errorf("redis-benchmark's %s: %w", f.column, err)
+			}
+			found = true
+		}
+		if !found {
+			return r, fmt.Errorf("redis-benchmark prints no %s: %q", f.column, text)
+		}
+	}
+	if r.rps <= 0 {
+		return r, fmt.Errorf("redis-benchmark measured nothing: %q", text)
+	}
+	return r, nil
+}
+
+// userHz is the unit of the times in /proc/PID/stat, the same on every Linux that Go runs on.
+const userHz = 100
+
+// cpuTime is the user and system time of processes, and of the children they waited for.
+func cpuTime(pids []int) (sum time.Duration, err error) {
+	for _, pid := range pids {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return 0, fmt.Errorf("CPU time, which needs Linux: %w", err)
+		}
+		t, err := parseStat(string(b))
+		if err != nil {
+			return 0, fmt.Errorf("process %d: %w", pid, err)
+		}
+		sum += t
+	}
+	return sum, nil
+}
+
+// parseStat reads utime, stime, cutime and cstime of a line of /proc/PID/stat. The name of the program stands in
+// parentheses and may hold anything.
+func parseStat(line string) (time.Duration, error) {
+	end := strings.LastIndexByte(line, ')')
+	f := strings.Fields(line[end+1:])
+	if end < 0 || len(f) < 15 {
+		return 0, errors.New("no times in " + strconv.Quote(line))
+	}
+	var ticks int64
+	for _, x := range f[11:15] {
+		n, err := strconv.ParseInt(x, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / userHz, nil
+}
