@@ -233,7 +233,8 @@ func newWorld(t *testing.T, n int, change func(*Config)) *world {
 	return w
 }
 
-func (p *peer) start() {
+// open makes a node of what the disk holds; it does not run yet.
+func (p *peer) open() *Node {
 	seed := uint64(p.id) * 1000
 	n, err := New(p.cfg, Deps{
 		Log: p.log, Snapshots: p.snaps, Transport: p, Clock: p.w.clock,
@@ -241,6 +242,11 @@ func (p *peer) start() {
 		Recovered: p.log.recovered(), Snapshot: p.log.snap,
 	})
 	require.NoError(p.w.t, err)
+	return n
+}
+
+func (p *peer) start() {
+	n := p.open()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	p.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"kvapp/fsm"
@@ -42,14 +43,20 @@ type Node struct {
 	view    atomic.Pointer[View]
 	fsyncs  fsyncCounters
 	stopped chan struct{} // closed when Run has ended: nobody will answer any more
+
+	mu      sync.Mutex // guards running
+	running bool       // Run was called; until then the Driver belongs to whoever holds mu
 }
 
 type fsyncCounters struct{ count, sum, max atomic.Uint64 }
 
 var _ Client = (*Node)(nil)
 
-// ErrStopped is returned when the node is going down.
-var ErrStopped = errors.New("node stopped")
+// ErrStopped is returned when the node is going down, ErrStarting before Run.
+var (
+	ErrStopped  = errors.New("node stopped")
+	ErrStarting = errors.New("node is starting")
+)
 
 // New restores the state machine from the newest snapshot and builds the core from the recovered log. Nothing runs
 // before Run. An error names what is damaged.
@@ -177,12 +184,33 @@ func (n *Node) Store() *fsm.Store { return n.store }
 // View implements Client.
 func (n *Node) View() *View { return n.view.Load() }
 
+// begin hands the Driver over to Run.
+func (n *Node) begin() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.running = true
+}
+
+// asleep reports that Run was not called yet, and lets f, if there is one, look at the Driver then. Whoever would ask
+// the loop asks this first: a node may be open for a long time before it runs, and must not keep clients waiting.
+func (n *Node) asleep(f func(*Driver)) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.running && f != nil {
+		f(n.drv)
+	}
+	return !n.running
+}
+
 // Status implements Client.
-func (n *Node) Status() (Status, error) {
+func (n *Node) Status() (s Status, err error) {
+	if n.asleep(func(d *Driver) { s = d.status() }) {
+		return s, nil
+	}
 	c := make(chan Status, 1)
 	n.inbox.put(Event{Kind: EvStatus, Status: c})
 	select {
-	case s := <-c:
+	case s = <-c:
 		s.FsyncCount, s.FsyncNs, s.FsyncMaxNs = n.fsyncs.count.Load(), n.fsyncs.sum.Load(), n.fsyncs.max.Load()
 		return s, nil
 	case <-n.stopped:
@@ -192,6 +220,9 @@ func (n *Node) Status() (Status, error) {
 
 // Wait implements Client.
 func (n *Node) Wait(index uint64, want int, timeoutMs int64) int {
+	if n.asleep(nil) {
+		return 0
+	}
 	w := &waiter{index: index, n: want, deadline: n.deps.Clock.Now() + timeoutMs*1e6, done: make(chan int, 1)}
 	if timeoutMs == 0 {
 		w.deadline = 1<<63 - 1
@@ -207,6 +238,9 @@ func (n *Node) Wait(index uint64, want int, timeoutMs int64) int {
 
 // StateHash implements Client.
 func (n *Node) StateHash() (uint64, uint64, error) {
+	if n.asleep(nil) {
+		return 0, 0, ErrStarting
+	}
 	c := make(chan *fsm.View, 1)
 	n.inbox.put(Event{Kind: EvHash, Frozen: c})
 	select {
@@ -221,6 +255,9 @@ func (n *Node) StateHash() (uint64, uint64, error) {
 
 // Snapshot implements Client.
 func (n *Node) Snapshot() (uint64, error) {
+	if n.asleep(nil) {
+		return 0, ErrStarting
+	}
 	c := make(chan uint64, 1)
 	n.inbox.put(Event{Kind: EvTakeSnapshot, Taken: c})
 	select {

@@ -69,6 +69,30 @@ func TestWriteParksUntilALeaderIsKnown(t *testing.T) {
 	})
 }
 
+// A node may be open for long before it runs: nobody waits for it meanwhile, and what is known is told.
+func TestNothingBlocksBeforeRun(t *testing.T) {
+	bubble(t, 3, nil, func(w *world) {
+		w.leader().do(false, command("set", "a", "1"))
+		w.settled()
+		p := w.nodes[0]
+		p.stop()
+		n := p.open()
+		st, err := n.Status()
+		require.NoError(t, err)
+		require.Len(t, st.Membership.Members, 3)
+		require.NotZero(t, st.Term)
+		require.True(t, n.View().Loading)
+		require.Zero(t, n.Wait(1, 2, 0))
+		_, _, err = n.StateHash()
+		require.ErrorIs(t, err, ErrStarting)
+		_, err = n.Snapshot()
+		require.ErrorIs(t, err, ErrStarting)
+		b := NewBatch(nil)
+		n.Write(b)
+		require.Equal(t, Loading, b.Outcome)
+	})
+}
+
 func TestNoLeaderAfterParkTimeout(t *testing.T) {
 	bubble(t, 3, nil, func(w *world) {
 		w.leader()

@@ -15,6 +15,7 @@ import (
 // Run starts the goroutines and blocks until ctx ends (nil) or something is damaged (the error). It may be called
 // once. When it returns every batch has been answered.
 func (n *Node) Run(ctx context.Context) error {
+	n.begin()
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	for _, part := range []func(context.Context) error{n.loop, n.appender, n.applier, n.fetcher, n.snapshotter} {
