@@ -150,3 +150,34 @@ func TestServeRefuses(t *testing.T) {
 		require.ErrorContains(t, stop(), want)
 	}
 }
+
+// A founding member whose fellows are not up yet waits for them, as long as it takes; who asks it meanwhile is answered.
+func TestServeWhileRegistering(t *testing.T) {
+	ports := cluster.Ports(t, 7)
+	addr := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	log, stop := startServer(t, "--dir", t.TempDir(), "--port", strconv.Itoa(ports[0]), "--status-port", strconv.Itoa(ports[6]),
+		"--cluster", fmt.Sprintf("n1=%s@%d,n2=%s@%d,n3=%s@%d", addr(0), ports[1], addr(2), ports[3], addr(4), ports[5]))
+	ask(t, addr(0), "GET a", "-LOADING kvapp is loading the dataset in memory")
+	ask(t, addr(0), "RAFT HASH", "-ERR state hash: node is starting")
+	ask(t, addr(0), "WAIT 1 0", "-LOADING kvapp is loading the dataset in memory")
+	for _, line := range []string{"RAFT STATUS", "INFO", "CLUSTER NODES"} {
+		conn, err := net.DialTimeout("tcp", addr(0), time.Second)
+		require.NoError(t, err)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		_, err = io.WriteString(conn, line+"\r\n")
+		require.NoError(t, err)
+		head, err := bufio.NewReader(conn).ReadString('\n')
+		require.NoError(t, err, line)
+		require.Regexp(t, `^[*$]\d+\r\n$`, head, line)
+		require.NoError(t, conn.Close())
+	}
+	client := http.Client{Timeout: 10 * time.Second}
+	for path, want := range map[string]int{"/metrics": 200, "/livez": 200, "/readyz": 503} {
+		resp, err := client.Get("http://" + addr(6) + path)
+		require.NoError(t, err, path)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, want, resp.StatusCode, path)
+	}
+	require.NoError(t, stop())
+	require.Contains(t, log.String(), " * first_start ")
+}
