@@ -126,6 +126,7 @@ func (o *devOptions) start(i int) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
+	endWithParent(cmd.SysProcAttr)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
