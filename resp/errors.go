@@ -34,7 +34,7 @@ const (
 	errOverwritten = "TRYAGAIN the leader changed, the command was not executed"
 	errReadAgain   = "TRYAGAIN the leader changed, the read was not served"
 	errBusy        = "TRYAGAIN too many uncommitted writes, the command was not executed"
-	errLoading     = "LOADING kvapp is loading the dataset in memory"
+	errLoading     = "LOADING Redis is loading the dataset in memory"
 
 	errProtected = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. " +
 		"In this mode connections are only accepted from the loopback interface. To accept others, either set a password with the setting " +

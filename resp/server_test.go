@@ -279,7 +279,7 @@ func TestLoading(t *testing.T) {
 	f.outcome.Store(int32(node.Loading))
 	f.change(func(v *node.View) { v.Loading, v.Role, v.Leader, v.Last, v.Healthy = true, raft.Follower, 0, 0, false })
 	for _, line := range []string{"PING", "GET a", "SET a 1", "DBSIZE"} {
-		require.Equal(t, "-"+errLoading+"\r\n", c.do(line), line)
+		require.Equal(t, "-LOADING Redis is loading the dataset in memory\r\n", c.do(line), line)
 	}
 	for _, line := range []string{"INFO", "CLUSTER INFO", "CLUSTER SLOTS", "CLUSTER SHARDS", "CLUSTER NODES", "CLUSTER MYID", "COMMAND",
 		"COMMAND DOCS", "HELLO", "CLIENT ID", "CONFIG GET *", "CLIENT LIST", "RAFT STATUS", "ROLE", "TIME", "READONLY"} {
