@@ -114,21 +114,30 @@ func joinData(key, val []byte) string {
 // slotDict holds the keys of one hash slot of one database: a dense array in history order and an index of positions.
 //
 // Removal moves the last entry into the gap, so the order depends on the history of commands alone and is the same on
-// every node; the seed of the hash only shapes the index. Invariant: with more than linearMax entries there is an
-// index; if there is one, it holds position+1 of every entry exactly once, 0 elsewhere, and is at most 3/4 full.
+// every node; the seed of the hash only shapes the index. Invariants: with more than linearMax entries there is an
+// index; if there is one, it holds position+1 of every entry exactly once, 0 elsewhere, and is at most 3/4 full. tags
+// holds the tag of each of the first linearMax entries.
 type slotDict struct {
 	entries []entry
-	index   []uint32 // open addressing, linear probing, length a power of two
-	epoch   uint64   // the store's epoch when entries was last known to be in no frozen view
+	index   []uint32         // open addressing, linear probing, length a power of two
+	epoch   uint64           // the store's epoch when entries was last known to be in no frozen view
+	tags    [linearMax]uint8 // a search reads them in place of the entries, each of which is a cache line
 }
 
-// linearMax is the number of entries up to which a search compares the hashes one by one.
+// linearMax is the number of entries up to which a search compares the tags one by one.
 const linearMax = 8
+
+// tag is a part of a key's hash that the index does not use.
+func tag(hash uint32) uint8 { return uint8(hash >> 24) }
 
 // find returns the position of key, or -1.
 func (d *slotDict) find(hash uint32, key []byte) int {
 	if len(d.index) == 0 {
-		for i := range d.entries {
+		want := tag(hash)
+		for i := range min(len(d.entries), linearMax) {
+			if d.tags[i] != want {
+				continue
+			}
 			if e := &d.entries[i]; e.hash == hash && e.key() == string(key) {
 				return i
 			}
@@ -156,6 +165,9 @@ func (d *slotDict) insert(e entry) int {
 		d.entries = grown
 	}
 	d.entries = append(d.entries, e)
+	if pos < linearMax {
+		d.tags[pos] = tag(e.hash)
+	}
 	switch n := pos + 1; {
 	case len(d.index) == 0 && n <= linearMax:
 	case n*4 > len(d.index)*3:
@@ -176,6 +188,9 @@ func (d *slotDict) remove(pos int) {
 		}
 	}
 	d.entries[pos] = d.entries[last]
+	if pos < linearMax {
+		d.tags[pos] = tag(d.entries[pos].hash)
+	}
 	d.entries[last] = entry{}
 	d.entries = d.entries[:last]
 	switch {

@@ -196,7 +196,7 @@ func (tx *Tx) own(db *database, slot int) *slotDict {
 		d.epoch = s.epoch
 		return d
 	}
-	c := &slotDict{index: d.index, epoch: s.epoch}
+	c := &slotDict{index: d.index, epoch: s.epoch, tags: d.tags}
 	c.entries = make([]entry, len(d.entries), len(d.entries)+len(d.entries)/4+2)
 	copy(c.entries, d.entries)
 	for i := range c.entries {
