@@ -141,8 +141,8 @@ func (fixedClock) Now() int64 { return 50 }
 
 // A lease that this node got back after others had led says nothing about what it had read before.
 func TestLeaseOfALaterLeadership(t *testing.T) {
-	n := &Node{store: fsm.NewStore(), inbox: newQueue[Event](), stopped: make(chan struct{})}
-	close(n.stopped)
+	n := &Node{store: fsm.NewStore(), inbox: newQueue[Event]()}
+	n.inbox.close()
 	n.view.Store(&View{})
 	n.deps.Clock = fixedClock{}
 	n.lease.Store(10)

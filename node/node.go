@@ -129,21 +129,11 @@ func (n *Node) submit(ev Event) {
 		ev.Batch.Outcome = Loading
 		return
 	}
-	n.inbox.put(ev)
-	select {
-	case <-ev.Batch.done:
-	case <-n.stopped:
-		n.abandon(ev.Batch)
+	if !n.inbox.put(ev) {
+		ev.Batch.Outcome = Stopped
+		return
 	}
-}
-
-// abandon decides what to tell a batch when the node stopped: the loop has answered every batch it had seen.
-func (n *Node) abandon(b *Batch) {
-	select {
-	case <-b.done:
-	default:
-		b.Outcome = Stopped
-	}
+	<-ev.Batch.done // Run answers every batch that it took, also when it ends
 }
 
 // Read implements Client. The fast path takes no hop: with a lease, read under the shard's lock, and only then ask the

@@ -39,15 +39,20 @@ func (n *Node) Run(ctx context.Context) error {
 
 // answerAll answers what the loop and the applier still held when they ended.
 func (n *Node) answerAll() {
-	for _, ev := range n.inbox.take() {
-		if ev.Batch != nil {
-			ev.Batch.finish(Stopped)
-		}
-	}
+	abandon(n.inbox.close())
 	n.drv.stop()
-	for _, item := range n.applies.take() {
+	for _, item := range n.applies.close() {
 		if item.Proposal != nil {
 			item.Proposal.finish(Uncertain)
+		}
+	}
+}
+
+// abandon answers the batches of events that no Driver has seen.
+func abandon(events []Event) {
+	for i := range events {
+		if b := events[i].Batch; b != nil {
+			b.finish(Stopped)
 		}
 	}
 }
@@ -74,6 +79,7 @@ func (n *Node) loop(ctx context.Context) error {
 		now := n.deps.Clock.Now()
 		for i := range events {
 			if err := n.drv.Handle(now, &events[i]); err != nil {
+				abandon(events[i+1:])
 				return err
 			}
 		}

@@ -2,6 +2,7 @@ package resp
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -143,7 +144,11 @@ func (c *conn) serve(first *redcon.Command, rest []redcon.Command) {
 	}
 	if c.ended {
 		c.net.CloseAfterReply()
+		return
 	}
+	// The others first: by the time redcon reads again the client's next command is often there. That saves a read that
+	// finds nothing, a wait in the poller and a wake-up.
+	runtime.Gosched()
 }
 
 // dispatch queues a data command, or executes any other one behind what is queued.
