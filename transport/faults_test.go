@@ -228,7 +228,7 @@ func TestUnreachablePeerLosesItsQueue(t *testing.T) {
 	require.Equal(t, uint64(1), s.Dropped)
 	require.False(t, s.Connected)
 	require.NotEmpty(t, s.LastError)
-	eventually(t, func() bool { return strings.Count(a.logs.String(), "no connection to peer") == 1 })
+	eventually(t, func() bool { return strings.Count(a.logs.String(), "peer_lost") == 1 })
 }
 
 func TestCutConnectionIsReplaced(t *testing.T) {
@@ -328,7 +328,7 @@ func TestStrangersAreClosedAndLoggedOnce(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 	eventually(t, func() bool { return b.row(t, 0).Malformed == 3 })
-	require.Equal(t, 1, strings.Count(b.logs.String(), "refused a connection"))
+	require.Equal(t, 1, strings.Count(b.logs.String(), "peer_refused"))
 }
 
 func TestOtherVersionIsToldSo(t *testing.T) {
@@ -387,7 +387,7 @@ func sendThroughCuts(t *testing.T, h SnapshotHeader, data []byte, open func() (i
 	a.SendSnapshot(2, h, open, func(err error) { done <- err })
 	require.NoError(t, receive(t, done))
 	require.True(t, bytes.Equal(data, got))
-	require.Contains(t, b.logs.String(), "broke off")
+	require.Contains(t, b.logs.String(), "snapshot_interrupted")
 }
 
 // The connection is cut while the receiver makes the file durable: the verdict comes over the next one.

@@ -26,7 +26,7 @@ func (t *Transport) acceptLoop() {
 		}
 		// Out of file descriptors, most likely: it passes, and to give up would cut the node off for good.
 		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-		t.cfg.Logger.Error("accept on the peer port", "err", err, "again in", wait)
+		t.cfg.Logger.Error("peer_accept_failed", "error", err, "retry", wait)
 		select {
 		case <-time.After(wait):
 		case <-t.ctx.Done():
@@ -93,10 +93,10 @@ func (t *Transport) serve(conn net.Conn) {
 	}
 	if errors.Is(err, errMalformed) {
 		t.count(hello.Node).malformed.Add(1)
-		t.cfg.Logger.Error("peer connection closed", "peer", hello.Name, "from", conn.RemoteAddr().String(), "err", err)
+		t.cfg.Logger.Error("peer_closed", "peer", hello.Name, "from", conn.RemoteAddr().String(), "error", err)
 		return
 	}
-	t.cfg.Logger.Debug("peer connection ended", "peer", hello.Name, "err", err)
+	t.cfg.Logger.Debug("peer_ended", "peer", hello.Name, "error", err)
 }
 
 // count returns where to count what comes from a node.
@@ -224,6 +224,6 @@ func (t *Transport) logStranger(conn net.Conn, h Hello, err error) {
 	if t.ctx.Err() != nil || now < until || !t.quiet.CompareAndSwap(until, now+int64(strangersEvery)) {
 		return
 	}
-	t.cfg.Logger.Warn("refused a connection on the peer port",
-		"from", conn.RemoteAddr().String(), "name", h.Name, "err", err)
+	t.cfg.Logger.Warn("peer_refused",
+		"from", conn.RemoteAddr().String(), "name", h.Name, "error", err)
 }

@@ -262,7 +262,7 @@ func (p *peer) attempt() (up bool, err error) {
 	p.mu.Lock()
 	p.lastError = ""
 	p.mu.Unlock()
-	p.t.cfg.Logger.Info("connected to peer", "peer", p.name, "addr", addr)
+	p.t.cfg.Logger.Info("peer_connected", "peer", p.name, "addr", addr)
 	p.refused, p.failure = RefusedError{}, ""
 	return true, p.pump(conn)
 }
@@ -410,14 +410,14 @@ func (p *peer) failed(err error, up bool) bool {
 		p.refusals.Add(1)
 		if *refused != p.refused {
 			p.refused = *refused
-			log.Error("peer refuses this node", "peer", p.name, "code", refused.Code.String(), "reason", refused.Reason)
+			log.Error("peer_refuses", "peer", p.name, "code", refused.Code.String(), "reason", refused.Reason)
 			p.t.cfg.Refused(p.public(), refused)
 		}
 		return true
 	}
 	if kind := failureKind(err); kind != p.failure {
 		p.failure = kind
-		log.Warn("no connection to peer", "peer", p.name, "err", err)
+		log.Warn("peer_lost", "peer", p.name, "error", err)
 	}
 	return false
 }

@@ -150,8 +150,8 @@ func (s *inStream) chunk() error {
 // resume waits for the connection that replaces the one that failed because of cause.
 func (s *inStream) resume(cause error) error {
 	_ = s.conn.Close()
-	s.t.cfg.Logger.Warn("snapshot stream broke off, waiting for the sender",
-		"name", s.h.Name, "bytes left", s.left, "err", cause)
+	s.t.cfg.Logger.Warn("snapshot_interrupted",
+		"name", s.h.Name, "bytes_left", s.left, "error", cause)
 	timer := time.NewTimer(s.t.resumeWindow)
 	defer timer.Stop()
 	for {
@@ -197,7 +197,7 @@ func (s *inStream) finish(key streamKey, err error) error {
 			text = "failed"
 		}
 		e.buf = append(e.buf, text[:min(len(text), maxVerdict)]...)
-		s.t.cfg.Logger.Warn("snapshot not received", "name", s.h.Name, "err", err)
+		s.t.cfg.Logger.Warn("snapshot_not_received", "name", s.h.Name, "error", err)
 	}
 	e.end(frameSnapshotDone)
 	if _, werr := e.flush(s.conn, writeTimeout); werr != nil {

@@ -80,7 +80,7 @@ func TestRefusals(t *testing.T) {
 			// It is tried again, but told and logged once.
 			eventually(t, func() bool { return a.row(t, c.peer.ID).RefusalsByPeers >= 3 })
 			require.Empty(t, a.refused)
-			require.Equal(t, 1, strings.Count(a.logs.String(), "peer refuses this node"))
+			require.Equal(t, 1, strings.Count(a.logs.String(), "peer_refuses"))
 			require.False(t, a.row(t, c.peer.ID).Connected)
 		})
 	}

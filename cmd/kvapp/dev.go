@@ -18,6 +18,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// What dev does without flags.
+const (
+	devNodes = 3
+	devPort  = 7001
+	devDir   = "kvapp-dev"
+)
+
 // devOptions describe a cluster of child processes on this machine.
 type devOptions struct {
 	nodes, port int
@@ -36,9 +43,9 @@ func devCommand() *cobra.Command {
 			return runDev(cmd.Context(), &o, cmd.OutOrStdout())
 		},
 	}
-	cmd.PersistentFlags().IntVar(&o.nodes, "nodes", 3, "number of nodes")
-	cmd.PersistentFlags().IntVar(&o.port, "port", 7001, "client port of the first node; the others follow")
-	cmd.PersistentFlags().StringVar(&o.dir, "dir", "kvapp-dev", "directory of the nodes' data, logs and pid files")
+	cmd.PersistentFlags().IntVar(&o.nodes, "nodes", devNodes, "number of nodes")
+	cmd.PersistentFlags().IntVar(&o.port, "port", devPort, "client port of the first node; the others follow")
+	cmd.PersistentFlags().StringVar(&o.dir, "dir", devDir, "directory of the nodes' data, logs and pid files")
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "kill N", Short: "Kill node N with SIGKILL", Args: cobra.ExactArgs(1),
@@ -57,6 +64,21 @@ func (o *devOptions) home(i int) string    { return filepath.Join(o.dir, o.name(
 func (o *devOptions) addr(i int) string    { return fmt.Sprintf("127.0.0.1:%d", o.port+i-1) }
 func (o *devOptions) logfile(i int) string { return filepath.Join(o.home(i), "kvapp.log") }
 func (o *devOptions) pidfile(i int) string { return filepath.Join(o.home(i), "kvapp.pid") }
+
+// line is what to type to kill or start node i of this cluster.
+func (o *devOptions) line(verb string, i int) string {
+	b := os.Args[0] + " dev"
+	if o.nodes != devNodes {
+		b += fmt.Sprintf(" --nodes %d", o.nodes)
+	}
+	if o.port != devPort {
+		b += fmt.Sprintf(" --port %d", o.port)
+	}
+	if o.dir != devDir {
+		b += " --dir " + strconv.Quote(o.dir)
+	}
+	return fmt.Sprintf("%s %s %d", b, verb, i)
+}
 
 // command is the child process of node i, not started.
 func (o *devOptions) command(i int) (*exec.Cmd, error) {
@@ -145,7 +167,8 @@ func (o *devOptions) watch(ctx context.Context, children []*child, out io.Writer
 			select {
 			case <-c.done:
 				if ctx.Err() == nil {
-					fmt.Fprintf(out, "%s ended; `kvapp dev start %d` starts it again. Last lines of %s:\n%s", o.name(c.i), c.i, o.logfile(c.i), tail(o.logfile(c.i), 5))
+					fmt.Fprintf(out, "%s ended; `%s` starts it again. Last lines of %s:\n%s",
+						o.name(c.i), o.line("start", c.i), o.logfile(c.i), tail(o.logfile(c.i), 5))
 				}
 			case <-ctx.Done():
 			}
@@ -190,7 +213,7 @@ func (o *devOptions) greet(out io.Writer) {
 			o.name(i), o.addr(i), o.port+i-1+20000, o.logfile(i))
 	}
 	fmt.Fprintf(out, "try        redis-cli -c -p %d set hello world\n", o.port)
-	fmt.Fprintf(out, "break      kvapp dev --port %d --dir %s kill 2    and back: kvapp dev --port %d --dir %s start 2\n", o.port, o.dir, o.port, o.dir)
+	fmt.Fprintf(out, "break      %s\nmend       %s\n", o.line("kill", min(2, o.nodes)), o.line("start", min(2, o.nodes)))
 }
 
 // waitReady polls until every node answers and one of them leads.

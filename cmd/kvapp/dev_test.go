@@ -56,6 +56,13 @@ func TestDevRefuses(t *testing.T) {
 	require.ErrorContains(t, devKill(o, "n1", nil), "n1 is not running")
 }
 
+func TestDevSaysWhatToType(t *testing.T) {
+	o := devOptions{nodes: devNodes, port: devPort, dir: devDir}
+	require.Equal(t, os.Args[0]+" dev kill 2", o.line("kill", 2))
+	o = devOptions{nodes: 5, port: 8000, dir: "my data"}
+	require.Equal(t, os.Args[0]+` dev --nodes 5 --port 8000 --dir "my data" start 4`, o.line("start", 4))
+}
+
 func TestDevTail(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x.log")
 	require.Contains(t, tail(name, 2), "no such file")

@@ -321,6 +321,6 @@ func (s *server) close() {
 		errs = append(errs, s.journal.Close())
 	}
 	if err := errors.Join(errs...); err != nil {
-		s.log.Warn("close", "error", err)
+		s.log.Warn("close_failed", "error", err)
 	}
 }

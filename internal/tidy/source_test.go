@@ -111,6 +111,43 @@ func TestNodeStartsGoroutinesInOneFile(t *testing.T) {
 	report(t, func(f *source) bool { return !f.test && f.dir == "node" && f.name != "node/run.go" }, starts)
 }
 
+var eventName = regexp.MustCompile(`^"[a-z][a-z0-9_]*"$`)
+
+// logged says what is wrong with a log line: the event and the names of its fields are single words, so that they can
+// be searched for and stay the same.
+func logged(_ *source, n ast.Node) string {
+	c, ok := n.(*ast.CallExpr)
+	if !ok || len(c.Args) == 0 {
+		return ""
+	}
+	sel, ok := c.Fun.(*ast.SelectorExpr)
+	if !ok || !slices.Contains([]string{"Debug", "Info", "Warn", "Error"}, sel.Sel.Name) {
+		return ""
+	}
+	to := ""
+	switch x := sel.X.(type) {
+	case *ast.Ident:
+		to = x.Name
+	case *ast.SelectorExpr:
+		to = x.Sel.Name
+	}
+	if to != "log" && to != "Logger" && to != "logger" {
+		return ""
+	}
+	for i, arg := range c.Args {
+		if lit, ok := arg.(*ast.BasicLit); i == 0 || i%2 == 1 {
+			if !ok || !eventName.MatchString(lit.Value) {
+				return "an event and the names of its fields are words_like_this"
+			}
+		}
+	}
+	return ""
+}
+
+func TestLogLinesHaveNames(t *testing.T) {
+	report(t, func(f *source) bool { return !f.test }, logged)
+}
+
 func TestPackagesExplainThemselves(t *testing.T) {
 	seen := make(map[string]bool)
 	tr := repository(t)
