@@ -157,9 +157,9 @@ func TestServeWhileRegistering(t *testing.T) {
 	addr := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	log, stop := startServer(t, "--dir", t.TempDir(), "--port", strconv.Itoa(ports[0]), "--status-port", strconv.Itoa(ports[6]),
 		"--cluster", fmt.Sprintf("n1=%s@%d,n2=%s@%d,n3=%s@%d", addr(0), ports[1], addr(2), ports[3], addr(4), ports[5]))
-	ask(t, addr(0), "GET a", "-LOADING kvapp is loading the dataset in memory")
+	ask(t, addr(0), "GET a", "-LOADING Redis is loading the dataset in memory")
 	ask(t, addr(0), "RAFT HASH", "-ERR state hash: node is starting")
-	ask(t, addr(0), "WAIT 1 0", "-LOADING kvapp is loading the dataset in memory")
+	ask(t, addr(0), "WAIT 1 0", "-LOADING Redis is loading the dataset in memory")
 	for _, line := range []string{"RAFT STATUS", "INFO", "CLUSTER NODES"} {
 		conn, err := net.DialTimeout("tcp", addr(0), time.Second)
 		require.NoError(t, err)
