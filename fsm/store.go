@@ -42,6 +42,7 @@ type Store struct {
 	now       int64  // its stamp
 	entrySeed uint64
 	position  uint64 // write commands executed in the entry
+	rides     uint64 // reads executed in the entry
 	dueMoved  bool   // some deadline changed: End computes NextDeadline
 	tx        Tx
 	replay    Command // of ApplyEntry; its Args are reused
@@ -76,7 +77,7 @@ func (s *Store) Begin(index uint64, nowMs int64, seed uint64) {
 		nowMs = clock
 	}
 	s.clock.Store(nowMs)
-	s.index, s.now, s.entrySeed, s.position = index, nowMs, seed, 0
+	s.index, s.now, s.entrySeed, s.position, s.rides = index, nowMs, seed, 0, 0
 }
 
 // Exec runs one command of the entry begun: a write as every node runs it, or a read that rides between the writes
@@ -85,7 +86,8 @@ func (s *Store) Begin(index uint64, nowMs int64, seed uint64) {
 func (s *Store) Exec(c *Command, out Out) {
 	tx := &s.tx
 	if c.Spec.Flags&FlagWrite == 0 {
-		tx.begin(s, c.DB, s.now, splitMix(^s.entrySeed+s.position))
+		tx.begin(s, c.DB, s.now, splitMix(^s.entrySeed+s.rides))
+		s.rides++
 		c.Spec.Run(tx, c.Args, out)
 		return
 	}

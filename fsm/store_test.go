@@ -390,6 +390,23 @@ func TestReadsRideAlong(t *testing.T) {
 	require.Equal(t, leader.Applied(), follower.Applied())
 }
 
+// TestReadsInOneEntryRollAnew: a pipeline of random reads behind a write must not get the same answer again and again.
+func TestReadsInOneEntryRollAnew(t *testing.T) {
+	m := newMachine(t)
+	for i := range 100 {
+		m.do("sadd", "s", strconv.Itoa(i))
+	}
+	seen := map[string]bool{}
+	c := command(t, 0, "srandmember", "s")
+	m.s.Begin(m.index+1, m.now, 5)
+	for range 50 {
+		m.s.Exec(&c, &m.out)
+		seen[m.out.take()] = true
+	}
+	m.s.End()
+	require.Greater(t, len(seen), 25)
+}
+
 func TestClockNeverGoesBack(t *testing.T) {
 	m := newMachine(t)
 	m.do("set", "k", "v", "px", "100")
