@@ -3,53 +3,15 @@ package fsm
 import (
 	"bytes"
 	"hash/maphash"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// recorder is an Out that writes RESP2, as a client sees it.
-type recorder struct{ b []byte }
-
-func (r *recorder) line(mark byte, n int64) {
-	r.b = append(r.b, mark)
-	r.b = strconv.AppendInt(r.b, n, 10)
-	r.b = append(r.b, "\r\n"...)
-}
-
-func (r *recorder) Simple(s string) { r.b = append(r.b, "+"+s+"\r\n"...) }
-func (r *recorder) Error(s string)  { r.b = append(r.b, "-"+s+"\r\n"...) }
-func (r *recorder) Int(n int64)     { r.line(':', n) }
-func (r *recorder) Bulk(b []byte) {
-	r.line('$', int64(len(b)))
-	r.b = append(r.b, b...)
-	r.b = append(r.b, "\r\n"...)
-}
-func (r *recorder) BulkString(s string) {
-	r.line('$', int64(len(s)))
-	r.b = append(r.b, s...)
-	r.b = append(r.b, "\r\n"...)
-}
-func (r *recorder) Null()                   { r.b = append(r.b, "$-1\r\n"...) }
-func (r *recorder) NullArray()              { r.b = append(r.b, "*-1\r\n"...) }
-func (r *recorder) Array(n int)             { r.line('*', int64(n)) }
-func (r *recorder) Map(n int)               { r.line('*', int64(2*n)) }
-func (r *recorder) Set(n int)               { r.line('*', int64(n)) }
-func (r *recorder) Push(n int)              { r.line('*', int64(n)) }
-func (r *recorder) Double(f float64)        { r.BulkString(string(appendDouble(nil, f))) }
-func (r *recorder) Bool(v bool)             { r.Int(map[bool]int64{true: 1}[v]) }
-func (r *recorder) BigNumber(s string)      { r.BulkString(s) }
-func (r *recorder) Verbatim(kind, s string) { r.BulkString(s) }
-func (r *recorder) RESP3() bool             { return false }
-func (r *recorder) Len() int                { return len(r.b) }
-func (r *recorder) Truncate(n int)          { r.b = r.b[:n] }
-func (r *recorder) take() (s string)        { s, r.b = string(r.b), r.b[:0]; return s }
-
 // rawCommand is a command in RESP.
 func rawCommand(args ...string) []byte {
-	r := &recorder{}
+	r := &wire{}
 	r.Array(len(args))
 	for _, a := range args {
 		r.BulkString(a)
@@ -76,7 +38,7 @@ type machine struct {
 	now   int64
 	db    int
 	log   [][]byte // the entries as followers get them
-	out   recorder
+	out   wire
 }
 
 func newMachine(t require.TestingT) *machine {
@@ -84,23 +46,14 @@ func newMachine(t require.TestingT) *machine {
 }
 
 // do executes one command and returns its reply in RESP2.
-func (m *machine) do(args ...string) string {
-	m.run(&m.out, args...)
-	return m.out.take()
-}
+func (m *machine) do(args ...string) string { return m.doOut(&m.out, args...) }
 
-// doOut is do with the reply as w encodes it.
-func (m *machine) doOut(w *wire, args ...string) string {
-	w.b = w.b[:0]
-	m.run(w, args...)
-	return string(w.b)
-}
-
-func (m *machine) run(out Out, args ...string) {
+// doOut is do with the reply as out encodes it.
+func (m *machine) doOut(out *wire, args ...string) string {
 	c := command(m.t, m.db, args...)
 	if !c.Spec.CheckArity(len(args)) {
 		out.Error(errArity(c.Spec.Name))
-		return
+		return out.take()
 	}
 	m.index++
 	seed := m.index * 7919
@@ -112,6 +65,7 @@ func (m *machine) run(out Out, args ...string) {
 	m.s.Begin(m.index, m.now, seed)
 	m.s.Exec(&c, out)
 	m.s.End()
+	return out.take()
 }
 
 // line is do with the line ends shown as spaces.

@@ -12,22 +12,12 @@ const (
 	errHashFloat   = "ERR hash value is not a float"
 )
 
-func readHash(tx *Tx, key []byte, out Out) (h *hashValue, ok bool) {
-	o, ok := tx.lookup(key, kindHash)
-	if !ok {
-		out.Error(errWrongType)
-	}
-	h, _ = o.(*hashValue)
-	return h, ok
+func readHash(tx *Tx, key []byte, out Out) (*hashValue, bool) {
+	return readValue[*hashValue](tx, key, kindHash, out)
 }
 
-func writeHash(tx *Tx, key []byte, out Out) (h *hashValue, ok bool) {
-	o, ok := tx.lookupWrite(key, kindHash)
-	if !ok {
-		out.Error(errWrongType)
-	}
-	h, _ = o.(*hashValue)
-	return h, ok
+func writeHash(tx *Tx, key []byte, out Out) (*hashValue, bool) {
+	return writeValue[*hashValue](tx, key, kindHash, out)
 }
 
 func runHSet(name string, status bool) runFunc {

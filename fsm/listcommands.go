@@ -14,24 +14,33 @@ const (
 	errMaxLen     = "ERR MAXLEN can't be negative"
 )
 
-// readList returns the list at key, nil if there is none; if ok is false, the error is answered. So do the others
-// below for their kinds, and the write forms for changing the value.
-func readList(tx *Tx, key []byte, out Out) (l *listValue, ok bool) {
-	o, ok := tx.lookup(key, kindList)
+// readValue returns the collection at key, nil if there is none; if ok is false, the error is answered. T is the type of
+// the values of kind k.
+func readValue[T object](tx *Tx, key []byte, k kind, out Out) (v T, ok bool) {
+	o, ok := tx.lookup(key, k)
 	if !ok {
 		out.Error(errWrongType)
 	}
-	l, _ = o.(*listValue)
-	return l, ok
+	v, _ = o.(T)
+	return v, ok
 }
 
-func writeList(tx *Tx, key []byte, out Out) (l *listValue, ok bool) {
-	o, ok := tx.lookupWrite(key, kindList)
+// writeValue is readValue for changing the collection.
+func writeValue[T object](tx *Tx, key []byte, k kind, out Out) (v T, ok bool) {
+	o, ok := tx.lookupWrite(key, k)
 	if !ok {
 		out.Error(errWrongType)
 	}
-	l, _ = o.(*listValue)
-	return l, ok
+	v, _ = o.(T)
+	return v, ok
+}
+
+func readList(tx *Tx, key []byte, out Out) (*listValue, bool) {
+	return readValue[*listValue](tx, key, kindList, out)
+}
+
+func writeList(tx *Tx, key []byte, out Out) (*listValue, bool) {
+	return writeValue[*listValue](tx, key, kindList, out)
 }
 
 // store reports that o, which is at key unless it is new, has changed; an empty one is deleted.

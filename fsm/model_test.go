@@ -232,7 +232,7 @@ func checkFrozen(t *rapid.T, f *frozen) {
 	require.NoError(t, s.Check())
 	total, _ := f.v.Hash()
 	require.Equal(t, total, stateHash(s))
-	out := &recorder{}
+	out := &wire{}
 	for db := range f.want {
 		for k, v := range f.want[db] {
 			c := command(t, db, "get", k)

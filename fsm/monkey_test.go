@@ -113,7 +113,7 @@ type replicas struct {
 	snapshots                []snapshotAt
 	index                    uint64
 	now                      int64
-	out                      recorder
+	out                      wire
 }
 
 // entry draws an entry with several commands, executes it on the leader, command by command and with reads in between,
@@ -222,7 +222,7 @@ func TestReadsChangeNothing(t *testing.T) {
 	m.do("set", "other", "x")
 	want := payload(t, m.s)
 	rapid.Check(t, func(t *rapid.T) {
-		out := &recorder{}
+		out := &wire{}
 		for range 50 {
 			args := monkeyCommand(t)
 			if Lookup([]byte(args[0])).Flags&FlagReadonly != 0 {

@@ -3,13 +3,10 @@
 package fsm
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"math"
 	"math/rand"
-	"net"
-	"os/exec"
 	"sort"
 	"strconv"
 	"strings"
@@ -18,70 +15,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// liveRedis is a live redis-server to compare replies with, byte by byte.
+// liveRedis is a redis-server that speaks RESP2.
 type liveRedis struct {
-	t    *testing.T
-	conn net.Conn
-	r    *bufio.Reader
+	t *testing.T
+	o *oracle
 }
 
-// startRedis runs a redis-server of its own on a port the system chose.
-func startRedis(t *testing.T) *liveRedis {
-	path, err := exec.LookPath("redis-server")
-	require.NoError(t, err, "install redis-server (Debian: apt-get install redis-server) to run these tests")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := l.Addr().(*net.TCPAddr).Port
-	require.NoError(t, l.Close())
-	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--save", "", "--appendonly", "no", "--dir", t.TempDir(),
-		"--bind", "127.0.0.1")
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	lines := bufio.NewScanner(stdout)
-	ready := false
-	for !ready && lines.Scan() {
-		ready = strings.Contains(lines.Text(), "Ready to accept connections")
-	}
-	require.True(t, ready, "redis-server did not start")
-	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	return &liveRedis{t: t, conn: conn, r: bufio.NewReader(conn)}
-}
+func startRedis(t *testing.T) *liveRedis { return &liveRedis{t, startOracle(t, "2")} }
 
 // do sends one command and returns the bytes of the reply.
-func (o *liveRedis) do(args ...string) string {
-	_, err := o.conn.Write(rawCommand(args...))
-	require.NoError(o.t, err)
-	var b strings.Builder
-	o.read(&b)
-	return b.String()
-}
-
-func (o *liveRedis) read(b *strings.Builder) {
-	line, err := o.r.ReadString('\n')
-	require.NoError(o.t, err)
-	b.WriteString(line)
-	n, _ := strconv.Atoi(strings.TrimSpace(line[1:]))
-	switch line[0] {
-	case '$':
-		if n >= 0 {
-			buf := make([]byte, n+2)
-			_, err := io.ReadFull(o.r, buf)
-			require.NoError(o.t, err)
-			b.Write(buf)
-		}
-	case '*':
-		for range n {
-			o.read(b)
-		}
-	}
-}
+func (o *liveRedis) do(args ...string) string { return o.o.do(o.t, args)[0] }
 
 // now is the server's clock in ms.
 func (o *liveRedis) now() int64 {
@@ -365,7 +308,7 @@ func TestOracleGlob(t *testing.T) {
 
 // value reads one reply as nested slices of strings.
 func (o *liveRedis) value() any {
-	line, err := o.r.ReadString('\n')
+	line, err := o.o.r.ReadString('\n')
 	require.NoError(o.t, err)
 	n, _ := strconv.Atoi(strings.TrimSpace(line[1:]))
 	switch line[0] {
@@ -377,7 +320,7 @@ func (o *liveRedis) value() any {
 		return list
 	case '$':
 		buf := make([]byte, n+2)
-		_, err := io.ReadFull(o.r, buf)
+		_, err := io.ReadFull(o.o.r, buf)
 		require.NoError(o.t, err)
 		return string(buf[:n])
 	}
@@ -385,7 +328,7 @@ func (o *liveRedis) value() any {
 }
 
 func (o *liveRedis) ask(args ...string) any {
-	_, err := o.conn.Write(rawCommand(args...))
+	_, err := o.o.conn.Write(rawCommand(args...))
 	require.NoError(o.t, err)
 	return o.value()
 }

@@ -10,22 +10,12 @@ const (
 	errLimitMinus = "ERR LIMIT can't be negative"
 )
 
-func readSet(tx *Tx, key []byte, out Out) (s *setValue, ok bool) {
-	o, ok := tx.lookup(key, kindSet)
-	if !ok {
-		out.Error(errWrongType)
-	}
-	s, _ = o.(*setValue)
-	return s, ok
+func readSet(tx *Tx, key []byte, out Out) (*setValue, bool) {
+	return readValue[*setValue](tx, key, kindSet, out)
 }
 
-func writeSet(tx *Tx, key []byte, out Out) (s *setValue, ok bool) {
-	o, ok := tx.lookupWrite(key, kindSet)
-	if !ok {
-		out.Error(errWrongType)
-	}
-	s, _ = o.(*setValue)
-	return s, ok
+func writeSet(tx *Tx, key []byte, out Out) (*setValue, bool) {
+	return writeValue[*setValue](tx, key, kindSet, out)
 }
 
 func runSAdd(tx *Tx, args [][]byte, out Out) {

@@ -70,6 +70,12 @@ func (w *wire) Double(f float64) {
 	}
 }
 
+// take returns what was encoded and forgets it.
+func (w *wire) take() (s string) {
+	s, w.b = string(w.b), w.b[:0]
+	return s
+}
+
 // bench runs commands on one store; every command is an entry of its own.
 type bench struct {
 	s     *Store

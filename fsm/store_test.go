@@ -370,7 +370,7 @@ func TestWriteToReportsErrors(t *testing.T) {
 // TestReadsRideAlong: a leader's entry holds reads between the writes, a follower's only the writes.
 func TestReadsRideAlong(t *testing.T) {
 	leader, follower := NewStore(), NewStore()
-	out := &recorder{}
+	out := &wire{}
 	leader.Begin(1, 1000, 42)
 	entry := AppendEntryHeader(nil, 1000, 42)
 	for i := range 200 {
@@ -450,7 +450,7 @@ func TestReadersWhileApplying(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 3 {
 		readers.Go(func() {
-			out := &recorder{}
+			out := &wire{}
 			reads := [][]string{{"mget", "x", "y"}, {"keys", "*"}, {"scan", "0"}, {"randomkey"}, {"get", "k1"}, {"dbsize"},
 				{"lrange", "l", "0", "-1"}, {"ttl", "k2"}, {"srandmember", "s"}, {"type", "k3"}}
 			for i := 0; ; i++ {

@@ -11,22 +11,12 @@ const (
 	errScoreNaN = "ERR resulting score is not a number (NaN)"
 )
 
-func readZSet(tx *Tx, key []byte, out Out) (z *zsetValue, ok bool) {
-	o, ok := tx.lookup(key, kindZSet)
-	if !ok {
-		out.Error(errWrongType)
-	}
-	z, _ = o.(*zsetValue)
-	return z, ok
+func readZSet(tx *Tx, key []byte, out Out) (*zsetValue, bool) {
+	return readValue[*zsetValue](tx, key, kindZSet, out)
 }
 
-func writeZSet(tx *Tx, key []byte, out Out) (z *zsetValue, ok bool) {
-	o, ok := tx.lookupWrite(key, kindZSet)
-	if !ok {
-		out.Error(errWrongType)
-	}
-	z, _ = o.(*zsetValue)
-	return z, ok
+func writeZSet(tx *Tx, key []byte, out Out) (*zsetValue, bool) {
+	return writeValue[*zsetValue](tx, key, kindZSet, out)
 }
 
 // zaddOptions are the options of ZADD; pairs is where the first score stands.
