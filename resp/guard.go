@@ -385,18 +385,16 @@ func (c *Conn) fill(l *Limits) {
 		return
 	}
 	// A large argument is read to its end and no further: what follows it would have to be copied.
-	want, most := old+max(readChunk, min(old, maxDeep), c.deep), 2*old
+	want := old + max(readChunk, min(old, maxDeep), c.deep)
 	if c.scan.body > readChunk {
 		want = old + int(c.scan.body)
 		if c.scan.args > 1 {
 			want += readChunk
 		}
 	}
-	if c.deep > 0 {
-		most = want
-	}
 	if room := min(want-old, minRoom); cap(c.raw)-old < room {
-		grown := make([]byte, old, max(min(want, most), old+minRoom))
+		// What is announced is not believed: the room doubles as bytes come.
+		grown := make([]byte, old, max(min(want, old+max(old, c.deep)), old+minRoom))
 		copy(grown, c.raw)
 		c.raw = grown
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -73,7 +72,7 @@ func through(t testing.TB, pieces [][]byte, pass bool) (cmds []string, out strin
 	t.Helper()
 	lim := fuzzLimits
 	lim.Password = pass
-	ln := NewListener(nil, func() *Limits { return &lim }, slog.New(slog.DiscardHandler))
+	ln := NewListener(nil, func() *Limits { return &lim }, discard)
 	nc := &cutConn{pieces: pieces, closed: make(chan struct{})}
 	w := &watched{Conn: newGuarded(ln, nc, 1)}
 	w.more = nc.more

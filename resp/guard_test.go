@@ -3,6 +3,7 @@ package resp
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -159,3 +160,5 @@ func TestScripts(t *testing.T) {
 		}
 	}
 }
+
+var discard = slog.New(slog.DiscardHandler)

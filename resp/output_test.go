@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"runtime"
 	"strings"
@@ -24,7 +23,7 @@ func pair(t testing.TB, lim Limits) (*Conn, *net.TCPConn, *Listener) {
 	if lim.MaxBulk == 0 {
 		lim.MaxBulk, lim.MaxInline = 1<<20, 64<<10
 	}
-	ln := NewListener(inner, func() *Limits { return &lim }, slog.New(slog.DiscardHandler))
+	ln := NewListener(inner, func() *Limits { return &lim }, discard)
 	t.Cleanup(func() { require.NoError(t, ln.Close()) })
 	nc, err := net.Dial("tcp", inner.Addr().String())
 	require.NoError(t, err)
@@ -139,7 +138,7 @@ func (timeoutError) Is(e error) bool { return e.Error() == "i/o timeout" }
 func TestSlowIsNotStuck(t *testing.T) {
 	near, far := net.Pipe()
 	lim := Limits{WriteTimeout: time.Minute}
-	ln := NewListener(nil, func() *Limits { return &lim }, slog.New(slog.DiscardHandler))
+	ln := NewListener(nil, func() *Limits { return &lim }, discard)
 	c := newGuarded(ln, &drip{Conn: near, n: 10}, 1)
 	want := strings.Repeat("0123456789abcdef", 100)
 	require.NoError(t, c.Push([]byte(want)))
