@@ -24,8 +24,15 @@ type Recovered struct {
 	Hard     HardState
 	Snapshot SnapshotMeta // Index 0 at the first start, with the bootstrap membership
 	First    uint64       // first index that Fetch can still read from the journal (<= Snapshot.Index+1)
+	Terms    []TermStart  // where the terms of the entries from First to Snapshot.Index begin, the first one at First
 	Entries  []Entry      // every entry behind Snapshot.Index, in order, no gap
 	Applied  uint64       // what the state machine already holds; Snapshot.Index <= Applied <= Hard.Commit
+}
+
+// TermStart says that the entries from Index on have Term, up to where the next one begins.
+type TermStart struct {
+	Index uint64
+	Term  uint64
 }
 
 // EventKind says which fields of an Event are set.

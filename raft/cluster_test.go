@@ -142,6 +142,11 @@ func (c *cluster) start(h *host) {
 	d := &h.disk
 	rec := Recovered{Hard: d.hard, Snapshot: d.snap, First: d.first, Applied: d.snap.Index}
 	rec.Hard.Commit = max(min(rec.Hard.Commit, d.last()), d.snap.Index) // a torn batch may have left less than its hard state says
+	for _, e := range d.entries[:d.snap.Index+1-d.first] {
+		if n := len(rec.Terms); n == 0 || rec.Terms[n-1].Term < e.Term {
+			rec.Terms = append(rec.Terms, TermStart{Index: e.Index, Term: e.Term})
+		}
+	}
 	rec.Entries = slices.Clone(d.entries[d.snap.Index+1-d.first:])
 	core, err := New(c.config(h.id, c.now), rec)
 	require.NoError(c.t, err)

@@ -41,6 +41,30 @@ func (l *memLog) reset(index, term uint64) {
 	l.last, l.bytes = index, 0
 }
 
+// before adds what is known of the terms below (index, term), where the log was reset to. It reports false if the starts
+// do not ascend to there.
+func (l *memLog) before(starts []TermStart, first, index, term uint64) bool {
+	if len(starts) == 0 {
+		return true
+	}
+	runs := make([]termRun, 0, len(starts)+1)
+	for i, s := range starts {
+		follows := s.Index == first
+		if i > 0 {
+			follows = s.Index > runs[i-1].first && s.Term > runs[i-1].term
+		}
+		if !follows || s.Index > index || s.Term > term {
+			return false
+		}
+		runs = append(runs, termRun{term: s.Term, first: s.Index})
+	}
+	if runs[len(runs)-1].term < term {
+		runs = append(runs, termRun{term: term, first: index})
+	}
+	l.runs = runs
+	return true
+}
+
 // memFirst is the lowest index in memory; last+1 if none is.
 func (l *memLog) memFirst() uint64 {
 	if len(l.chunks) == 0 {

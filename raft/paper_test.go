@@ -449,6 +449,24 @@ func TestRestartApplies(t *testing.T) {
 	require.Equal(t, Follower, l.Role())
 }
 
+// Terms below the snapshot must lead to it, or the log is not what it says.
+func TestRecoveredTermsAreChecked(t *testing.T) {
+	open := func(starts ...TermStart) error {
+		_, err := New(testConfig(1, 0), Recovered{
+			Hard: HardState{Term: 4}, First: 3, Terms: starts, Applied: 9, Snapshot: SnapshotMeta{Index: 9, Term: 4, Membership: testMembers(1)},
+		})
+		return err
+	}
+	require.NoError(t, open())
+	require.NoError(t, open(TermStart{3, 1}, TermStart{5, 4}))
+	require.NoError(t, open(TermStart{3, 1}))
+	for _, starts := range [][]TermStart{
+		{{2, 1}}, {{4, 1}}, {{3, 5}}, {{3, 1}, {10, 2}}, {{3, 2}, {3, 3}}, {{3, 2}, {5, 2}}, {{3, 2}, {5, 1}},
+	} {
+		require.Error(t, open(starts...), "%v", starts)
+	}
+}
+
 // Snapshots: stale ones are acknowledged with the commit index, matching ones keep the log, others replace it.
 func TestSnapshotReceived(t *testing.T) {
 	meta := func(index, term uint64) Event {

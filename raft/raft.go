@@ -72,6 +72,9 @@ func New(cfg Config, rec Recovered) (*Raft, error) {
 	r.forwardCtx = mix(r.rng^uint64(cfg.Now)*0x9e3779b97f4a7c15) &^ (1 << 63)
 	r.log.chunkBytes = int64(max(cfg.MaxAppendBytes, 1))
 	r.log.reset(s.Index, s.Term)
+	if !r.log.before(rec.Terms, r.first, s.Index, s.Term) {
+		return nil, fmt.Errorf("raft: recovered log: terms %v do not lead from %d to %d of term %d", rec.Terms, r.first, s.Index, s.Term)
+	}
 	r.members = []memberAt{{index: s.Index, m: s.Membership}}
 	for i := range rec.Entries {
 		if err := r.recover(&rec.Entries[i]); err != nil {

@@ -111,6 +111,52 @@ func TestLongDivergence(t *testing.T) {
 	require.Equal(t, c.data(h), c.data(c.host(3)))
 }
 
+// The same below the snapshot of a leader that was restarted: it knows where terms begin in what its journal kept.
+func TestLongDivergenceBelowASnapshot(t *testing.T) {
+	c := newCluster(t, 3)
+	var logs [3][]uint64
+	for i := range logs {
+		logs[i] = []uint64{1, 1}
+	}
+	for i := range 900 {
+		logs[0] = append(logs[0], 5+uint64(i)/450)
+		logs[1] = append(logs[1], 5+uint64(i)/450)
+		logs[2] = append(logs[2], 2+uint64(i)/300)
+	}
+	for i, h := range c.hosts {
+		h.disk.hard, h.disk.entries = HardState{Term: 6, Commit: 1}, entries(1, logs[i]...)
+		if i < 2 {
+			h.disk.hard.Commit = 900
+			h.disk.snap = SnapshotMeta{Index: 900, Term: 6, Membership: testMembers(1, 2, 3)}
+		}
+		c.crash(h, 0)
+		c.start(h)
+	}
+	probes := 0
+	h := c.host(1)
+	for range 20 {
+		c.now += 200 * ms
+		if h.core.Role() != Leader {
+			c.step(h, Event{Kind: EvTick})
+		}
+		c.settle(func(m *Message) bool {
+			if m.Type == MsgAppendResp && m.Reject && m.From == 3 {
+				probes++
+			}
+			return false
+		})
+		if h.core.Role() == Leader {
+			break
+		}
+	}
+	for range 5 {
+		c.tick(10 * ms)
+		c.settle(nil)
+	}
+	require.LessOrEqual(t, probes, 5, "one for each term")
+	require.Equal(t, c.data(h), c.data(c.host(3)))
+}
+
 // tikv#12026: entries read for an earlier leadership are not those of the log any more.
 func TestFetchedEntriesAreChecked(t *testing.T) {
 	l := newLone(t, 3, HardState{Term: 2}, 1, 1, 2, 2)

@@ -29,11 +29,12 @@ type Options struct {
 // Recovered is what a log held when it was opened.
 type Recovered struct {
 	Identity Identity
-	Hard     raft.HardState // Commit lies between Snapshot.Meta.Index and the last entry
-	Snapshot Snapshot       // zero: there is none
-	First    uint64         // first index that Read can return; at most Snapshot.Meta.Index+1
-	Entries  []raft.Entry   // everything behind Snapshot.Meta.Index, without a gap
-	Notes    []string       // repairs that were made, one line each
+	Hard     raft.HardState   // Commit lies between Snapshot.Meta.Index and the last entry
+	Snapshot Snapshot         // zero: there is none
+	First    uint64           // first index that Read can return; at most Snapshot.Meta.Index+1
+	Terms    []raft.TermStart // of the entries from First to Snapshot.Meta.Index
+	Entries  []raft.Entry     // everything behind Snapshot.Meta.Index, without a gap
+	Notes    []string         // repairs that were made, one line each
 }
 
 // Log is an open journal; see the package documentation for which goroutine may call what.

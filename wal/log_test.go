@@ -164,7 +164,8 @@ func TestCompact(t *testing.T) {
 	require.NoError(t, l.Close())
 
 	l, rec := mustOpen(t, dir, Options{SegmentSize: 1000})
-	require.Equal(t, Recovered{Identity: testID, Hard: hard(1, 50), Snapshot: sn, First: first, Entries: ents(51, 100, 1, 60)}, rec)
+	require.Equal(t, Recovered{Identity: testID, Hard: hard(1, 50), Snapshot: sn, First: first,
+		Terms: []raft.TermStart{{Index: first, Term: 1}}, Entries: ents(51, 100, 1, 60)}, rec)
 	sn2 := writeSnapshot(t, dir, 100, 1, 10)
 	first, err = l.Compact(sn2, 101)
 	require.NoError(t, err)
@@ -174,4 +175,20 @@ func TestCompact(t *testing.T) {
 	require.Equal(t, first, rec.First)
 	require.Equal(t, hard(2, 100), rec.Hard, "never below the snapshot")
 	require.Equal(t, ents(101, 101, 2, 10), rec.Entries)
+}
+
+// The terms of the entries that a snapshot covers are known after a restart, also where a suffix was replaced.
+func TestTermsBelowTheSnapshot(t *testing.T) {
+	dir := newDir(t)
+	l, _ := mustOpen(t, dir, Options{})
+	require.NoError(t, l.Append(batch(1, 0, ents(1, 10, 1, 20))))
+	require.NoError(t, l.Append(batch(3, 0, ents(6, 8, 3, 20))))
+	require.NoError(t, l.Append(batch(4, 0, ents(9, 12, 4, 20))))
+	sn := writeSnapshot(t, dir, 10, 4, 100)
+	_, err := l.Compact(sn, 1)
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	_, rec := mustOpen(t, dir, Options{})
+	require.Equal(t, []raft.TermStart{{Index: 1, Term: 1}, {Index: 6, Term: 3}, {Index: 9, Term: 4}}, rec.Terms)
+	require.Equal(t, ents(11, 12, 4, 20), rec.Entries)
 }

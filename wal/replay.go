@@ -116,6 +116,11 @@ func (p *replay) recovered() Recovered {
 		First:    p.idx.first,
 		Entries:  p.entries[p.snapshot.Meta.Index+1-p.idx.first:],
 	}
+	for i := range p.entries[:len(p.entries)-len(rec.Entries)] {
+		if e, n := &p.entries[i], len(rec.Terms); n == 0 || rec.Terms[n-1].Term < e.Term {
+			rec.Terms = append(rec.Terms, raft.TermStart{Index: e.Index, Term: e.Term})
+		}
+	}
 	if last := p.idx.last(); rec.Hard.Commit > last {
 		rec.Notes = append(rec.Notes, fmt.Sprintf("commit index %d is behind the last entry %d: lowered", rec.Hard.Commit, last))
 		rec.Hard.Commit = last

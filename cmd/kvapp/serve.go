@@ -236,7 +236,7 @@ func (s *server) openNode(rec wal.Recovered) error {
 		Seed:      randomSeed(),
 		Logger:    s.log,
 		Recovered: raft.Recovered{
-			Hard: rec.Hard, Snapshot: rec.Snapshot.Meta, First: rec.First, Entries: rec.Entries,
+			Hard: rec.Hard, Snapshot: rec.Snapshot.Meta, First: rec.First, Terms: rec.Terms, Entries: rec.Entries,
 		},
 		Snapshot: node.SnapshotFile(rec.Snapshot),
 		OnRole:   logRole,
