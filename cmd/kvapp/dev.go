@@ -3,12 +3,12 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -40,7 +40,10 @@ func devCommand() *cobra.Command {
 		Short: "Run a whole cluster on this machine",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.extra = args
-			return runDev(cmd.Context(), &o, cmd.OutOrStdout())
+			// A terminal that is closed ends the nodes too: they are in groups of their own and would live on.
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer stop()
+			return runDev(ctx, &o, cmd.OutOrStdout())
 		},
 	}
 	cmd.PersistentFlags().IntVar(&o.nodes, "nodes", devNodes, "number of nodes")
@@ -148,7 +151,10 @@ func (o *devOptions) start(i int) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	endWithParent(cmd.SysProcAttr)
+	return run(i, cmd)
+}
+
+func run(i int, cmd *exec.Cmd) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -175,10 +181,31 @@ func (o *devOptions) watch(ctx context.Context, children []*child, out io.Writer
 		}()
 	}
 	<-ctx.Done()
-	for i := 1; i <= o.nodes; i++ { // nodes that `dev start` brought back are not our children
-		if pid, err := readPid(o.pidfile(i)); err == nil && !ours(children, pid) {
-			_ = syscall.Kill(pid, syscall.SIGTERM) // gone already is as good
+	var others []int // nodes that `dev start` brought back are not our children
+	for i := 1; i <= o.nodes; i++ {
+		if pid, err := o.running(i); err == nil && !ours(children, pid) {
+			others = append(others, pid)
 		}
+	}
+	endOthers(others)
+}
+
+// stopLimit is how long a node may take to end after SIGTERM.
+const stopLimit = 5 * time.Second
+
+// endOthers ends processes that are nobody's children here, and returns when they are gone: their ports are free then.
+func endOthers(pids []int) {
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGTERM) // gone already is as good
+	}
+	limit := time.Now().Add(stopLimit)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for _, pid := range pids {
+		for syscall.Kill(pid, 0) == nil && time.Now().Before(limit) {
+			<-tick.C
+		}
+		_ = syscall.Kill(pid, syscall.SIGKILL) // gone is what it should be
 	}
 }
 
@@ -191,12 +218,12 @@ func ours(children []*child, pid int) bool {
 	return false
 }
 
-// stopAll ends the children: politely, and after 5 s not.
+// stopAll ends the children: politely, and after stopLimit not.
 func stopAll(children []*child) {
 	for _, c := range children {
 		_ = c.cmd.Process.Signal(syscall.SIGTERM) // gone already is as good
 	}
-	limit := time.After(5 * time.Second)
+	limit := time.After(stopLimit)
 	for _, c := range children {
 		select {
 		case <-c.done:
@@ -291,12 +318,25 @@ func (o *devOptions) number(text string) (int, error) {
 	return i, nil
 }
 
+// running returns the process of node i. The file alone proves nothing: after a kill -9 it stays, and its number may be
+// another process' by now. A node holds its port from before it writes the file to its end.
+func (o *devOptions) running(i int) (pid int, err error) {
+	if pid, err = readPid(o.pidfile(i)); err != nil {
+		return 0, err
+	}
+	conn, err := net.DialTimeout("tcp", o.addr(i), time.Second)
+	if err != nil {
+		return 0, err
+	}
+	return pid, conn.Close()
+}
+
 func devKill(o *devOptions, arg string, out io.Writer) error {
 	i, err := o.number(arg)
 	if err != nil {
 		return err
 	}
-	pid, err := readPid(o.pidfile(i))
+	pid, err := o.running(i)
 	if err != nil {
 		return fmt.Errorf("%s is not running: %w", o.name(i), err)
 	}
@@ -326,9 +366,34 @@ func devStart(o *devOptions, arg string, out io.Writer) error {
 	}
 	defer stderr.Close() //nolint:errcheck // the child has its own
 	cmd.Stderr = stderr
-	if err := cmd.Start(); err != nil {
+	c, err := run(i, cmd)
+	if err != nil {
+		return err
+	}
+	if err := o.waitPid(c); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "started %s (pid %d), log %s\n", o.name(i), cmd.Process.Pid, o.logfile(i))
-	return errors.Join(cmd.Process.Release())
+	return nil
+}
+
+// startLimit is how long a node may take to verify its log and write its pid file.
+const startLimit = time.Minute
+
+// waitPid polls until the node has its ports and directory and says so by its pid file: from then on it can be found
+// and ended.
+func (o *devOptions) waitPid(c *child) error {
+	limit := time.After(startLimit)
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		if pid, err := readPid(o.pidfile(c.i)); err == nil && pid == c.cmd.Process.Pid {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-c.done:
+			return fmt.Errorf("%s did not start:\n%s", o.name(c.i), tail(o.logfile(c.i), 5))
+		case <-limit:
+			return fmt.Errorf("%s (pid %d) is not ready after %v; see %s", o.name(c.i), c.cmd.Process.Pid, startLimit, o.logfile(c.i))
+		}
+	}
 }
