@@ -17,7 +17,7 @@ import (
 
 var (
 	differFrom   = flag.Int64("differ.from", 0, "first seed of the random comparison with redis-server")
-	differRounds = flag.Int64("differ.rounds", 30, "how many seeds it tries")
+	differRounds = flag.Int64("differ.rounds", 12, "how many seeds it tries")
 )
 
 // differ runs the same random commands on a live redis-server and on a machine. Deadlines really pass: a batch is much
