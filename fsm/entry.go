@@ -129,16 +129,43 @@ func (s *Store) ApplyEntry(index uint64, data []byte) error {
 		return fmt.Errorf("apply entry %d: %w", index, err)
 	}
 	s.Begin(index, r.nowMs, r.seed)
+	n := 0
 	for r.more() {
-		if err := r.next(&s.replay); err != nil {
-			return fmt.Errorf("apply entry %d: command %d at byte %d: %w", index, s.position+1, len(data)-len(r.rest), err)
+		c := &s.replay.cmds[n]
+		if err := r.next(c); err != nil {
+			return fmt.Errorf("apply entry %d: command %d at byte %d: %w", index, int(s.position)+n+1, len(data)-len(r.rest), err)
 		}
-		s.Exec(&s.replay, discard{})
+		s.Place(c)
+		if n++; n == Group {
+			s.ExecGroup(s.replay.group[:n], s.replay.outs[:n])
+			n = 0
+		}
 	}
-	clear(s.replay.Args)
-	s.replay.Raw = nil
+	s.ExecGroup(s.replay.group[:n], s.replay.outs[:n])
+	s.replay.release(min(int(s.position), Group))
 	s.End()
 	return nil
+}
+
+// replay is ApplyEntry's scratch: the commands of a group, whose Args are reused, and who takes their replies.
+type replay struct {
+	cmds  [Group]Command
+	group [Group]*Command
+	outs  [Group]Out
+}
+
+func (r *replay) init() {
+	for i := range r.cmds {
+		r.group[i], r.outs[i] = &r.cmds[i], discard{}
+	}
+}
+
+// release lets go of the entry, of which the first n commands were used.
+func (r *replay) release(n int) {
+	for i := range n {
+		clear(r.cmds[i].Args)
+		r.cmds[i].Raw = nil
+	}
 }
 
 // Discard is an Out for commands whose replies nobody waits for.

@@ -76,4 +76,9 @@ type Command struct {
 	DB   int
 	Args [][]byte
 	Raw  []byte
+
+	// Where Args[1] lies, if placed; see Store.Place.
+	slot   uint16
+	hash   uint32
+	placed bool
 }

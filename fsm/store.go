@@ -45,7 +45,8 @@ type Store struct {
 	rides     uint64 // reads executed in the entry
 	dueMoved  bool   // some deadline changed: End computes NextDeadline
 	tx        Tx
-	replay    Command // of ApplyEntry; its Args are reused
+	replay    replay
+	touched   uint32 // see touch
 
 	readers  sync.Pool     // *Tx
 	readSeed uint64        // of the randomness of reads outside of the log; another one in every process
@@ -58,6 +59,7 @@ func NewStore() *Store { return newStore(maphash.MakeSeed()) }
 func newStore(seed maphash.Seed) *Store {
 	s := &Store{seed: seed, readSeed: maphash.Bytes(seed, []byte("reads"))}
 	s.readers.New = func() any { return new(Tx) }
+	s.replay.init()
 	return s
 }
 
@@ -94,6 +96,7 @@ func (s *Store) Exec(c *Command, out Out) {
 	tx.begin(s, c.DB, s.now, splitMix(s.entrySeed+s.position*golden))
 	s.position++
 	tx.writes, tx.by = true, out
+	tx.know(c)
 	tx.lock(c.Spec, c.Args)
 	c.Spec.Run(tx, c.Args, out)
 	tx.unlock()
@@ -117,6 +120,7 @@ func (s *Store) Read(c *Command, out Out) {
 	tx, _ := s.readers.Get().(*Tx)
 	tx.begin(s, c.DB, 0, 0)
 	tx.ownRng = false
+	tx.know(c)
 	tx.lock(c.Spec, c.Args)
 	tx.now = s.clock.Load() // behind the lock: never older than the writes it shows
 	c.Spec.Run(tx, c.Args, out)

@@ -34,6 +34,14 @@ func (tx *Tx) begin(s *Store, db int, now int64, rng uint64) {
 	tx.writes, tx.ownRng, tx.lastKey = false, true, nil
 }
 
+// know takes over what Place has worked out.
+func (tx *Tx) know(c *Command) {
+	if c.placed {
+		key := c.Args[1]
+		tx.lastKey, tx.lastLen, tx.lastSlot, tx.lastHash = &key[0], len(key), int(c.slot), c.hash
+	}
+}
+
 // reset drops what would keep a connection's buffers alive while the Tx waits in the pool.
 func (tx *Tx) reset() {
 	tx.lastKey = nil

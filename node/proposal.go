@@ -60,14 +60,21 @@ func (p *proposal) run(s *fsm.Store, e *raft.Entry, discard fsm.Out, clock Clock
 		s.Exec(&p.sweep, discard)
 	}
 	start := clock.Now()
-	cmds := 0
+	var group [fsm.Group]*fsm.Command
+	var outs [fsm.Group]fsm.Out
+	n, cmds := 0, 0
 	for _, b := range p.batches {
 		for i := range b.Cmds {
-			s.Exec(&b.Cmds[i], b.Out)
+			group[n], outs[n] = &b.Cmds[i], b.Out
+			if n++; n == fsm.Group {
+				s.ExecGroup(group[:n], outs[:n])
+				n = 0
+			}
 		}
 		b.Index = e.Index
 		cmds += len(b.Cmds)
 	}
+	s.ExecGroup(group[:n], outs[:n])
 	// The clock costs as much as a command: the time of an entry is shared evenly.
 	if took := clock.Now() - start; cmds > 0 {
 		for _, b := range p.batches {

@@ -57,6 +57,7 @@ func (c *conn) enqueue(x *command, rc *redcon.Command) {
 	r.raw += len(rc.Raw)
 	r.cmds = append(r.cmds, x)
 	r.batch.Cmds = append(r.batch.Cmds, fsm.Command{Spec: x.spec, DB: c.db, Args: rc.Args, Raw: rc.Raw})
+	c.srv.node.Store().Place(&r.batch.Cmds[len(r.batch.Cmds)-1])
 	if c.reply == replySkip {
 		c.flushRun()
 	}
