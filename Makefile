@@ -2,6 +2,7 @@
 
 GO       ?= go
 FUZZTIME ?= 10s
+SOAK     ?= 20
 # Run by version and not as a `tool` of go.mod: its dependencies are none of the server's, and `make test` must not
 # resolve them.
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -11,7 +12,7 @@ TAGS = oracle,clients
 tagged = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build $(1)' .)))
 need   = command -v $(1) >/dev/null || { echo "make $@ needs $(1) (Debian: apt-get install $(2))"; exit 1; }
 
-.PHONY: help build run test race diff clients fuzz bench lint cover clean
+.PHONY: help build run test race diff clients soak fuzz bench lint cover clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +47,9 @@ clients: ## client libraries of Go, npm and Python against a cluster whose leade
 	@test -n "$(python)" || { echo "make $@ needs redis-py (Debian: apt-get install python3-redis)"; exit 1; }
 	npm ci --prefix internal/clients/node --no-audit --no-fund --loglevel error
 	PYTHON=$(python) $(GO) test -count 1 -parallel 8 -tags clients ./internal/clients
+
+soak: ## the tests that kill, pause and damage real nodes, SOAK (20) times
+	$(GO) test -count $(SOAK) -timeout 0 ./internal/e2e
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \

@@ -115,7 +115,7 @@ func TestCounterWhileLeadersAreKilled(t *testing.T) {
 	defer w.stop()
 	var gaps []time.Duration
 	busy := 0
-	for range rounds(10) {
+	for range 10 {
 		lead := c.Leader()
 		require.NoError(t, w.rec.awaitAcks(300))
 		at, begin := w.rec.now(), time.Now()

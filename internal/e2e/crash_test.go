@@ -143,7 +143,7 @@ func newWriters(n int) []*writer {
 func TestEverybodyIsKilledAtOnce(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{Args: []string{"--raft-snapshot-bytes", "300kb"}})
 	writers := newWriters(8)
-	for round := range rounds(20) {
+	for round := range 20 {
 		before := c.Client(c.Leader()).LLen(context.Background(), writers[0].list()).Val()
 		from := writers[0].tried
 		stop := load(c, writers)

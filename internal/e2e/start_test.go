@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/e2e/cluster"
@@ -240,4 +241,27 @@ func TestDevKeepsData(t *testing.T) {
 		require.Equal(t, "v", got)
 	}
 	d.interrupt()
+}
+
+// Acceptance 1 without redis-cli: every port answers, the right way.
+func TestEveryPortServesOrNamesTheLeader(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	ctx := context.Background()
+	lead := c.Leader()
+	for _, i := range c.Followers() {
+		for key, slot := range map[string]int{"a": 15495, "123456789": 12739, "{a}b": 15495} {
+			want := fmt.Sprintf("MOVED %d %s", slot, c.Addr(lead))
+			require.EqualError(t, c.Client(i).Set(ctx, key, "1", 0).Err(), want)
+			require.EqualError(t, c.Client(i).Get(ctx, key).Err(), want)
+		}
+	}
+	for i := 1; i <= c.Nodes(); i++ { // a client that knows one node only
+		cl := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{c.Addr(i)}})
+		key := fmt.Sprint("hello", i)
+		require.NoError(t, cl.Set(ctx, key, "world", 0).Err())
+		got, err := cl.Get(ctx, key).Result()
+		require.NoError(t, err)
+		require.Equal(t, "world", got)
+		require.NoError(t, cl.Close())
+	}
 }

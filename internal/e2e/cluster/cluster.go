@@ -289,6 +289,7 @@ func (c *Cluster) inspect(i int) {
 func Command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(Bin(t), args...)
+	cmd.Env = environ()
 	cmd.SysProcAttr = childAttr()
 	return cmd
 }

@@ -14,6 +14,7 @@ import (
 func TestMain(m *testing.M) { Main(m) }
 
 func TestKillAndRestart(t *testing.T) {
+	t.Setenv("KVAPP_PORT", "1") // whatever the developer's shell has set
 	c := Start(t, Options{})
 	lead := c.Leader()
 	ctx := context.Background()

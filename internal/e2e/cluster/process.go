@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,7 +31,7 @@ func launch(bin, log string, env, args []string) (*process, error) {
 	defer f.Close() //nolint:errcheck // the child has its own
 	cmd := exec.Command(bin, args...)
 	cmd.Stdout, cmd.Stderr = f, f
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(environ(), env...)
 	cmd.SysProcAttr = childAttr()
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -42,6 +43,11 @@ func launch(bin, log string, env, args []string) (*process, error) {
 		p.code = cmd.ProcessState.ExitCode()
 	}()
 	return p, nil
+}
+
+// environ is the environment without settings of kvapp: a test knows what it starts.
+func environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "KVAPP_") })
 }
 
 // signal sends s; that the process has ended already is no error.
