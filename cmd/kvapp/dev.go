@@ -151,6 +151,7 @@ func (o *devOptions) start(i int) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
+	endWithParent(cmd.SysProcAttr)
 	return run(i, cmd)
 }
 
