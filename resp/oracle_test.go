@@ -34,24 +34,66 @@ func freePort(t *testing.T) string {
 	return port
 }
 
+// liveRedis starts a redis-server on a port that is free, which it may cease to be until the server has it: then it
+// starts on another one.
 func liveRedis(t *testing.T, args ...string) string {
 	t.Helper()
-	port := freePort(t)
+	for range 5 {
+		if addr := tryRedis(t, args); addr != "" {
+			return addr
+		}
+	}
+	require.Fail(t, "redis-server does not start")
+	return ""
+}
+
+// tryRedis returns the address of a server that certainly is the one it started, or "".
+func tryRedis(t *testing.T, args []string) string {
+	t.Helper()
+	port, dir := freePort(t), t.TempDir()
 	addr := net.JoinHostPort("127.0.0.1", port)
-	cmd := exec.Command("redis-server", append([]string{"--save", "", "--port", port, "--dir", t.TempDir()}, args...)...)
+	cmd := exec.Command("redis-server", append([]string{"--save", "", "--port", port, "--dir", dir}, args...)...)
 	require.NoError(t, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-ended
 	})
-	require.Eventually(t, func() bool {
-		nc, err := net.Dial("tcp", addr)
-		if err == nil {
-			_ = nc.Close()
+	deadline := time.Now().Add(10 * time.Second)
+	for time.Now().Before(deadline) {
+		if answersFrom(addr, dir) {
+			return addr
 		}
-		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
-	return addr
+		select {
+		case <-ended:
+			return ""
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return ""
+}
+
+// answersFrom says that a server at addr works in dir.
+func answersFrom(addr, dir string) bool {
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = nc.Close() }()
+	if nc.SetDeadline(time.Now().Add(time.Second)) != nil {
+		return false
+	}
+	if _, err := nc.Write(pack("CONFIG GET dir")); err != nil {
+		return false
+	}
+	buf := make([]byte, 4096)
+	n, err := nc.Read(buf)
+	got := string(buf[:n])
+	return err == nil && (strings.Contains(got, dir) || strings.HasPrefix(got, "-NOAUTH")) // one with a password does not tell
 }
 
 // same are the commands whose replies must be those of Redis 7.0 byte for byte, in RESP2 and RESP3.
