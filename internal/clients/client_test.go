@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,18 +45,22 @@ const (
 type library struct {
 	name  string
 	resps []int // protocols other than the default that it can be told to speak
-	open  func(m mode, resp int, addr string) (client, error)
+	// open connects by the library's defaults to the first of the addresses that answers.
+	open func(m mode, resp int, addrs []string) (client, error)
+	// patient is open with the one setting, if there is one, without which the library does not find a new leader
+	// within seconds while the old one stays away.
+	patient func(m mode, resp int, addrs []string) (client, error)
 	// resends says that the cluster client sends a write again after its connection broke without a reply: then
 	// what was under way when the leader died may have been executed twice, which no server can prevent.
 	resends bool
 }
 
 var libraries = []library{
-	{name: "go-redis", resps: []int{2, 3}, open: openGoRedis, resends: true},
+	{name: "go-redis", resps: []int{2, 3}, open: openGoRedis(0), patient: openGoRedis(time.Second), resends: true},
 	{name: "rueidis", resps: []int{2}, open: openRueidis},
 	{name: "ioredis", resps: []int{2, 3}, open: openScript("node", "node/ioredis.js"), resends: true},
 	{name: "node-redis", resps: []int{2, 3}, open: openScript("node", "node/noderedis.js")},
-	{name: "redis-py", open: openScript(python(), "python/adapter.py"), resends: true},
+	{name: "redis-py", open: openScript(python(), "python/adapter.py"), patient: openScript(python(), "python/adapter.py", "reopen"), resends: true},
 }
 
 // python is the interpreter that finds redis-py; the Makefile looks for it.
@@ -67,10 +72,10 @@ func python() string {
 }
 
 // connect opens a library and closes it with the test.
-func (l *library) connect(t *testing.T, m mode, resp int, addr string) client {
+func (l *library) connect(t *testing.T, m mode, resp int, addrs ...string) client {
 	t.Helper()
-	c, err := l.open(m, resp, addr)
-	require.NoError(t, err, "%s connects as %s, RESP %d, to %s", l.name, m, resp, addr)
+	c, err := l.open(m, resp, addrs)
+	require.NoError(t, err, "%s connects as %s, RESP %d, to %s", l.name, m, resp, addrs)
 	t.Cleanup(func() { require.NoError(t, c.close()) })
 	return c
 }
@@ -120,10 +125,10 @@ type script struct {
 	open map[int]chan response
 }
 
-func openScript(program, file string) func(mode, int, string) (client, error) {
-	return func(m mode, resp int, addr string) (client, error) {
+func openScript(program, file string, more ...string) func(mode, int, []string) (client, error) {
+	return func(m mode, resp int, addrs []string) (client, error) {
 		s := &script{open: map[int]chan response{}, done: make(chan struct{})}
-		s.cmd = exec.Command(program, file, string(m), fmt.Sprint(resp), addr)
+		s.cmd = exec.Command(program, append([]string{file, string(m), fmt.Sprint(resp), strings.Join(addrs, ",")}, more...)...)
 		s.cmd.Stderr = &s.stderr
 		stdin, err := s.cmd.StdinPipe()
 		if err != nil {

@@ -19,21 +19,27 @@ type goRedis struct {
 	calls table
 }
 
-func openGoRedis(m mode, resp int, addr string) (client, error) {
-	g := &goRedis{}
-	switch m {
-	case plain:
-		g.rdb = redis.NewClient(&redis.Options{Addr: addr, Protocol: resp})
-	default:
-		g.rdb = redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}, Protocol: resp, ReadOnly: m == replicas})
+// openGoRedis opens go-redis; reload is how old its picture of the cluster may become, 0 = its default of a minute. A
+// refused connection to the node that it takes for the master makes it look no sooner.
+func openGoRedis(reload time.Duration) func(mode, int, []string) (client, error) {
+	return func(m mode, resp int, addrs []string) (client, error) {
+		g := &goRedis{}
+		switch m {
+		case plain:
+			g.rdb = redis.NewClient(&redis.Options{Addr: addrs[0], Protocol: resp})
+		default:
+			g.rdb = redis.NewClusterClient(&redis.ClusterOptions{
+				Addrs: addrs, Protocol: resp, ReadOnly: m == replicas, ClusterStateReloadInterval: reload,
+			})
+		}
+		g.calls = goRedisCalls(g.rdb)
+		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
+		defer cancel()
+		if err := g.rdb.Ping(ctx).Err(); err != nil {
+			return nil, errors.Join(err, g.rdb.Close())
+		}
+		return g, nil
 	}
-	g.calls = goRedisCalls(g.rdb)
-	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-	defer cancel()
-	if err := g.rdb.Ping(ctx).Err(); err != nil {
-		return nil, errors.Join(err, g.rdb.Close())
-	}
-	return g, nil
 }
 
 func (g *goRedis) close() error { return g.rdb.Close() }

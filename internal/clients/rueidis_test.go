@@ -19,8 +19,8 @@ type rueidisClient struct {
 	calls table
 }
 
-func openRueidis(m mode, resp int, addr string) (client, error) {
-	opt := rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: m == plain}
+func openRueidis(m mode, resp int, addrs []string) (client, error) {
+	opt := rueidis.ClientOption{InitAddress: addrs, ForceSingleClient: m == plain}
 	if m == replicas {
 		opt.SendToReplicas = func(cmd rueidis.Completed) bool { return cmd.IsReadOnly() }
 	}

@@ -1,23 +1,23 @@
 'use strict';
 
-// ioredis for the driver. Arguments: cluster|replicas|plain, 0 (the library's default) or 2 or 3 for RESP, host:port.
+// ioredis for the driver. Arguments: cluster|replicas|plain, 0 (the library's default) or 2 or 3 for RESP, host:port,...
 
 const Redis = require('ioredis');
 const { serve, pairs } = require('./lines');
 
-const [mode, resp, addr] = process.argv.slice(2);
-const [host, port] = addr.split(':');
+const [mode, resp, addrs] = process.argv.slice(2);
+const nodes = addrs.split(',').map((a) => ({ host: a.split(':')[0], port: Number(a.split(':')[1]) }));
 const options = resp === '0' ? {} : { protocol: Number(resp) };
 
 function open() {
   if (mode === 'plain') {
-    return new Redis({ host, port: Number(port), ...options });
+    return new Redis({ ...nodes[0], ...options });
   }
   const more = mode === 'replicas' ? { scaleReads: 'slave' } : {};
   if (resp !== '0') {
     more.redisOptions = options;
   }
-  return new Redis.Cluster([{ host, port: Number(port) }], more);
+  return new Redis.Cluster(nodes, more);
 }
 
 const num = (s) => (s === null ? null : Number(s));

@@ -1,22 +1,22 @@
 'use strict';
 
-// node-redis for the driver. Arguments: cluster|replicas|plain, 0 (the library's default) or 2 or 3 for RESP, host:port.
+// node-redis for the driver. Arguments: cluster|replicas|plain, 0 (the library's default) or 2 or 3 for RESP, host:port,...
 
 const redis = require('redis');
 const { serve, pairs } = require('./lines');
 
-const [mode, resp, addr] = process.argv.slice(2);
-const url = `redis://${addr}`;
+const [mode, resp, addrs] = process.argv.slice(2);
+const rootNodes = addrs.split(',').map((a) => ({ url: `redis://${a}` }));
 const options = resp === '0' ? {} : { RESP: Number(resp) };
 
 function open() {
   if (mode === 'plain') {
-    return redis.createClient({ url, ...options });
+    return redis.createClient({ ...rootNodes[0], ...options });
   }
   if (mode === 'replicas') {
     options.useReplicas = true;
   }
-  return redis.createCluster({ rootNodes: [{ url }], ...options });
+  return redis.createCluster({ rootNodes, ...options });
 }
 
 const text = (list) => list.map(String);

@@ -1,5 +1,6 @@
 """Puts redis-py behind the lines of the driver: one JSON call per line on standard input, one JSON answer per line on
-standard output, in any order. Arguments: cluster|replicas|plain, 0 (it knows RESP2 only), host:port.
+standard output, in any order. Arguments: cluster|replicas|plain, 0 (it knows RESP2 only), host:port,..., and reopen
+to open a new client when the old one has lost the cluster.
 
 The calls go through the methods that applications use, with the library's defaults."""
 
@@ -9,16 +10,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import redis
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
 
 WORKERS = 16
 
 
-def connect(mode, addr):
-    host, port = addr.rsplit(":", 1)
+def connect(mode, addrs):
+    nodes = [(host, int(port)) for host, port in (a.rsplit(":", 1) for a in addrs.split(","))]
     if mode == "plain":
-        return redis.Redis(host=host, port=int(port), decode_responses=True)
-    return RedisCluster(host=host, port=int(port), decode_responses=True, read_from_replicas=mode == "replicas")
+        host, port = nodes[0]
+        return redis.Redis(host=host, port=port, decode_responses=True)
+    seeds = [ClusterNode(host, port) for host, port in nodes]
+    return RedisCluster(startup_nodes=seeds, decode_responses=True, read_from_replicas=mode == "replicas")
 
 
 def pairs(flat):
@@ -123,7 +127,7 @@ RAW = {
 
 
 def main():
-    mode, _, addr = sys.argv[1:]
+    mode, _, addrs, *more = sys.argv[1:]
     cluster = mode != "plain"
     out = threading.Lock()
 
@@ -133,28 +137,39 @@ def main():
             sys.stdout.flush()
 
     try:
-        r = connect(mode, addr)
-        r.ping()
+        connect(mode, addrs).ping()
     except Exception as e:  # whatever it is, the driver shall see it
         say({"id": 0, "err": f"{type(e).__name__}: {e}"})
         return
     say({"id": 0, "v": redis.__version__})
-    table = calls(r, cluster)
+
+    # A client of its own for each thread.
+    own = threading.local()
+
+    def client():
+        if not hasattr(own, "client"):
+            own.client = connect(mode, addrs)
+            own.calls = calls(own.client, cluster)
+        return own
 
     def run(call):
         try:
+            c = client()
             if call["op"] == "pipeline":
-                v = pipeline(r, cluster, call["args"])
+                v = pipeline(c.client, cluster, call["args"])
             else:
-                v = table[call["op"]](*call["args"])
+                v = c.calls[call["op"]](*call["args"])
             say({"id": call["id"], "v": v})
         except Exception as e:
+            if "reopen" in more and isinstance(e, RedisClusterException):
+                # redis-py 4.3.4 has lost its way for good: once the first node that it knows of is away, looking for
+                # the others fails with "cannot pickle '_thread.lock' object", with Redis Cluster as well.
+                own.__dict__.clear()
             say({"id": call["id"], "err": f"{type(e).__name__}: {e}"})
 
     with ThreadPoolExecutor(WORKERS) as pool:
         for line in sys.stdin:
             pool.submit(run, json.loads(line))
-    r.close()
 
 
 main()
