@@ -48,7 +48,7 @@ func TestRedisCli(t *testing.T) {
 		}
 	}
 	require.Equal(t, "12739", d.cli(1, "cluster", "keyslot", "123456789"))
-	require.Contains(t, d.cli(lead, "-3", "hello"), "proto => (integer) 3")
+	require.Contains(t, d.cli(lead, "-3", "hello"), "\nproto 3\n")
 	d.cli(1, "-c", "rpush", "list", "a", "b")
 	require.Equal(t, "a\nb", d.cli(1, "-3", "-c", "lrange", "list", "0", "-1"))
 	check := func() {
