@@ -182,10 +182,10 @@ func (o *devOptions) watch(ctx context.Context, children []*child, out io.Writer
 		}()
 	}
 	<-ctx.Done()
-	var others []int // nodes that `dev start` brought back are not our children
+	others := map[string]int{} // nodes that `dev start` brought back are not our children
 	for i := 1; i <= o.nodes; i++ {
 		if pid, err := o.running(i); err == nil && !ours(children, pid) {
-			others = append(others, pid)
+			others[o.pidfile(i)] = pid
 		}
 	}
 	endOthers(others)
@@ -194,20 +194,29 @@ func (o *devOptions) watch(ctx context.Context, children []*child, out io.Writer
 // stopLimit is how long a node may take to end after SIGTERM.
 const stopLimit = 5 * time.Second
 
-// endOthers ends processes that are nobody's children here, and returns when they are gone: their ports are free then.
-func endOthers(pids []int) {
+// endOthers ends processes that are nobody's children here, by their pid files, and returns when they are gone: their
+// ports are free then. A node removes its pid file last of all; its pid may stay until somebody collects it.
+func endOthers(pids map[string]int) {
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGTERM) // gone already is as good
 	}
 	limit := time.Now().Add(stopLimit)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for _, pid := range pids {
-		for syscall.Kill(pid, 0) == nil && time.Now().Before(limit) {
+	for file, pid := range pids {
+		for lives(file, pid) && time.Now().Before(limit) {
 			<-tick.C
 		}
-		_ = syscall.Kill(pid, syscall.SIGKILL) // gone is what it should be
+		if lives(file, pid) {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // gone is what it should be
+		}
 	}
+}
+
+// lives tells whether the process pid exists and its pid file still names it.
+func lives(file string, pid int) bool {
+	named, err := readPid(file)
+	return err == nil && named == pid && syscall.Kill(pid, 0) == nil
 }
 
 func ours(children []*child, pid int) bool {
