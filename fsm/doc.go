@@ -12,7 +12,7 @@
 // # Goroutines
 //
 // The package starts none. The applier, one goroutine of the node, calls Store.Begin, Exec, ExecGroup, End, ApplyEntry,
-// SetApplied, Freeze, Restore and Check. Any goroutine may call Read and the methods that return numbers.
+// SetApplied, Freeze, Restore and Check. Any goroutine may call Read, ReadGroup and the methods that return numbers.
 //
 // The keyspace is divided into 16384 hash slots, as in Redis Cluster, and the slots into 256 shards by their low 8
 // bits. A write holds the exclusive locks of its keys' shards from the beginning to the end of the command, a read

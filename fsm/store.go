@@ -46,7 +46,6 @@ type Store struct {
 	dueMoved  bool   // some deadline changed: End computes NextDeadline
 	tx        Tx
 	replay    replay
-	touched   uint32 // see touch
 
 	readers  sync.Pool     // *Tx
 	readSeed uint64        // of the randomness of reads outside of the log; another one in every process

@@ -20,21 +20,64 @@ func (s *Store) Place(c *Command) {
 // only.
 func (s *Store) ExecGroup(cmds []*Command, outs []Out) {
 	if len(cmds) > 1 {
-		s.touch(cmds)
+		s.tx.sum = s.touch(cmds)
 	}
 	for i, c := range cmds {
 		s.Exec(c, outs[i])
 	}
 }
 
-// touch reads, in rounds, the dictionary of every placed key, its entry, and the key's bytes.
-func (s *Store) touch(cmds []*Command) {
+// ReadGroup is Read for the first of cmds and those behind it that can go with it: commands of one placed key each, up to
+// Group. All of them see the state at one moment. It ends early when out holds limit bytes, and returns how many it has
+// executed, at least one. Any goroutine.
+func (s *Store) ReadGroup(cmds []Command, out Out, limit int) (n int) {
+	var group [Group]*Command
+	for n < min(len(cmds), Group) && cmds[n].groups() {
+		group[n] = &cmds[n]
+		n++
+	}
+	if n < 2 {
+		s.Read(&cmds[0], out)
+		return 1
+	}
+	tx, _ := s.readers.Get().(*Tx)
+	tx.begin(s, 0, 0, 0)
+	tx.locked = shardSet{}
+	for _, c := range group[:n] {
+		tx.locked.add(int(c.slot) % shardCount)
+	}
+	tx.acquire()
+	tx.sum = s.touch(group[:n])
+	now := s.clock.Load() // behind the locks: never older than the writes they show
+	done := 0
+	for done < n && (done == 0 || out.Len() < limit) {
+		c := group[done]
+		tx.begin(s, c.DB, now, 0)
+		tx.ownRng = false
+		tx.know(c)
+		c.Spec.Run(tx, c.Args, out)
+		done++
+	}
+	tx.unlock()
+	tx.reset()
+	s.readers.Put(tx)
+	return done
+}
+
+// groups says that the command reads one placed key, quickly.
+func (c *Command) groups() bool {
+	return c.placed && c.Spec.Flags&(FlagFast|FlagReadonly) == FlagFast|FlagReadonly && c.Spec.LastKey == 1 && c.Spec.Keys == nil
+}
+
+// touch reads, in rounds, the dictionary of every placed key, its entry, and the key's bytes. The sum it returns only
+// keeps the compiler from dropping the reads. REQUIRES: the keys' shards are locked, or this is the applier.
+func (s *Store) touch(cmds []*Command) uint32 {
 	var (
 		dicts  [Group]*slotDict
 		hashes [Group]uint32
 		found  [Group]*entry
 		n      int
-		sum    uint32 // keeps the compiler from dropping the reads
+		sum    uint32
 	)
 	for _, c := range cmds {
 		if db := s.dbs[c.DB].Load(); c.placed && db != nil && n < Group {
@@ -62,7 +105,7 @@ func (s *Store) touch(cmds []*Command) {
 			sum += uint32(e.data[0])
 		}
 	}
-	s.touched = sum
+	return sum
 }
 
 // likely returns the entry that a key with this hash most likely has, without looking at it; nil if there is none.

@@ -27,6 +27,8 @@ type Tx struct {
 
 	buf  []byte // scratch for numbers
 	keys []int  // scratch for key positions
+
+	sum uint32 // of touch
 }
 
 func (tx *Tx) begin(s *Store, db int, now int64, rng uint64) {
@@ -103,6 +105,11 @@ func (tx *Tx) lock(spec *Spec, args [][]byte) {
 			tx.locked.add(int(Slot(args[i])) % shardCount)
 		}
 	}
+	tx.acquire()
+}
+
+// acquire takes the locks of locked.
+func (tx *Tx) acquire() {
 	for w, word := range tx.locked {
 		for ; word != 0; word &= word - 1 {
 			sh := &tx.s.shards[w*64+bits.TrailingZeros64(word)]

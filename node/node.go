@@ -159,8 +159,7 @@ func (n *Node) Read(b *Batch, from int) int {
 func (n *Node) exec(b *Batch, from int) int {
 	limit := b.Out.Len() + b.Limit
 	for from < len(b.Cmds) {
-		n.store.Read(&b.Cmds[from], b.Out)
-		from++
+		from += n.store.ReadGroup(b.Cmds[from:], b.Out, limit)
 		if b.Out.Len() >= limit {
 			break
 		}
