@@ -148,6 +148,21 @@ func TestAnnouncedBulk(t *testing.T) {
 	require.Equal(t, pong, c.do("PING"))
 }
 
+// Half a command behind a large one does not keep the large one in memory.
+func TestBehindALargeCommand(t *testing.T) {
+	s := guarded(t, "")
+	large := cmd("DEL", strings.Repeat("x", 4<<20), "y") + "*1\r\n$4\r\nPI"
+	base := live()
+	for range 10 {
+		nc := attack(t, addrOf(s), large)
+		got := make([]byte, 4)
+		_, err := io.ReadFull(nc, got)
+		require.NoError(t, err)
+		require.Equal(t, ":0\r\n", string(got))
+	}
+	bounded(t, base, 8<<20)
+}
+
 // A client may not hold more input than the query buffer limit; nothing is answered, as in Redis.
 func TestQueryBufferLimit(t *testing.T) {
 	s := guarded(t, "", [2]string{"client-query-buffer-limit", "1048576"})
@@ -228,6 +243,23 @@ func TestSilentConnections(t *testing.T) {
 	require.Equal(t, pong, c.do("PING"))
 	soon(t, "all are connected", func() bool { return s.guard.Count() == 301 })
 	bounded(t, base, 300*24<<10)
+}
+
+// Clients that were sent a large reply once, and idle, do not keep a buffer of its size.
+func TestIdleAfterLargeReplies(t *testing.T) {
+	s := guarded(t, "")
+	c := dial(t, addrOf(s))
+	value := strings.Repeat("x", 700<<10)
+	c.send("SET large " + value)
+	require.Equal(t, okay, c.reply())
+	base := live()
+	for range 50 {
+		nc := attack(t, addrOf(s), cmd("GET", "large"))
+		got := make([]byte, len(bulk(value)))
+		_, err := io.ReadFull(nc, got)
+		require.NoError(t, err)
+	}
+	bounded(t, base, 10<<20)
 }
 
 func TestMaxClients(t *testing.T) {
@@ -510,6 +542,19 @@ func TestHalfClosed(t *testing.T) {
 	all, err := io.ReadAll(nc)
 	require.NoError(t, err)
 	require.Equal(t, pong+bulk(strings.Repeat("x", 300000))+pong, string(all))
+}
+
+// A protocol error counts as an error reply.
+func TestProtocolErrorsAreCounted(t *testing.T) {
+	s := guarded(t, "")
+	c := dial(t, addrOf(s))
+	require.Equal(t, okay, c.do("CONFIG RESETSTAT"))
+	for _, in := range []string{"*x\r\n", "*1\r\n$-1\r\n", "'\r\n"} {
+		_, err := io.ReadAll(attack(t, addrOf(s), in))
+		require.NoError(t, err)
+	}
+	require.Contains(t, c.do("INFO errorstats"), "errorstat_ERR:count=3\r\n")
+	require.Contains(t, c.do("INFO stats"), "total_error_replies:3\r\n")
 }
 
 // With CLIENT REPLY OFF a protocol error ends the connection without a word.

@@ -7,8 +7,9 @@ import (
 	"kvapp/fsm"
 )
 
-// keepBuffer is the largest buffer, in bytes, that Encoder.Reset keeps.
-const keepBuffer = 1 << 20
+// keepBuffer is the largest buffer, in bytes, that Encoder.Reset keeps: enough for the replies between two flushes, and
+// not so much that thousands of idle connections would matter.
+const keepBuffer = 2 * flushBytes
 
 // Encoder gathers replies in RESP2 or RESP3. The zero value is empty and speaks RESP2. One goroutine at a time uses it;
 // in steady state it allocates nothing.
@@ -42,7 +43,7 @@ func (e *Encoder) Len() int { return len(e.buf) }
 // Truncate forgets what is behind the first n bytes, 0 <= n <= Len.
 func (e *Encoder) Truncate(n int) { e.buf = e.buf[:n] }
 
-// Reset forgets everything. It keeps the buffer for the next replies unless it has grown over 1 MB.
+// Reset forgets everything. It keeps the buffer for the next replies unless it has grown over keepBuffer.
 func (e *Encoder) Reset() {
 	if cap(e.buf) > keepBuffer {
 		e.buf = nil

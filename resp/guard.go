@@ -49,15 +49,15 @@ type Conn struct {
 	empty  int              // bytes of an empty command at the beginning of raw
 	beside []redcon.Command // for the handler, in place of the command that redcon was given for them
 	deep   int              // bytes of the newest deep pipeline
+	ahead  *ahead           // reads while a command runs; nil mostly
 	fault  string           // protocol error, to be sent before the end
 	eof    error            // what Read returns when everything before it is given
 
 	reading atomic.Bool // Read waits for the socket
 
-	mu    sync.Mutex
-	ahead *ahead        // reads while a command runs; nil mostly
-	gone  chan struct{} // nil until asked for
-	dead  bool          // the socket is closed
+	mu   sync.Mutex
+	gone chan struct{} // nil until asked for
+	dead bool          // the socket is closed
 }
 
 var errTooMuch = errors.New("resp: client exceeds the query buffer limit")
@@ -125,7 +125,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if n > 0 {
 			return n, nil
 		}
-		if c.fault != "" || c.eof != nil || c.output.closing() {
+		if c.fault != "" || c.eof != nil || c.output.over.Load() {
 			return 0, c.end()
 		}
 		if len(c.raw) == 0 {
@@ -141,8 +141,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // end answers the protocol error, if there is one, and returns the error to stop redcon with.
 func (c *Conn) end() error {
-	if c.fault != "" && !c.silent.Load() {
-		_ = c.Push([]byte("-ERR Protocol error: " + c.fault + "\r\n")) // the connection ends either way
+	if c.fault != "" && !c.silent.Load() && !c.output.over.Load() {
+		msg := []byte("-ERR Protocol error: " + c.fault + "\r\n")
+		if c.ln.failed != nil {
+			c.ln.failed(msg[1:])
+		}
+		_ = c.Push(msg) // the connection ends either way
 	}
 	c.raw, c.fault = nil, ""
 	c.query.Store(0)
@@ -230,11 +234,7 @@ func (c *Conn) opening(b []byte, from int, lim *scanLimits) bool {
 	if end < 0 || c.fault != "" {
 		return false
 	}
-	var h header
-	for _, ch := range b[from:end] {
-		h.push(ch)
-	}
-	args, fault := h.open(lim)
+	args, fault := openLine(b[from:end], lim)
 	switch {
 	case fault != "":
 		c.fault = fault
@@ -499,13 +499,11 @@ func (c *Conn) readAhead(a *ahead) {
 
 // settle ends the reading ahead, and takes what it has read.
 func (c *Conn) settle() {
-	c.mu.Lock()
 	a := c.ahead
-	c.ahead = nil
-	c.mu.Unlock()
 	if a == nil {
 		return
 	}
+	c.ahead = nil
 	// A deadline in the past stops a read; if it cannot be set the socket is closed, and the read has ended too.
 	_ = c.SetReadDeadline(time.Unix(1, 0))
 	<-a.done

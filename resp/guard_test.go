@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,13 +23,15 @@ const probe = "a probe behind the script"
 const patience = 20 * time.Second
 
 // play sends the pieces one by one and returns everything the server answers, and whether it was the server that
-// closed the connection.
-func play(t testing.TB, addr string, s *script, pieces [][]byte) (got string, ended bool) {
+// closed the connection. With half the client closes its side behind the last piece.
+func play(t testing.TB, addr string, s *script, pieces [][]byte, half bool) (got string, ended bool) {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	defer func() { _ = nc.Close() }()
 	require.NoError(t, nc.SetDeadline(time.Now().Add(patience)))
+	tcp, ok := nc.(*net.TCPConn)
+	require.True(t, ok)
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -37,11 +40,15 @@ func play(t testing.TB, addr string, s *script, pieces [][]byte) (got string, en
 				return // closed by the server, as some scripts want
 			}
 		}
+		if half {
+			_ = tcp.CloseWrite()
+		}
 	}()
 	expect := len(s.output())
 	all := make([]byte, 0, expect+1)
 	for s.ends || len(all) < expect {
-		n, err := nc.Read(all[len(all) : len(all)+min(cap(all)-len(all), 1<<20)])
+		all = slices.Grow(all, 1)
+		n, err := nc.Read(all[len(all):cap(all)])
 		all = all[:len(all)+n]
 		if err != nil {
 			timeout := errors.Is(err, os.ErrDeadlineExceeded)
@@ -49,14 +56,12 @@ func play(t testing.TB, addr string, s *script, pieces [][]byte) (got string, en
 			<-written
 			return string(all), !timeout
 		}
-		if len(all) > expect {
+		if len(all) > expect && !half {
 			return string(all), false
 		}
 	}
 	<-written
 	// Nothing may follow.
-	tcp, ok := nc.(*net.TCPConn)
-	require.True(t, ok)
 	require.NoError(t, tcp.CloseWrite())
 	more, _ := io.ReadAll(nc) // a reset is as good an end as any
 	return string(append(all, more...)), false
@@ -87,7 +92,7 @@ func (s *script) output() string {
 // check plays s cut into pieces and compares.
 func (s *script) check(t testing.TB, addr, how string, pieces [][]byte) {
 	t.Helper()
-	got, ended := play(t, addr, s, pieces)
+	got, ended := play(t, addr, s, pieces, false)
 	want := s.output()
 	if got != want {
 		at := 0

@@ -44,6 +44,7 @@ type Listener struct {
 	closed chan struct{}
 
 	rejected atomic.Uint64
+	failed   func(msg []byte) // is told of every protocol error that is answered; nil = nobody
 
 	mu    sync.Mutex
 	next  uint64

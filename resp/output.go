@@ -29,6 +29,7 @@ type output struct {
 	direct  *nonblock.Writer // nil: the socket cannot be written without blocking
 	sent    atomic.Uint64
 	waiting atomic.Int64 // bytes in queue and in the writer's hands
+	over    atomic.Bool  // ending or dead: nothing more is answered
 
 	mu      sync.Mutex
 	queue   []byte
@@ -221,18 +222,12 @@ func (o *output) took(n int, lim *Limits) {
 	}
 }
 
-// closing says that nothing more will be answered.
-func (o *output) closing() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.ending || o.dead
-}
-
 // CloseAfterReply takes no more replies and closes the socket when those that wait are written.
 func (c *Conn) CloseAfterReply() {
 	o := &c.output
 	o.mu.Lock()
 	o.ending = true
+	o.over.Store(true)
 	writing := o.writing
 	o.mu.Unlock()
 	if !writing {
@@ -262,6 +257,7 @@ func (o *output) abort() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.dead = true
+	o.over.Store(true)
 	o.queue, o.spare = nil, nil
 	o.waiting.Store(0)
 	if o.room != nil {

@@ -150,6 +150,16 @@ func TestSlowIsNotStuck(t *testing.T) {
 	c.Kill()
 }
 
+// A reply is activity, as the idle time of Redis has it: who waited long for a command is not cut behind its reply.
+func TestReplyIsActivity(t *testing.T) {
+	c, _, _ := pair(t, Limits{})
+	c.last.Store(1)
+	_, err := c.Write([]byte(okay))
+	require.NoError(t, err)
+	require.Zero(t, c.OutputBuffer(), "written at once")
+	require.Less(t, time.Since(c.LastActive()), time.Minute)
+}
+
 // Pushes of many goroutines and replies are not torn, and those of one goroutine come in order.
 func TestPushesAndRepliesAreNotTorn(t *testing.T) {
 	c, nc, _ := pair(t, Limits{WriteTimeout: time.Minute})

@@ -89,6 +89,38 @@ func (h *header) number() (int64, bool) {
 	return v, !h.bad && h.digit > 0
 }
 
+// openLine judges b, a whole line that opens a command.
+func openLine(b []byte, l *scanLimits) (args int64, fault string) {
+	if n, size := quick(b); size == len(b) {
+		if n > 10 && l.stranger {
+			return 0, "unauthenticated multibulk length"
+		}
+		return n, ""
+	}
+	var h header
+	for _, ch := range b {
+		h.push(ch)
+	}
+	return h.open(l)
+}
+
+// quick reads a line at the beginning of b that is like nearly all of them: a kind, up to 7 digits as Redis accepts
+// them, CR LF. It returns size 0 for any other.
+func quick(b []byte) (n int64, size int) {
+	for i := 1; i < len(b) && i <= 8; i++ {
+		c := b[i]
+		switch {
+		case '0' <= c && c <= '9' && (i == 1 || b[1] != '0'):
+			n = n*10 + int64(c-'0')
+		case c == '\r' && i > 1 && i+1 < len(b) && b[i+1] == '\n':
+			return n, i + 2
+		default:
+			return 0, 0
+		}
+	}
+	return 0, 0
+}
+
 // open judges a whole line that opens a command. It returns the number of arguments, 0 for a command to be skipped.
 func (h *header) open(l *scanLimits) (args int64, fault string) {
 	v, ok := h.number()
@@ -133,6 +165,12 @@ func (s *scanner) arguments(b []byte, l *scanLimits) (n int, done bool, fault st
 				return n, true, ""
 			}
 			continue
+		}
+		if s.head.n == 0 && b[n] == '$' {
+			if size, k := quick(b[n:]); k > 0 && size <= l.bulk && (size <= 16384 || !l.stranger) {
+				n, s.body = n+k, size+2
+				continue
+			}
 		}
 		end := s.head.push(b[n])
 		if end {

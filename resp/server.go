@@ -106,6 +106,7 @@ func NewServer(opt Options) (*Server, error) {
 	s.configure("")
 	s.settings.OnChange(s.configure)
 	s.guard = NewListener(opt.Listener, s.limits.Load, s.log)
+	s.guard.failed = s.stats.failure
 	s.rc = redcon.NewServerNetwork("tcp", opt.Listener.Addr().String(), handle, s.accept, s.left)
 	return s, nil
 }
