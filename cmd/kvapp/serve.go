@@ -50,6 +50,7 @@ func serve(ctx context.Context, set *config.Settings, log *slog.Logger, opened f
 	if err := s.identify(); err != nil {
 		return err
 	}
+	shareCores(s.members, s.self, log)
 	if err := s.listen(); err != nil {
 		return err
 	}
