@@ -22,6 +22,7 @@ type Config struct {
 	SweepLimit    int    // keys deleted by one expiry sweep
 	SnapshotBytes int64  // take a snapshot when the journal grew by this much since the last one
 	SnapshotKeep  uint64 // most entries kept behind a snapshot for slow followers
+	HoldBytes     int64  // size of the journal up to which a leader keeps what a slow follower still needs
 	ApplyBacklog  int64  // bytes handed to the applier and not applied above which appends of the leader are refused
 }
 
@@ -80,7 +81,8 @@ type Driver struct {
 	snapshots uint64 // own ones in this run
 	loaded    int    // keys in the store when the Driver was made
 	takers    []chan<- uint64
-	received  []SnapshotFile // whole files from leaders, not installed (yet); few
+	streamed  map[raft.NodeID]uint64 // index of the snapshot that a member was sent last
+	received  []SnapshotFile         // whole files from leaders, not installed (yet); few
 }
 
 // handedEntry is an entry that the applier has and has not applied, as far as the Driver knows.
@@ -129,7 +131,7 @@ func (d *Driver) Handle(now int64, ev *Event) error {
 	case EvSnapshotWritten:
 		d.snapshotWritten(ev)
 	case EvSnapshotSent:
-		return d.step(raft.Event{Kind: raft.EvSnapshotSent, To: ev.Peer, Snapshot: ev.Snapshot.Meta, Failed: ev.Failed})
+		return d.snapshotSent(ev)
 	case EvSnapshotReceived:
 		d.received = append(d.received, ev.Snapshot)
 		return d.step(raft.Event{Kind: raft.EvSnapshotReceived, From: ev.Peer, Term: ev.Term, Snapshot: ev.Snapshot.Meta})
@@ -244,7 +246,7 @@ func (d *Driver) roles() {
 	}
 	d.role, d.term, d.leader = role, term, leader
 	if role != raft.Leader {
-		d.noop = 0
+		d.noop, d.streamed = 0, nil
 	}
 	if d.eff.Changed {
 		d.out.Members = d.core.Membership().Members

@@ -196,6 +196,8 @@ type peer struct {
 	cancel  context.CancelFunc
 	done    chan error
 	streams int // snapshots sent
+
+	streamTime time.Duration // that a snapshot takes; 0 = little
 }
 
 func newWorld(t *testing.T, n int, change func(*Config)) *world {
@@ -292,7 +294,7 @@ func (p *peer) SendSnapshot(to raft.NodeID, term uint64, f SnapshotFile, done fu
 	p.w.mu.Lock()
 	p.streams++
 	p.w.mu.Unlock()
-	time.AfterFunc(time.Millisecond, func() {
+	time.AfterFunc(max(p.streamTime, time.Millisecond), func() {
 		n := p.w.reach(p.id, to)
 		if n == nil || !ok {
 			done(errors.New("cut"))

@@ -212,6 +212,37 @@ func TestSlowFollowerCatchesUpBySnapshot(t *testing.T) {
 	})
 }
 
+// A leader that takes several snapshots while a follower is being sent one keeps what that follower will need next.
+func TestFollowerSlowerThanSnapshots(t *testing.T) {
+	bubble(t, 3, func(c *Config) { c.SnapshotBytes, c.HoldBytes = 20_000, 10_000_000 }, func(w *world) {
+		slow := w.followers()[0]
+		slow.stop()
+		lead := w.leader(slow)
+		write := func(i int) {
+			o, _, _ := lead.do(false, command("set", "k"+strconv.Itoa(i%100), strings.Repeat("x", 50)+strconv.Itoa(i)))
+			require.Equal(t, Done, o)
+		}
+		for i := range 1000 {
+			write(i)
+		}
+		for _, p := range w.nodes {
+			p.streamTime = 2 * time.Second // 20 snapshots' time
+		}
+		slow.start()
+		began := time.Now()
+		for i := 0; slow.get().Store().Applied()+100 < lead.get().Store().Applied(); i++ {
+			require.Less(t, time.Since(began), 20*time.Second, "it never catches up")
+			write(i)
+		}
+		w.settled()
+		require.Equal(t, 1, lead.streams)
+		for i := range 2000 {
+			write(i)
+		}
+		require.Less(t, lead.log.Bytes(), int64(100_000), "nothing is kept longer than needed")
+	})
+}
+
 func TestSnapshotOnDemand(t *testing.T) {
 	bubble(t, 1, nil, func(w *world) {
 		lead := w.leader()

@@ -51,13 +51,40 @@ func (d *Driver) snapshotWritten(ev *Event) {
 }
 
 // keepFrom returns the first entry to keep behind a new snapshot at index, for followers that are a little behind:
-// SnapshotKeep entries, but not more than back to the snapshot before, since an entry may have a megabyte.
+// SnapshotKeep entries, but not more than back to the snapshot before, since an entry may have a megabyte. A leader keeps
+// more for a follower that answers and is further behind, or is being sent a snapshot, until the log has HoldBytes:
+// without that, a follower that takes longer for a snapshot than the leader for the next one would never catch up.
 func (d *Driver) keepFrom(index uint64) uint64 {
 	from := d.snap.Meta.Index + 1
 	if index > d.cfg.SnapshotKeep {
 		from = max(from, index+1-d.cfg.SnapshotKeep)
 	}
+	if d.log.Bytes() >= d.cfg.HoldBytes {
+		return from
+	}
+	for _, p := range d.core.Status().Peers {
+		has := max(p.Match, d.streamed[p.ID])
+		if has > 0 && d.now-p.LastContact < d.cfg.Raft.ElectionTimeout {
+			from = min(from, has+1)
+		}
+	}
 	return from
+}
+
+// streams notes that a snapshot is on its way to a member.
+func (d *Driver) streams(to raft.NodeID, index uint64) {
+	if d.streamed == nil {
+		d.streamed = make(map[raft.NodeID]uint64)
+	}
+	d.streamed[to] = index
+}
+
+// snapshotSent takes the end of a stream.
+func (d *Driver) snapshotSent(ev *Event) error {
+	if ev.Failed {
+		delete(d.streamed, ev.Peer)
+	}
+	return d.step(raft.Event{Kind: raft.EvSnapshotSent, To: ev.Peer, Snapshot: ev.Snapshot.Meta, Failed: ev.Failed})
 }
 
 // recovered tells which entries the journal held at the start: what stands behind the snapshot counts as growth since.

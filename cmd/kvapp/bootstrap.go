@@ -129,9 +129,13 @@ func nodeConfig(set *config.Settings, id wal.Identity) node.Config {
 		SweepLimit:    1000,
 		SnapshotBytes: set.Int("raft-snapshot-bytes"),
 		SnapshotKeep:  10000,
+		HoldBytes:     holdFactor * set.Int("raft-snapshot-bytes"),
 		ApplyBacklog:  256 << 20,
 	}
 }
+
+// holdFactor is how many snapshots' worth of log a leader keeps for a follower that is slow but alive.
+const holdFactor = 16
 
 // running returns the node once it exists; any goroutine.
 func (s *server) running() *node.Node { return s.published.Load() }
