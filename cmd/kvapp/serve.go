@@ -50,7 +50,6 @@ func serve(ctx context.Context, set *config.Settings, log *slog.Logger, opened f
 	if err := s.identify(); err != nil {
 		return err
 	}
-	shareCores(s.members, s.self, log)
 	if err := s.listen(); err != nil {
 		return err
 	}
@@ -58,6 +57,7 @@ func serve(ctx context.Context, set *config.Settings, log *slog.Logger, opened f
 	if err != nil {
 		return err
 	}
+	shareCores(s.members, s.self, log)
 	if err := opened(); err != nil {
 		return err
 	}
