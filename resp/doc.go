@@ -13,11 +13,22 @@
 //
 // Replies gather in one Encoder and leave with one write(2) per pipeline, unless they grow or a command has to wait.
 //
+// # The guard
+//
+// redcon believes every length it is told and has no limits, so Listener and Conn stand between it and the socket.
+// Conn.Read scans what comes by the rules of redis-server and gives redcon whole commands, in canonical RESP, that fit
+// the read it asked for; commands that do not, and deep pipelines, go to the handler beside it (Conn.Commands). Errors
+// of the protocol, empty commands and inline requests never reach redcon. Conn.Write and Conn.Push are the only ways
+// out: replies and messages of other goroutines leave whole, in order, and within the output limits.
+//
 // # Goroutines
 //
 //	accept     redcon's accept loop: registers connections, refuses strangers in protected mode
 //	conn       one per client, owns its conn; only the fields of clientState are shared, under its mutex
 //	sampler    one per Server: rates and the memory peak, every 100 ms
+//	sweeper    one per Listener: idle clients and soft limits, every 100 ms
+//	drainer    one per connection while replies wait for its socket
+//	reader     one per connection while a command of it waits: notices that the client has gone
 //
 // # Invariants
 //
