@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,7 @@ type flusher struct {
 	eventFD uint32   // of done
 	fd      int      // of path; -1: none. An error of the file's write-back is told to this descriptor.
 	path    string
+	broken  bool // the kernel may still be busy with a request: not to be used again
 
 	// Memory that the kernel reads and writes during the calls.
 	request  *iocb
@@ -53,8 +55,26 @@ const (
 	flagEventFD = 1 // IOCB_FLAG_RESFD
 )
 
+// idle are flushers that were closed. They are kept because io_destroy(2) waits for a grace period of the kernel, tens of
+// milliseconds; a process has as many as it ever had logs open at the same time.
+var idle struct {
+	sync.Mutex
+	list []*flusher
+}
+
 // newFlusher fails where the system does not offer it or does not allow it.
 func newFlusher() (*flusher, error) {
+	idle.Lock()
+	defer idle.Unlock()
+	if n := len(idle.list); n > 0 {
+		f := idle.list[n-1]
+		idle.list = idle.list[:n-1]
+		return f, nil
+	}
+	return makeFlusher()
+}
+
+func makeFlusher() (*flusher, error) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		return nil, errors.ErrUnsupported // iocb has another layout
 	}
@@ -65,7 +85,8 @@ func newFlusher() (*flusher, error) {
 	}
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
-		return nil, errors.Join(os.NewSyscallError("eventfd", err), f.close())
+		_, _, _ = unix.Syscall(unix.SYS_IO_DESTROY, f.ctx, 0, 0) // the error that counts is the other
+		return nil, os.NewSyscallError("eventfd", err)
 	}
 	f.eventFD, f.done = uint32(fd), os.NewFile(uintptr(fd), "eventfd")
 	return f, nil
@@ -83,6 +104,7 @@ func (f *flusher) sync(path string) error {
 	if n, _, errno := unix.RawSyscall(unix.SYS_IO_SUBMIT, f.ctx, 1, uintptr(unsafe.Pointer(&f.requests))); n != 1 {
 		return &os.PathError{Op: "io_submit", Path: path, Err: errno}
 	}
+	f.broken = true
 	if _, err := f.done.Read(f.count[:]); err != nil {
 		return err
 	}
@@ -92,7 +114,9 @@ func (f *flusher) sync(path string) error {
 		return os.NewSyscallError("io_getevents", errno)
 	case n != 1:
 		return fmt.Errorf("io_getevents: %d events", n)
-	case f.event.result < 0:
+	}
+	f.broken = false
+	if f.event.result < 0 {
 		return &os.PathError{Op: "fdatasync", Path: path, Err: unix.Errno(-f.event.result)}
 	}
 	return nil
@@ -119,14 +143,13 @@ func (f *flusher) forget() error {
 	return os.NewSyscallError("close", unix.Close(old))
 }
 
-// close gives back what the flusher holds. REQUIRES: no sync is under way.
-func (f *flusher) close() (err error) {
-	err = f.forget()
-	if f.done != nil {
-		err = errors.Join(err, f.done.Close())
-	}
-	if _, _, errno := unix.Syscall(unix.SYS_IO_DESTROY, f.ctx, 0, 0); errno != 0 {
-		err = errors.Join(err, os.NewSyscallError("io_destroy", errno))
+// close ends the use of the flusher. REQUIRES: no sync is under way.
+func (f *flusher) close() error {
+	err := f.forget()
+	if !f.broken {
+		idle.Lock()
+		defer idle.Unlock()
+		idle.list = append(idle.list, f)
 	}
 	return err
 }
