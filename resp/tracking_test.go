@@ -236,10 +236,12 @@ func TestTrackingLeavesNothingStale(t *testing.T) {
 		}
 		done <- err
 	}()
+	heard := 0
 	hear := func(reply string) bool {
 		if !strings.HasPrefix(reply, ">") {
 			return false
 		}
+		heard++
 		for k := range cached {
 			if strings.Contains(reply, bulk(k)) {
 				delete(cached, k)
@@ -263,6 +265,16 @@ func TestTrackingLeavesNothingStale(t *testing.T) {
 		}
 		cached[k] = r
 	}
+	for i := range keys { // the last of these reads may still be told of the last writes, the test must not depend on it
+		k := "k" + strconv.Itoa(i)
+		settle(t, s)
+		c.send("GET " + k)
+		r := c.reply()
+		for hear(r) {
+			r = c.reply()
+		}
+		cached[k] = r
+	}
 	settle(t, s)
 	c.send("PING")
 	for r := c.reply(); r != "+PONG\r\n"; r = c.reply() {
@@ -273,7 +285,8 @@ func TestTrackingLeavesNothingStale(t *testing.T) {
 	for k, v := range cached {
 		require.Equal(t, o.do("GET "+k), v, k)
 	}
-	require.NotEmpty(t, cached)
+	require.Positive(t, heard)
+	require.Len(t, cached, keys)
 }
 
 // changesFirst is a node on which a key changes between the moment a client is noted as its reader and the read.
