@@ -16,7 +16,7 @@ const (
 	NoLeader            // nobody leads, park-timeout has passed
 	Uncertain           // proposed, outcome unknown: may still be committed
 	Overwritten         // proposed, and certainly replaced by another entry
-	Busy                // over the limit of uncommitted bytes
+	Busy                // not proposed in time: over the limit of uncommitted bytes, or what is under way does not commit
 	Loading             // the log is being replayed
 	Stopped             // this node is going down; nothing was proposed
 )
