@@ -380,30 +380,42 @@ func devStart(o *devOptions, arg string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := o.waitPid(c); err != nil {
+	note, err := o.waitStarted(c)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "started %s (pid %d), log %s\n", o.name(i), cmd.Process.Pid, o.logfile(i))
+	fmt.Fprintf(out, "started %s (pid %d), log %s%s\n", o.name(i), cmd.Process.Pid, o.logfile(i), note)
 	return nil
 }
 
-// startLimit is how long a node may take to verify its log and write its pid file.
-const startLimit = time.Minute
+const (
+	// startLimit is how long a node may take to verify its log and write its pid file.
+	startLimit = time.Minute
+	// aloneLimit is how long a node that can be found is given to find the others.
+	aloneLimit = 3 * time.Second
+)
 
-// waitPid polls until the node has its ports and directory and says so by its pid file: from then on it can be found
-// and ended.
-func (o *devOptions) waitPid(c *child) error {
-	limit := time.After(startLimit)
+// waitStarted polls until the node takes part in the cluster. A node that the others refuse, because its disk was wiped,
+// ends meanwhile, and that is the error. A node that finds nobody is there all the same once it has its ports and
+// directory and says so by its pid file; note tells what it waits for.
+func (o *devOptions) waitStarted(c *child) (note string, err error) {
+	began := time.Now()
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
-		if pid, err := readPid(o.pidfile(c.i)); err == nil && pid == c.cmd.Process.Pid {
-			return nil
+		if serves(o.addr(c.i)) != "" {
+			return "", nil
 		}
+		pid, err := readPid(o.pidfile(c.i))
+		found := err == nil && pid == c.cmd.Process.Pid
 		select {
 		case <-tick.C:
 		case <-c.done:
-			return fmt.Errorf("%s did not start:\n%s", o.name(c.i), tail(o.logfile(c.i), 5))
-		case <-limit:
-			return fmt.Errorf("%s (pid %d) is not ready after %v; see %s", o.name(c.i), c.cmd.Process.Pid, startLimit, o.logfile(c.i))
+			return "", fmt.Errorf("%s did not start:\n%s", o.name(c.i), tail(o.logfile(c.i), 5))
+		}
+		switch took := time.Since(began); {
+		case found && took > aloneLimit:
+			return ", waits for the others", nil
+		case took > startLimit:
+			return "", fmt.Errorf("%s (pid %d) is not ready after %v; see %s", o.name(c.i), c.cmd.Process.Pid, startLimit, o.logfile(c.i))
 		}
 	}
 }
