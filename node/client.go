@@ -54,6 +54,17 @@ func (b *Batch) finish(o Outcome) {
 	b.done <- struct{}{}
 }
 
+// Answered takes the answer of a batch that was handed to a Driver, if there is one, without waiting for it. It reports
+// true once.
+func (b *Batch) Answered() bool {
+	select {
+	case <-b.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // View is what any goroutine may know of the cluster without asking the loop. It is immutable.
 type View struct {
 	Self    raft.Member

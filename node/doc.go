@@ -7,7 +7,8 @@
 // index. Handle takes one Event, EndTurn turns everything that the turn gathered into effects. Neither blocks, starts
 // a goroutine or looks at a clock, so a simulator can run it as it stands.
 //
-// Node is the body: the goroutines around one Driver. All of them live in run.go.
+// Node is the body: the goroutines around one Driver. All of them live in run.go; what they do with the work of a turn is in
+// jobs.go, so that a simulator does the same in one goroutine.
 //
 //	goroutine      owns                          talks by
 //	conn (many)    its Batch                     inbox -> Batch.done

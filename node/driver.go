@@ -112,6 +112,36 @@ func NewDriver(
 	return d
 }
 
+// OpenDriver restores a state machine from the newest snapshot, builds the core from the recovered log, and joins them. Of
+// deps it uses neither the transport nor the logger. An error names what is damaged.
+func OpenDriver(cfg Config, deps *Deps) (*Driver, error) {
+	store := fsm.NewStore()
+	if deps.Snapshot.Meta.Index > 0 {
+		if err := restore(store, deps.Snapshots, deps.Snapshot); err != nil {
+			return nil, err
+		}
+	}
+	rec := deps.Recovered
+	rec.Applied = rec.Snapshot.Index
+	cfg.Raft.Now = deps.Clock.Now()
+	if cfg.QuorumReads {
+		cfg.Raft.LeaseMargin = cfg.Raft.ElectionTimeout // a lease of no length: the core does not count on clocks either
+	}
+	core, err := raft.New(cfg.Raft, rec)
+	if err != nil {
+		return nil, fmt.Errorf("raft core: %w", err)
+	}
+	d := NewDriver(cfg, core, store, deps.Log, deps.Clock, deps.Seed, deps.Snapshot, rec.Hard.Commit)
+	d.recovered(rec.Entries)
+	return d, nil
+}
+
+// Core is the consensus core, to look at. It must not be changed; loop goroutine.
+func (d *Driver) Core() *raft.Raft { return d.core }
+
+// Store is the state machine.
+func (d *Driver) Store() *fsm.Store { return d.store }
+
 // Handle takes one event at interval time now. It queues what the event asks for; EndTurn acts.
 func (d *Driver) Handle(now int64, ev *Event) error {
 	d.now = now

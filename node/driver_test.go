@@ -195,7 +195,7 @@ func (d *soloDriver) turn(events ...Event) Work {
 	require.NoError(d.t, err)
 	work := *w
 	work.Apply = slices.Clone(w.Apply)
-	w.reset()
+	w.Reset()
 	return work
 }
 

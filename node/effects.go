@@ -142,8 +142,8 @@ func (d *Driver) wakeAt() uint64 {
 	return at
 }
 
-// Done resets the work after it has been done.
-func (w *Work) reset() {
+// Reset forgets the work after it has been done.
+func (w *Work) Reset() {
 	w.Send, w.Fetch, w.Snapshots = w.Send[:0], w.Fetch[:0], w.Snapshots[:0]
 	clear(w.Apply)
 	w.Apply = w.Apply[:0]

@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -50,6 +49,15 @@ type Node struct {
 
 type fsyncCounters struct{ count, sum, max atomic.Uint64 }
 
+// note counts one write to the journal that took so many ns. Appender goroutine.
+func (c *fsyncCounters) note(took uint64) {
+	c.count.Add(1)
+	c.sum.Add(took)
+	if took > c.max.Load() {
+		c.max.Store(took)
+	}
+}
+
 var _ Client = (*Node)(nil)
 
 // ErrStopped is returned when the node is going down, ErrStarting before Run.
@@ -61,25 +69,12 @@ var (
 // New restores the state machine from the newest snapshot and builds the core from the recovered log. Nothing runs
 // before Run. An error names what is damaged.
 func New(cfg Config, deps Deps) (*Node, error) {
-	store := fsm.NewStore()
-	if deps.Snapshot.Meta.Index > 0 {
-		if err := restore(store, deps.Snapshots, deps.Snapshot); err != nil {
-			return nil, err
-		}
-	}
-	rec := deps.Recovered
-	rec.Applied = rec.Snapshot.Index
-	cfg.Raft.Now = deps.Clock.Now()
-	if cfg.QuorumReads {
-		cfg.Raft.LeaseMargin = cfg.Raft.ElectionTimeout // a lease of no length: the core does not count on clocks either
-	}
-	core, err := raft.New(cfg.Raft, rec)
+	drv, err := OpenDriver(cfg, &deps)
 	if err != nil {
-		return nil, fmt.Errorf("raft core: %w", err)
+		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, deps: deps, store: store,
-		drv:     NewDriver(cfg, core, store, deps.Log, deps.Clock, deps.Seed, deps.Snapshot, rec.Hard.Commit),
+		cfg: drv.cfg, deps: deps, store: drv.store, drv: drv,
 		inbox:   newQueue[Event](),
 		applies: newQueue[ApplyItem](),
 		fetches: newQueue[raft.Fetch](),
@@ -87,25 +82,8 @@ func New(cfg Config, deps Deps) (*Node, error) {
 		writes:  make(chan *WriteJob, 1),
 		stopped: make(chan struct{}),
 	}
-	n.drv.recovered(rec.Entries)
 	n.view.Store(n.drv.out.View)
 	return n, nil
-}
-
-func restore(store *fsm.Store, snaps Snapshots, f SnapshotFile) error {
-	r, err := snaps.Open(f)
-	if err != nil {
-		return fmt.Errorf("open snapshot %s: %w", f.Name, err)
-	}
-	err = store.Restore(r)
-	if cerr := r.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("load snapshot %s: %w", f.Name, err)
-	}
-	store.SetApplied(f.Meta.Index)
-	return nil
 }
 
 // Deliver takes messages of a peer; any goroutine.
@@ -141,7 +119,7 @@ func (n *Node) submit(ev Event) {
 func (n *Node) Read(b *Batch, from int) int {
 	mark := b.Out.Len()
 	if lease := n.lease.Load(); lease != 0 {
-		next := n.exec(b, from)
+		next := b.Serve(n.store, from)
 		if lease > n.deps.Clock.Now() { // the one from before: a later leadership's says nothing about what was read
 			b.Outcome = Done
 			return next
@@ -153,18 +131,7 @@ func (n *Node) Read(b *Batch, from int) int {
 	if b.Outcome != Done {
 		return from
 	}
-	return n.exec(b, from)
-}
-
-func (n *Node) exec(b *Batch, from int) int {
-	limit := b.Out.Len() + b.Limit
-	for from < len(b.Cmds) {
-		from += n.store.ReadGroup(b.Cmds[from:], b.Out, limit)
-		if b.Out.Len() >= limit {
-			break
-		}
-	}
-	return from
+	return b.Serve(n.store, from)
 }
 
 // Store implements Client.

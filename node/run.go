@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"kvapp/fsm"
 	"kvapp/raft"
 )
 
@@ -132,7 +131,7 @@ func (n *Node) perform(ctx context.Context, w *Work) {
 	if w.WakeAt != 0 && n.store.Applied() >= w.WakeAt {
 		n.inbox.nudge() // applied while the turn ran
 	}
-	w.reset()
+	w.Reset()
 }
 
 func (n *Node) logChange(old, v *View) {
@@ -160,48 +159,42 @@ func memberName(v *View, id raft.NodeID) string {
 
 // appender writes the journal: one job, one fsync, one answer. An error is final.
 func (n *Node) appender(ctx context.Context) error {
+	log := timedLog{n.deps.Log, n.deps.Clock, &n.fsyncs}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case job := <-n.appends:
-			first, err := n.append(job)
+			ev, err := job.Run(log, n.deps.Snapshots)
 			if err != nil {
 				return fmt.Errorf("journal: %w", err)
 			}
-			n.inbox.put(Event{Kind: EvAppended, Seq: job.Seq, First: first})
+			n.inbox.put(ev)
 		}
 	}
 }
 
-func (n *Node) append(job *AppendJob) (first uint64, err error) {
-	if job.Seq != 0 {
-		start := n.deps.Clock.Now()
-		if err := n.deps.Log.Append(&job.Record); err != nil {
-			return 0, err
-		}
-		took := uint64(n.deps.Clock.Now() - start)
-		n.fsyncs.count.Add(1)
-		n.fsyncs.sum.Add(took)
-		if took > n.fsyncs.max.Load() {
-			n.fsyncs.max.Store(took)
-		}
+// timedLog notes what the writes of a Log took.
+type timedLog struct {
+	Log
+	clock Clock
+	took  *fsyncCounters
+}
+
+// Append implements Log.
+func (l timedLog) Append(r *Record) error {
+	start := l.clock.Now()
+	if err := l.Log.Append(r); err != nil {
+		return err
 	}
-	if job.Compact {
-		if first, err = n.deps.Log.Compact(job.Snapshot, job.KeepFrom); err != nil {
-			return 0, err
-		}
-		return first, n.deps.Snapshots.PruneBelow(job.Snapshot.Meta.Index)
-	}
-	if job.Record.Install != nil {
-		return 0, n.deps.Snapshots.PruneBelow(job.Record.Install.Meta.Index)
-	}
-	return 0, nil
+	l.took.note(uint64(l.clock.Now() - start))
+	return nil
 }
 
 // applier executes committed entries in the order of the log and answers the batches that proposed them.
 func (n *Node) applier(ctx context.Context) error {
-	a := &applier{node: n, term: n.deps.Recovered.Snapshot.Term}
+	a := NewApplier(n.store, n.deps.Snapshots, n.deps.Clock, n.deps.Recovered.Snapshot.Term)
+	post := func(ev Event) { n.inbox.put(ev) }
 	for {
 		select {
 		case <-ctx.Done():
@@ -210,7 +203,7 @@ func (n *Node) applier(ctx context.Context) error {
 		}
 		items := n.applies.take()
 		for i := range items {
-			if err := a.apply(&items[i]); err != nil {
+			if err := a.Apply(&items[i], post); err != nil {
 				for j := i + 1; j < len(items); j++ {
 					if items[j].Proposal != nil {
 						items[j].Proposal.finish(Uncertain)
@@ -225,45 +218,6 @@ func (n *Node) applier(ctx context.Context) error {
 	}
 }
 
-// applier is the state of the applier goroutine.
-type applier struct {
-	node *Node
-	term uint64 // of the last applied entry
-}
-
-func (a *applier) apply(item *ApplyItem) error {
-	n, s := a.node, a.node.store
-	switch {
-	case item.Restore != nil:
-		if err := restore(s, n.deps.Snapshots, *item.Restore); err != nil {
-			return err
-		}
-		a.term = item.Restore.Meta.Term
-	case item.Freeze:
-		v := s.Freeze()
-		meta := raft.SnapshotMeta{Index: v.Index(), Term: a.term}
-		n.inbox.put(Event{Kind: EvFrozen, View: v, Snapshot: SnapshotFile{Meta: meta}})
-	case item.Frozen != nil:
-		item.Frozen <- s.Freeze()
-	case item.Proposal != nil:
-		item.Proposal.run(s, &item.Entry, discard, n.deps.Clock)
-		a.term = item.Entry.Term
-		item.Proposal.finish(Done)
-	case item.Entry.Kind == raft.EntryCommand:
-		if err := s.ApplyEntry(item.Entry.Index, item.Entry.Data); err != nil {
-			return fmt.Errorf("apply entry %d: %w", item.Entry.Index, err)
-		}
-		a.term = item.Entry.Term
-	default:
-		s.SetApplied(item.Entry.Index)
-		a.term = item.Entry.Term
-	}
-	return nil
-}
-
-// discard takes the replies nobody waits for.
-var discard = fsm.Discard
-
 // fetcher reads old entries for followers that are far behind, so that the loop never waits for the disk.
 func (n *Node) fetcher(ctx context.Context) error {
 	for {
@@ -273,8 +227,7 @@ func (n *Node) fetcher(ctx context.Context) error {
 		case <-n.fetches.wake:
 		}
 		for _, f := range n.fetches.take() {
-			entries, err := n.deps.Log.Read(f.Lo, f.Hi, f.MaxBytes)
-			n.inbox.put(Event{Kind: EvFetched, Fetch: f, Entries: entries, Failed: err != nil})
+			n.inbox.put(Fetched(f, n.deps.Log))
 		}
 	}
 }
@@ -287,28 +240,15 @@ func (n *Node) snapshotter(ctx context.Context) error {
 			return nil
 		case job := <-n.writes:
 			start := n.deps.Clock.Now()
-			f, err := n.writeSnapshot(job)
+			ev, err := job.Run(n.deps.Snapshots)
 			if err != nil {
 				return fmt.Errorf("write snapshot: %w", err)
 			}
 			if n.deps.Logger != nil {
-				n.deps.Logger.Info("snapshot_done", "index", f.Meta.Index, "bytes", f.Size,
+				n.deps.Logger.Info("snapshot_done", "index", ev.Snapshot.Meta.Index, "bytes", ev.Snapshot.Size,
 					"took_ms", (n.deps.Clock.Now()-start)/1e6)
 			}
-			n.inbox.put(Event{Kind: EvSnapshotWritten, Snapshot: f})
+			n.inbox.put(ev)
 		}
 	}
-}
-
-func (n *Node) writeSnapshot(job *WriteJob) (SnapshotFile, error) {
-	defer job.View.Close()
-	w, err := n.deps.Snapshots.Create(job.Meta)
-	if err != nil {
-		return SnapshotFile{}, err
-	}
-	if _, err := job.View.WriteTo(w); err != nil {
-		w.Abort()
-		return SnapshotFile{}, err
-	}
-	return w.Commit()
 }

@@ -1,0 +1,132 @@
+package node
+
+import (
+	"fmt"
+
+	"kvapp/fsm"
+	"kvapp/raft"
+)
+
+// What the goroutines around the Driver do with its work stands here, apart from the goroutines, so that a simulator runs
+// the same code.
+
+// Applier executes the items of Work.Apply in the order in which the Driver handed them out. It is the only writer of
+// the store and belongs to one goroutine.
+type Applier struct {
+	store *fsm.Store
+	snaps Snapshots
+	clock Clock
+	term  uint64 // of the last applied entry
+}
+
+// NewApplier returns the applier of a store that holds everything up to an entry of term.
+func NewApplier(store *fsm.Store, snaps Snapshots, clock Clock, term uint64) *Applier {
+	return &Applier{store: store, snaps: snaps, clock: clock, term: term}
+}
+
+// Apply executes one item and answers the batches that proposed it. Where it leads to an event of the Driver, that is
+// handed to post. An error means that the state cannot be trusted any more.
+func (a *Applier) Apply(item *ApplyItem, post func(Event)) error {
+	s := a.store
+	switch {
+	case item.Restore != nil:
+		if err := restore(s, a.snaps, *item.Restore); err != nil {
+			return err
+		}
+		a.term = item.Restore.Meta.Term
+	case item.Freeze:
+		v := s.Freeze()
+		meta := raft.SnapshotMeta{Index: v.Index(), Term: a.term}
+		post(Event{Kind: EvFrozen, View: v, Snapshot: SnapshotFile{Meta: meta}})
+	case item.Frozen != nil:
+		item.Frozen <- s.Freeze()
+	case item.Proposal != nil:
+		item.Proposal.run(s, &item.Entry, discard, a.clock)
+		a.term = item.Entry.Term
+		item.Proposal.finish(Done)
+	case item.Entry.Kind == raft.EntryCommand:
+		if err := s.ApplyEntry(item.Entry.Index, item.Entry.Data); err != nil {
+			return fmt.Errorf("apply entry %d: %w", item.Entry.Index, err)
+		}
+		a.term = item.Entry.Term
+	default:
+		s.SetApplied(item.Entry.Index)
+		a.term = item.Entry.Term
+	}
+	return nil
+}
+
+// discard takes the replies nobody waits for.
+var discard = fsm.Discard
+
+// restore replaces the state by a snapshot.
+func restore(store *fsm.Store, snaps Snapshots, f SnapshotFile) error {
+	r, err := snaps.Open(f)
+	if err != nil {
+		return fmt.Errorf("open snapshot %s: %w", f.Name, err)
+	}
+	err = store.Restore(r)
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("load snapshot %s: %w", f.Name, err)
+	}
+	store.SetApplied(f.Meta.Index)
+	return nil
+}
+
+// Run writes the job and returns what EvAppended has to say. Every error is final.
+func (j *AppendJob) Run(log Log, snaps Snapshots) (Event, error) {
+	ev := Event{Kind: EvAppended, Seq: j.Seq}
+	if j.Seq != 0 {
+		if err := log.Append(&j.Record); err != nil {
+			return ev, err
+		}
+	}
+	switch {
+	case j.Compact:
+		var err error
+		if ev.First, err = log.Compact(j.Snapshot, j.KeepFrom); err != nil {
+			return ev, err
+		}
+		return ev, snaps.PruneBelow(j.Snapshot.Meta.Index)
+	case j.Record.Install != nil:
+		return ev, snaps.PruneBelow(j.Record.Install.Meta.Index)
+	}
+	return ev, nil
+}
+
+// Run writes the view to a file, closes it, and returns what EvSnapshotWritten has to say. Every error is final.
+func (j *WriteJob) Run(snaps Snapshots) (Event, error) {
+	defer j.View.Close()
+	w, err := snaps.Create(j.Meta)
+	if err != nil {
+		return Event{}, err
+	}
+	if _, err := j.View.WriteTo(w); err != nil {
+		w.Abort()
+		return Event{}, err
+	}
+	f, err := w.Commit()
+	return Event{Kind: EvSnapshotWritten, Snapshot: f}, err
+}
+
+// Fetched reads what a follower that is far behind needs, and returns what EvFetched has to say.
+func Fetched(f raft.Fetch, log Log) Event {
+	entries, err := log.Read(f.Lo, f.Hi, f.MaxBytes)
+	return Event{Kind: EvFetched, Fetch: f, Entries: entries, Failed: err != nil}
+}
+
+// Serve executes the reads of the batch from position from on, until the end or its limit of reply bytes, and returns
+// the next position. The caller knows why what the store holds may be shown. Any goroutine.
+func (b *Batch) Serve(s *fsm.Store, from int) int {
+	limit := b.Out.Len() + b.Limit
+	for from < len(b.Cmds) {
+		from += s.ReadGroup(b.Cmds[from:], b.Out, limit)
+		if b.Out.Len() >= limit {
+			break
+		}
+	}
+	return from
+}
