@@ -2,9 +2,6 @@ package wal
 
 import (
 	"fmt"
-	"os"
-
-	tidwall "github.com/tidwall/wal"
 
 	"kvapp/raft"
 )
@@ -19,16 +16,14 @@ type Batch struct {
 }
 
 const (
-	chunkBytes = 1 << 20 // bytes handed to tidwall/wal at once; it copies them
+	chunkBytes = 1 << 20 // bytes handed to the backend between two flushes; it copies them
 	keepBytes  = 2 << 20 // buffers that grew above this are given back
 )
 
-// packer turns the records of one Append into batches of tidwall/wal, and follows where in which segment they come to
-// lie. It holds what is not durable yet. Its buffers are reused.
+// packer hands the records of one Append to the backend, and follows where in which segment they come to lie. It holds
+// what is not durable yet. Its buffers are reused.
 type packer struct {
-	batch  tidwall.Batch
-	bytes  int // in batch
-	most   int // highest value of bytes since batch was new
+	bytes  int // added to the backend and not flushed
 	rec    []byte
 	pos    uint32
 	at     []uint64  // logical positions of the entries, parallel to Batch.Entries
@@ -145,8 +140,8 @@ func (l *Log) record(typ recordType) []byte {
 	return beginRecord(l.packer.rec[:0], l.next, l.packer.pos, typ)
 }
 
-// put adds a complete record to the batch and follows what tidwall/wal does with it: it begins a new segment in front
-// of a write when the last one is above the limit, and behind a record that reaches it.
+// put adds a complete record to the batch and follows what the backend does with it: it begins a new segment in front of
+// a write when the last one is above the limit, and behind a record that reaches it.
 func (l *Log) put(rec []byte) error {
 	p := &l.packer
 	sealRecord(rec)
@@ -159,7 +154,7 @@ func (l *Log) put(rec []byte) error {
 	if p.bytes == 0 && p.tail.size > l.segSize {
 		p.seal(l.next)
 	}
-	p.batch.Write(l.next, rec)
+	l.w.Add(l.next, rec)
 	p.bytes += len(rec)
 	p.tail.size += int64(frameLen(len(rec)))
 	l.next++
@@ -175,21 +170,13 @@ func (p *packer) seal(next uint64) {
 	p.tail = segment{first: next, start: p.tail.end()}
 }
 
-// flush hands the records collected so far to tidwall/wal, which writes them without waiting for the disk.
+// flush writes the records collected so far, without waiting for the disk.
 func (l *Log) flush() error {
-	p := &l.packer
-	if err := l.w.WriteBatch(&p.batch); err != nil {
-		return err
-	}
-	p.most = max(p.most, p.bytes)
-	p.bytes = 0
-	if p.most > keepBytes {
-		p.batch, p.most = tidwall.Batch{}, 0
-	}
-	return nil
+	l.packer.bytes = 0
+	return l.w.Flush()
 }
 
-// commit writes the rest of the batch and waits until all of it is on disk. tidwall/wal syncs a segment when it closes
+// commit writes the rest of the batch and waits until all of it is on disk. The backend syncs a segment when it closes
 // it, so the tail and, after a new segment, the directory are what is left.
 func (l *Log) commit() error {
 	p := &l.packer
@@ -211,7 +198,7 @@ func (l *Log) commit() error {
 	if err := l.w.ClearCache(); err != nil { // it would keep the segment just closed in memory
 		return err
 	}
-	return l.fs.syncDir(l.dir)
+	return l.fs.SyncDir(l.dir)
 }
 
 // tailPath remembers the path of the last segment: to build it anew for every batch would be garbage.
@@ -231,10 +218,10 @@ func (t *tailPath) of(dir string, first uint64) string {
 func (l *Log) checkLayout() error {
 	for _, seg := range append(l.packer.sealed, l.packer.tail) {
 		path := segmentPath(l.dir, seg.first)
-		if st, err := os.Stat(path); err != nil {
+		if st, err := l.fs.Stat(path); err != nil {
 			return err
-		} else if st.Size() != seg.size {
-			return fmt.Errorf("%s has %d bytes, expected %d", path, st.Size(), seg.size)
+		} else if st.Size != seg.size {
+			return fmt.Errorf("%s has %d bytes, expected %d", path, st.Size, seg.size)
 		}
 	}
 	return nil

@@ -71,7 +71,7 @@ func (l *Log) cutFront(keepFrom, marker uint64) error {
 	if err := l.w.TruncateFront(l.segments[n].first); err != nil {
 		return err
 	}
-	if err := l.fs.syncDir(l.dir); err != nil {
+	if err := l.fs.SyncDir(l.dir); err != nil {
 		return err
 	}
 	l.mu.Lock()

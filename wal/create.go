@@ -6,15 +6,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-
-	tidwall "github.com/tidwall/wal"
 )
 
 // Exists says whether dir holds a log, that is whether Create has completed there.
-func Exists(dir string) (bool, error) {
-	st, err := os.Stat(filepath.Join(dir, logName))
+func Exists(dir string) (bool, error) { return ExistsOn(nil, dir) }
+
+// ExistsOn is Exists on another file system.
+func ExistsOn(fs FS, dir string) (bool, error) {
+	st, err := orOS(fs).Stat(filepath.Join(dir, logName))
 	switch {
-	case err == nil && st.IsDir():
+	case err == nil && st.Dir:
 		return true, nil
 	case err == nil:
 		return false, fmt.Errorf("wal: %s is not a directory", filepath.Join(dir, logName))
@@ -27,13 +28,15 @@ func Exists(dir string) (bool, error) {
 // Create formats dir for one node: it makes dir and its missing parents and writes a journal whose first batch is id.
 // When it returns nil all of that is durable; when it fails or the process dies in it, dir holds no log and Create may
 // be called again. A directory that holds a log, or any file that is not kvapp's own, is refused with ErrNotEmpty.
-func Create(dir string, id Identity) error { return createLog(&fsys{}, dir, id) }
+func Create(dir string, id Identity) error { return CreateOn(nil, dir, id) }
 
-func createLog(fs *fsys, dir string, id Identity) error {
+// CreateOn is Create on another file system.
+func CreateOn(fs FS, dir string, id Identity) error {
+	fs = orOS(fs)
 	if err := id.valid(); err != nil {
 		return err
 	}
-	if err := fs.mkdirAll(dir); err != nil {
+	if err := mkdirAll(fs, dir); err != nil {
 		return fmt.Errorf("wal: create: %w", err)
 	}
 	lock, err := lockDir(fs, dir)
@@ -41,10 +44,10 @@ func createLog(fs *fsys, dir string, id Identity) error {
 		return fmt.Errorf("wal: create: %w", err)
 	}
 	defer closeQuietly(lock)
-	if err := checkEmpty(dir); err != nil {
+	if err := checkEmpty(fs, dir); err != nil {
 		return err
 	}
-	if err := fs.syncParent(dir); err != nil {
+	if err := syncParent(fs, dir); err != nil {
 		return fmt.Errorf("wal: create: %w", err)
 	}
 	if err := format(fs, dir, &id); err != nil {
@@ -55,17 +58,17 @@ func createLog(fs *fsys, dir string, id Identity) error {
 
 // checkEmpty accepts what may lie in a node's directory before it has a log: the lock, an interrupted Create, no
 // snapshots, and the files of the process itself: its settings, log and pid.
-func checkEmpty(dir string) error {
-	names, err := os.ReadDir(dir)
+func checkEmpty(fs FS, dir string) error {
+	names, err := fs.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("wal: create: %w", err)
 	}
 	for _, de := range names {
-		switch name := de.Name(); {
+		switch name := de.Name; {
 		case name == lockName, name == newLogName, name == "lost+found":
-		case !de.IsDir() && slices.Contains([]string{".conf", ".log", ".pid"}, filepath.Ext(name)):
+		case !de.Dir && slices.Contains([]string{".conf", ".log", ".pid"}, filepath.Ext(name)):
 		case name == snapshotsName:
-			if sub, err := os.ReadDir(filepath.Join(dir, name)); err != nil || len(sub) != 0 {
+			if sub, err := fs.ReadDir(filepath.Join(dir, name)); err != nil || len(sub) != 0 {
 				return fmt.Errorf("%w: %s holds snapshots", ErrNotEmpty, dir)
 			}
 		default:
@@ -77,35 +80,32 @@ func checkEmpty(dir string) error {
 
 // format writes the journal under a name that nobody opens and renames it when it is durable, so that a log with half
 // an identity never exists.
-func format(fs *fsys, dir string, id *Identity) error {
+func format(fs FS, dir string, id *Identity) error {
 	temp := filepath.Join(dir, newLogName)
-	if err := fs.removeAll(temp); err != nil {
+	if err := removeAll(fs, temp); err != nil {
 		return err
 	}
-	if err := fs.mkdirAll(temp); err != nil {
+	if err := mkdirAll(fs, temp); err != nil {
 		return err
 	}
-	if err := fs.before("write", temp); err != nil {
-		return err
-	}
-	w, err := tidwall.Open(temp, &tidwall.Options{AllowEmpty: true})
+	w, err := openBackend(fs, temp, defaultSegmentSize, 1)
 	if err != nil {
 		return err
 	}
 	rec := appendIdentity(beginRecord(nil, 1, 0, recIdentity), id)
 	sealRecord(rec)
-	if err := w.Write(1, rec); err != nil {
-		closeQuietly(w)
+	w.Add(1, rec)
+	if err = w.Flush(); err == nil {
+		err = w.Sync(segmentPath(temp, 1))
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
 		return err
 	}
-	if err := w.Close(); err != nil {
+	if err := fs.SyncDir(temp); err != nil {
 		return err
 	}
-	if err := fs.syncDir(temp); err != nil {
+	if err := fs.Rename(temp, filepath.Join(dir, logName)); err != nil {
 		return err
 	}
-	if err := fs.rename(temp, filepath.Join(dir, logName)); err != nil {
-		return err
-	}
-	return fs.syncDir(dir)
+	return fs.SyncDir(dir)
 }

@@ -209,7 +209,7 @@ func TestSegmentDamage(t *testing.T) {
 	s := newSample(t)
 	clean := copyDir(t, s.dir)
 	logDir := filepath.Join(s.dir, logName)
-	list, err := listLog(logDir)
+	list, err := listLog(osFS{}, logDir)
 	require.NoError(t, err)
 	seg := func(i int) string { return segmentPath(logDir, list.segments[i]) }
 	last := len(list.segments) - 1
@@ -262,7 +262,7 @@ func TestTornBatchAcrossSegments(t *testing.T) {
 	require.NoError(t, l.Close())
 	clean := copyDir(t, dir)
 	all := append(ents(1, 2, 1, 10), ents(3, 10, 2, 60)...)
-	list, err := listLog(filepath.Join(dir, logName))
+	list, err := listLog(osFS{}, filepath.Join(dir, logName))
 	require.NoError(t, err)
 	require.Greater(t, len(list.segments), 2)
 	// tidwall/wal writes a segment, syncs it, creates the next: the disk holds a prefix of the segments and of the last.
@@ -313,10 +313,10 @@ func TestUnknownFormatRefuses(t *testing.T) {
 		}, "gap"},
 	} {
 		s := newSample(t)
-		_, p, err := load(&fsys{}, s.dir)
+		_, p, err := load(osFS{}, s.dir)
 		require.NoError(t, err)
 		require.True(t, p.started)
-		sc, err := scanLog(&fsys{}, filepath.Join(s.dir, logName), func(uint64, *record) error { return nil })
+		sc, err := scanLog(osFS{}, filepath.Join(s.dir, logName), func(uint64, *record) error { return nil })
 		require.NoError(t, err)
 		rec := c.record(sc.next)
 		sealRecord(rec)
@@ -344,13 +344,13 @@ func TestRepairCrashes(t *testing.T) {
 	for crashAt := 0; ; crashAt++ {
 		s.restore(t, clean)
 		ops := 0
-		fs := &fsys{hook: func(op, path string) error {
+		fs := hookFS{hook: func(op, path string) error {
 			if ops++; ops > crashAt {
 				return errCrash
 			}
 			return nil
 		}}
-		l, _, err := Open(s.dir, testID, Options{SegmentSize: 2000, fs: fs})
+		l, _, err := Open(s.dir, testID, Options{SegmentSize: 2000, FS: fs})
 		if err == nil {
 			require.NoError(t, l.Close())
 			require.Greater(t, crashAt, 8)

@@ -8,6 +8,9 @@
 //	dir/snapshots/  one file per snapshot (Snapshots)
 //	dir/peers       the incarnations of other nodes (Registry)
 //
+// All of it lies on an FS, the operating system's unless another one is given. tidwall/wal knows the operating system's
+// only; on any other the segments are written by an own backend, byte for byte as tidwall/wal writes them.
+//
 // # The journal
 //
 // The journal is a sequence of records, numbered by seq from 1 without a gap. seq is not the Raft index and only

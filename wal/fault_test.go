@@ -18,7 +18,7 @@ import (
 
 // faulty stands between the log and tidwall/wal: it fails one call, after doing part of it.
 type faulty struct {
-	disk
+	*disk
 	dir   string // of the journal
 	op    string // "write", "sync", "truncate"
 	err   error
@@ -35,11 +35,11 @@ func (f *faulty) fails(op string) bool {
 	return f.after == -1 // once: the disk works again afterwards, and nobody must use it
 }
 
-func (f *faulty) WriteBatch(b *tidwall.Batch) error {
+func (f *faulty) Flush() error {
 	if !f.fails("write") {
-		return f.Log.WriteBatch(b)
+		return f.disk.Flush()
 	}
-	l, err := listLog(f.dir)
+	l, err := listLog(osFS{}, f.dir)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (f *faulty) WriteBatch(b *tidwall.Batch) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Log.WriteBatch(b); err != nil {
+	if err := f.disk.Flush(); err != nil {
 		return err
 	}
 	if err := os.Truncate(path, st.Size()+int64(f.part)); err != nil {
@@ -76,7 +76,7 @@ func (f *faulty) TruncateFront(i uint64) error {
 func openFaulty(t testing.TB, dir string, f *faulty, opt Options) *Log {
 	f.dir = filepath.Join(dir, logName)
 	opt.wrap = func(b backend) backend {
-		f.disk = b.(disk)
+		f.disk = b.(*disk)
 		return f
 	}
 	l, _ := mustOpen(t, dir, opt)
@@ -144,13 +144,13 @@ func TestSyncFails(t *testing.T) {
 // Case 12: the directory cannot be synced after a new segment, a compaction and a repair.
 func TestDirSyncFails(t *testing.T) {
 	var fail string
-	fs := &fsys{hook: func(op, path string) error {
+	fs := hookFS{hook: func(op, path string) error {
 		if op == fail && strings.HasSuffix(path, logName) {
 			return unix.EIO
 		}
 		return nil
 	}}
-	opt := Options{SegmentSize: 400, fs: fs}
+	opt := Options{SegmentSize: 400, FS: fs}
 	dir := newDir(t)
 	l, _ := mustOpen(t, dir, opt)
 	require.NoError(t, l.Append(batch(1, 3, ents(1, 20, 1, 50))))
@@ -175,13 +175,13 @@ func TestDirSyncFails(t *testing.T) {
 func TestReadFails(t *testing.T) {
 	dir := newDir(t)
 	var fail bool
-	fs := &fsys{hook: func(op, _ string) error {
+	fs := hookFS{hook: func(op, _ string) error {
 		if fail && op == "read" {
 			return unix.EIO
 		}
 		return nil
 	}}
-	l, _ := mustOpen(t, dir, Options{fs: fs})
+	l, _ := mustOpen(t, dir, Options{FS: fs})
 	require.NoError(t, l.Append(batch(1, 0, ents(1, 9, 1, 50))))
 	fail = true
 	_, err := l.Read(3, 5, 100)
@@ -221,7 +221,7 @@ func TestTruncateFrontCrashes(t *testing.T) {
 	poisoned(t, l, unix.ENOSPC)
 
 	logDir := filepath.Join(dir, logName)
-	list, err := listLog(logDir)
+	list, err := listLog(osFS{}, logDir)
 	require.NoError(t, err)
 	const n = 2 // segments[n] becomes the first
 	start := segmentPath(logDir, list.segments[n]) + startSuffix
@@ -269,7 +269,7 @@ func TestTruncateFrontCrashes(t *testing.T) {
 		copyTo(t, clean, dir)
 		ops := 0
 		crash := opt
-		crash.fs = &fsys{hook: func(string, string) error {
+		crash.FS = hookFS{hook: func(string, string) error {
 			if ops++; ops > crashAt {
 				return errCrash
 			}
@@ -546,13 +546,13 @@ func TestCreateCrashes(t *testing.T) {
 	for crashAt := 0; ; crashAt++ {
 		dir := filepath.Join(t.TempDir(), "a", "b")
 		ops := 0
-		fs := &fsys{hook: func(string, string) error {
+		fs := hookFS{hook: func(string, string) error {
 			if ops++; ops > crashAt {
 				return errCrash
 			}
 			return nil
 		}}
-		err := createLog(fs, dir, testID)
+		err := CreateOn(fs, dir, testID)
 		if err == nil {
 			require.Greater(t, crashAt, 8)
 			return
@@ -572,7 +572,7 @@ func TestCreateCrashes(t *testing.T) {
 
 // Case 24: appending allocates nothing of its own.
 func TestAppendAllocs(t *testing.T) {
-	l, _ := mustOpen(t, newDir(t), Options{wrap: func(backend) backend { return discard{} }})
+	l, _ := mustOpen(t, newDir(t), Options{wrap: func(backend) backend { return &discard{} }})
 	b := batch(1, 0, ents(1, 16, 1, 128))
 	run := func() {
 		if err := l.Append(b); err != nil {
@@ -586,12 +586,13 @@ func TestAppendAllocs(t *testing.T) {
 }
 
 // discard is a disk that takes everything, to see what the log itself costs.
-type discard struct{}
+type discard struct{ batch tidwall.Batch }
 
-func (discard) WriteBatch(b *tidwall.Batch) error { b.Clear(); return nil }
-func (discard) Sync(string) error                 { return nil }
-func (discard) TruncateFront(uint64) error        { return nil }
-func (discard) ClearCache() error                 { return nil }
-func (discard) Close() error                      { return nil }
+func (d *discard) Add(seq uint64, rec []byte) { d.batch.Write(seq, rec) }
+func (d *discard) Flush() error               { d.batch.Clear(); return nil }
+func (*discard) Sync(string) error            { return nil }
+func (*discard) TruncateFront(uint64) error   { return nil }
+func (*discard) ClearCache() error            { return nil }
+func (*discard) Close() error                 { return nil }
 
 var _ io.Writer = (*SnapshotWriter)(nil)

@@ -33,7 +33,7 @@ func TestFlusher(t *testing.T) {
 func TestLogWithoutFlusher(t *testing.T) {
 	dir := newDir(t)
 	opt := Options{wrap: func(b backend) backend {
-		d := b.(disk)
+		d := b.(*disk)
 		require.NoError(t, d.flush.close())
 		d.flush = nil
 		return d
@@ -49,9 +49,9 @@ func TestLogWithoutFlusher(t *testing.T) {
 // tidwall/wal replaces a truncated segment by a new file of the same name: a flush of the old one would make nothing
 // durable.
 func TestFlusherFollowsTruncation(t *testing.T) {
-	var d disk
+	var d *disk
 	l, _ := mustOpen(t, newDir(t), Options{SegmentSize: 500, wrap: func(b backend) backend {
-		d = b.(disk)
+		d = b.(*disk)
 		return d
 	}})
 	inode := func(stat func(*unix.Stat_t) error) uint64 {

@@ -3,14 +3,12 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
-
-	tidwall "github.com/tidwall/wal"
 
 	"kvapp/raft"
 )
@@ -21,8 +19,8 @@ const defaultSegmentSize = 4 << 20
 type Options struct {
 	SegmentSize int          // bytes at which a segment is closed and the next one begun; default 4 MB
 	Logger      *slog.Logger // told about repairs; nil: nobody is
+	FS          FS           // nil: the operating system's
 
-	fs   *fsys                 // tests only
 	wrap func(backend) backend // tests only
 }
 
@@ -40,8 +38,8 @@ type Recovered struct {
 // Log is an open journal; see the package documentation for which goroutine may call what.
 type Log struct {
 	dir      string // of the journal
-	fs       *fsys
-	lock     *os.File
+	fs       FS
+	lock     io.Closer
 	segSize  int64
 	identity Identity
 
@@ -76,15 +74,13 @@ func Open(dir string, want Identity, opt Options) (*Log, Recovered, error) {
 	if opt.SegmentSize <= 0 {
 		opt.SegmentSize = defaultSegmentSize
 	}
-	if opt.fs == nil {
-		opt.fs = &fsys{}
-	}
-	if ok, err := Exists(dir); err != nil {
+	opt.FS = orOS(opt.FS)
+	if ok, err := ExistsOn(opt.FS, dir); err != nil {
 		return nil, Recovered{}, err
 	} else if !ok {
 		return nil, Recovered{}, fmt.Errorf("%w: %s", ErrNoLog, dir)
 	}
-	lock, err := lockDir(opt.fs, dir)
+	lock, err := lockDir(opt.FS, dir)
 	if err != nil {
 		return nil, Recovered{}, fmt.Errorf("wal: open: %w", err)
 	}
@@ -104,7 +100,7 @@ func Open(dir string, want Identity, opt Options) (*Log, Recovered, error) {
 
 func openLocked(dir string, want *Identity, opt *Options) (*Log, Recovered, error) {
 	logDir := filepath.Join(dir, logName)
-	s, p, err := load(opt.fs, dir)
+	s, p, err := load(opt.FS, dir)
 	if err != nil {
 		return nil, Recovered{}, err
 	}
@@ -112,37 +108,21 @@ func openLocked(dir string, want *Identity, opt *Options) (*Log, Recovered, erro
 		return nil, Recovered{}, err
 	}
 	rec := p.recovered()
-	notes, err := repair(opt.fs, logDir, &s)
+	notes, err := repair(opt.FS, logDir, &s)
 	if err == nil {
-		err = opt.fs.syncDir(dir) // Create may have died between its rename and this
+		err = opt.FS.SyncDir(dir) // Create may have died between its rename and this
 	}
 	if err != nil {
 		return nil, Recovered{}, fmt.Errorf("wal: repair: %w", err)
 	}
 	rec.Notes = append(rec.Notes, notes...)
-	w, err := tidwall.Open(logDir, &tidwall.Options{
-		NoSync:           true, // Append syncs once, behind its last write
-		SegmentSize:      opt.SegmentSize,
-		SegmentCacheSize: 1,
-		NoCopy:           true,
-		AllowEmpty:       true,
-		DirPerms:         dirPerm,
-		FilePerms:        filePerm,
-	})
+	w, err := openBackend(opt.FS, logDir, opt.SegmentSize, s.next)
 	if err != nil {
-		return nil, Recovered{}, fmt.Errorf("wal: open %s: %w", logDir, err)
-	}
-	last, err := w.LastIndex()
-	if err == nil && last != s.next-1 {
-		err = fmt.Errorf("tidwall/wal finds record %d last, verification %d", last, s.next-1)
-	}
-	if err != nil {
-		closeQuietly(w)
 		return nil, Recovered{}, fmt.Errorf("wal: open %s: %w", logDir, err)
 	}
 	l := &Log{
-		dir: logDir, fs: opt.fs, segSize: int64(opt.SegmentSize), identity: p.identity,
-		w: newDisk(w), next: s.next, hard: p.hard, idx: p.idx, segments: s.segments, snapshot: p.snapshot,
+		dir: logDir, fs: opt.FS, segSize: int64(opt.SegmentSize), identity: p.identity,
+		w: w, next: s.next, hard: p.hard, idx: p.idx, segments: s.segments, snapshot: p.snapshot,
 	}
 	if opt.wrap != nil {
 		l.w = opt.wrap(l.w)
@@ -152,7 +132,7 @@ func openLocked(dir string, want *Identity, opt *Options) (*Log, Recovered, erro
 }
 
 // load reads and verifies the journal and checks what it needs beside it. It changes nothing.
-func load(fs *fsys, dir string) (scan, *replay, error) {
+func load(fs FS, dir string) (scan, *replay, error) {
 	p := newReplay()
 	s, err := scanLog(fs, filepath.Join(dir, logName), p.apply)
 	if err != nil {
@@ -169,7 +149,7 @@ func load(fs *fsys, dir string) (scan, *replay, error) {
 		return s, p, fmt.Errorf("%w, in %s", err, dir)
 	}
 	if p.snapshot.Name != "" {
-		if err := checkSnapshotFile(filepath.Join(dir, snapshotsName, p.snapshot.Name), &p.snapshot); err != nil {
+		if err := checkSnapshotFile(fs, filepath.Join(dir, snapshotsName, p.snapshot.Name), &p.snapshot); err != nil {
 			return s, p, err
 		}
 	}
@@ -241,7 +221,7 @@ func (l *Log) Close() error {
 	l.failure.CompareAndSwap(nil, &closed)
 	err := l.w.Close()
 	if failed != nil {
-		err = failed // whatever tidwall/wal says now adds nothing
+		err = failed // whatever the backend says now adds nothing
 	}
 	return errors.Join(err, l.lock.Close())
 }

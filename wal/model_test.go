@@ -134,7 +134,7 @@ func (x *machine) crash(t *rapid.T) {
 	require.NoError(t, x.l.Append(b))
 	require.NoError(t, x.l.Close())
 	// Segments behind the cut were not created yet.
-	list, err := listLog(filepath.Join(x.dir, logName))
+	list, err := listLog(osFS{}, filepath.Join(x.dir, logName))
 	require.NoError(t, err)
 	var files []string
 	for _, first := range list.segments {
@@ -200,7 +200,7 @@ func (x *machine) slack(lo, hi uint64) int {
 }
 
 func mustGlobSegments(t require.TestingT, dir string) []uint64 {
-	l, err := listLog(filepath.Join(dir, logName))
+	l, err := listLog(osFS{}, filepath.Join(dir, logName))
 	require.NoError(t, err)
 	return l.segments
 }

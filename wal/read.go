@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"sort"
 
 	"kvapp/raft"
@@ -79,8 +78,8 @@ type reader struct {
 	segments []segment // those that hold the entries, in order
 	budget   int       // bytes of data that may still be returned
 
-	file   *os.File // segments[0], nil before it is opened
-	window []byte   // bytes of file from offset base on
+	file   File   // segments[0], nil before it is opened
+	window []byte // bytes of file from offset base on
 	base   int64
 }
 
@@ -146,7 +145,7 @@ func (r *reader) bytes(off, n int64) ([]byte, error) {
 	path := segmentPath(r.l.dir, r.segments[0].first)
 	if r.file == nil {
 		var err error
-		if r.file, err = r.l.fs.open(path); err != nil {
+		if r.file, err = r.l.fs.Open(path); err != nil {
 			return nil, err
 		}
 	}
@@ -156,7 +155,7 @@ func (r *reader) bytes(off, n int64) ([]byte, error) {
 		return nil, &CorruptError{path, off, 0, "the record ends behind the segment"}
 	}
 	window := make([]byte, size)
-	if err := r.l.fs.readAt(r.file, window, off); err != nil {
+	if _, err := r.file.ReadAt(window, off); err != nil {
 		return nil, errors.Join(err, &CorruptError{path, off, 0, "cannot be read"})
 	}
 	r.window, r.base = window, off

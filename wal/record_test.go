@@ -99,7 +99,7 @@ func FuzzSegment(f *testing.F) {
 		good := append([]byte{byte(len(id))}, id...)
 		writeFile(t, segmentPath(dir, 1), append(good, tail...))
 		p := newReplay()
-		s, err := scanLog(&fsys{}, dir, p.apply)
+		s, err := scanLog(osFS{}, dir, p.apply)
 		if err != nil {
 			return
 		}

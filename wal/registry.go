@@ -24,7 +24,7 @@ const (
 // names in ascending order. Its methods may be called from any goroutine.
 type Registry struct {
 	dir string
-	fs  *fsys
+	fs  FS
 
 	mu     sync.Mutex
 	known  map[string]uint64
@@ -32,12 +32,14 @@ type Registry struct {
 }
 
 // OpenRegistry reads dir/peers; without the file no node is known.
-func OpenRegistry(dir string) (*Registry, error) { return openRegistry(&fsys{}, dir) }
+func OpenRegistry(dir string) (*Registry, error) { return OpenRegistryOn(nil, dir) }
 
-func openRegistry(fs *fsys, dir string) (*Registry, error) {
+// OpenRegistryOn is OpenRegistry on another file system.
+func OpenRegistryOn(fs FS, dir string) (*Registry, error) {
+	fs = orOS(fs)
 	r := &Registry{dir: dir, fs: fs, known: map[string]uint64{}}
 	path := filepath.Join(dir, peersName)
-	b, err := fs.readFile(path)
+	b, err := fs.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return r, nil
 	}
@@ -48,7 +50,7 @@ func openRegistry(fs *fsys, dir string) (*Registry, error) {
 		return nil, err
 	}
 	// The process that wrote it may have died before it synced the name; what is known now must stay known.
-	if err := fs.syncDir(dir); err != nil {
+	if err := fs.SyncDir(dir); err != nil {
 		return nil, fmt.Errorf("wal: peers: %w", err)
 	}
 	return r, nil
@@ -76,7 +78,7 @@ func (r *Registry) Admit(name string, incarnation uint64) error {
 	}
 	r.known[name] = incarnation
 	path := filepath.Join(r.dir, peersName)
-	if err := r.fs.writeAtomic(path, filepath.Join(r.dir, peersTempName), encodePeers(r.known)); err != nil {
+	if err := writeAtomic(r.fs, path, filepath.Join(r.dir, peersTempName), encodePeers(r.known)); err != nil {
 		r.failed = fmt.Errorf("wal: peers: %w", err)
 		return r.failed
 	}

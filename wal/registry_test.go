@@ -64,7 +64,7 @@ func TestRegistryCrashes(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, r.Admit("n2", 5))
 		ops := 0
-		r.fs = &fsys{hook: func(string, string) error {
+		r.fs = hookFS{hook: func(string, string) error {
 			if ops++; ops > failAt {
 				return errDisk
 			}

@@ -4,24 +4,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 )
 
 // repair brings the journal directory into the state that the scan describes, so that tidwall/wal opens it: it
 // finishes a TruncateFront, cuts off a torn last batch and removes leftovers. A crash anywhere in it leaves a state
 // that scans to the same result. It returns a note per thing done.
-func repair(fs *fsys, logDir string, s *scan) (notes []string, err error) {
+func repair(fs FS, logDir string, s *scan) (notes []string, err error) {
 	if n := s.listing.start; n != 0 {
 		for _, first := range s.listing.segments {
 			if first >= n {
 				break // the rename replaces a segment of the same name
 			}
-			if err := fs.remove(segmentPath(logDir, first)); err != nil {
+			if err := fs.Remove(segmentPath(logDir, first)); err != nil {
 				return nil, err
 			}
 		}
 		path := segmentPath(logDir, n)
-		if err := fs.rename(path+startSuffix, path); err != nil {
+		if err := fs.Rename(path+startSuffix, path); err != nil {
 			return nil, err
 		}
 		notes = append(notes, fmt.Sprintf("finished an interrupted compaction: the log begins with segment %s", path))
@@ -34,14 +33,14 @@ func repair(fs *fsys, logDir string, s *scan) (notes []string, err error) {
 			s.tornSize, s.torn.File, s.torn.Offset, s.torn.Record, s.torn.Reason, s.torn.File+tornSuffix))
 	}
 	for _, path := range s.listing.temps {
-		if err := fs.remove(path); err != nil {
+		if err := fs.Remove(path); err != nil {
 			return nil, err
 		}
 		notes = append(notes, "removed the leftover "+path)
 	}
 	for _, first := range s.listing.torn {
 		if first < s.segments[0].first {
-			if err := fs.remove(segmentPath(logDir, first) + tornSuffix); err != nil {
+			if err := fs.Remove(segmentPath(logDir, first) + tornSuffix); err != nil {
 				return nil, err
 			}
 		}
@@ -49,69 +48,65 @@ func repair(fs *fsys, logDir string, s *scan) (notes []string, err error) {
 	if err := rewrite(fs, segmentPath(logDir, s.segments[len(s.segments)-1].first)); err != nil {
 		return nil, err
 	}
-	return notes, fs.syncDir(logDir)
+	return notes, fs.SyncDir(logDir)
 }
 
 // rewrite writes the bytes of the last segment over themselves and syncs it, also when nothing was repaired. The
 // process before may have died without syncing them, or because syncing them failed: then they are in the page cache,
 // marked clean, and not on the disk. What this start has read and will act on must be there after a power loss.
-func rewrite(fs *fsys, path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+func rewrite(fs FS, path string) error {
+	st, err := fs.Stat(path)
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, 1<<20)
+	file, err := fs.OpenWrite(path)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, min(st.Size+1, 1<<20))
 	for off := int64(0); err == nil; {
 		var n int
 		if n, err = file.ReadAt(buf, off); n > 0 && (err == nil || err == io.EOF) {
-			if werr := fs.writeAt(file, buf[:n], off); werr != nil {
+			if _, werr := file.WriteAt(buf[:n], off); werr != nil {
 				err = werr
 			}
 		}
 		off += int64(n)
 	}
 	if err == io.EOF {
-		err = fs.sync(file)
+		err = file.Sync()
 	}
 	return errors.Join(err, file.Close())
 }
 
 // cutTorn saves the torn bytes and truncates the segment in front of them.
-func cutTorn(fs *fsys, s *scan) error {
-	data, err := fs.readFile(s.torn.File)
+func cutTorn(fs FS, s *scan) error {
+	data, err := fs.ReadFile(s.torn.File)
 	if err != nil {
 		return err
 	}
-	save, err := fs.create(s.torn.File + tornSuffix)
+	if err := writeSynced(fs, s.torn.File+tornSuffix, data[s.torn.Offset:]); err != nil {
+		return err
+	}
+	file, err := fs.OpenWrite(s.torn.File)
 	if err != nil {
 		return err
 	}
-	if err := fs.write(save, data[s.torn.Offset:]); err != nil {
-		closeQuietly(save)
-		return err
+	if err = file.Truncate(s.torn.Offset); err == nil {
+		err = file.Sync()
 	}
-	if err := fs.sync(save); err != nil {
-		closeQuietly(save)
-		return err
-	}
-	if err := save.Close(); err != nil {
-		return err
-	}
-	if err := fs.truncate(s.torn.File, s.torn.Offset); err != nil {
-		return err
-	}
-	return fs.syncFile(s.torn.File)
+	return errors.Join(err, file.Close())
 }
 
 // checkSnapshotFile says whether the snapshot that the log begins with is there. Its content is verified when it is
 // read.
-func checkSnapshotFile(path string, sn *Snapshot) error {
-	st, err := os.Stat(path)
+func checkSnapshotFile(fs FS, path string, sn *Snapshot) error {
+	st, err := fs.Stat(path)
 	if err != nil {
 		return fmt.Errorf("wal: the log begins behind snapshot %s, which cannot be read: %w", sn.Name, err)
 	}
-	if st.Size() != sn.Size {
-		return &CorruptError{path, min(st.Size(), sn.Size), 0, fmt.Sprintf("the snapshot has %d bytes, the log says %d", st.Size(), sn.Size)}
+	if st.Size != sn.Size {
+		return &CorruptError{path, min(st.Size, sn.Size), 0, fmt.Sprintf("the snapshot has %d bytes, the log says %d", st.Size, sn.Size)}
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sort"
 	"strconv"
@@ -41,16 +40,16 @@ type listing struct {
 
 // listLog classifies every name in the journal directory; a name it does not know is refused, because it may be a
 // segment that somebody renamed.
-func listLog(logDir string) (listing, error) {
+func listLog(fs FS, logDir string) (listing, error) {
 	var l listing
-	names, err := os.ReadDir(logDir)
+	names, err := fs.ReadDir(logDir)
 	if err != nil {
 		return l, err
 	}
 	for _, de := range names {
-		name := de.Name()
+		name := de.Name
 		path := filepath.Join(logDir, name)
-		if de.IsDir() || len(name) < 20 {
+		if de.Dir || len(name) < 20 {
 			return l, fmt.Errorf("wal: unknown file %s in the log directory", path)
 		}
 		first, err := strconv.ParseUint(name[:20], 10, 64)
@@ -86,10 +85,10 @@ type scan struct {
 
 // scanLog reads and checks every record in order and hands it to visit. It changes nothing. A torn last batch is
 // reported in the result; any other damage, and an error of visit, ends the scan with an error that names the place.
-func scanLog(fs *fsys, logDir string, visit func(at uint64, r *record) error) (scan, error) {
+func scanLog(fs FS, logDir string, visit func(at uint64, r *record) error) (scan, error) {
 	var s scan
 	var err error
-	if s.listing, err = listLog(logDir); err != nil {
+	if s.listing, err = listLog(fs, logDir); err != nil {
 		return s, err
 	}
 	firsts := s.listing.segments
@@ -113,7 +112,7 @@ func scanLog(fs *fsys, logDir string, visit func(at uint64, r *record) error) (s
 		if first != s.next {
 			return s, &CorruptError{path, 0, s.next, fmt.Sprintf("the segment begins with record %d, but record %d is missing", first, s.next)}
 		}
-		data, err := fs.readFile(path)
+		data, err := fs.ReadFile(path)
 		if err != nil {
 			return s, err
 		}

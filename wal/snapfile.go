@@ -85,8 +85,8 @@ type snapReader struct {
 }
 
 // openSnapReader opens the file at path and reads its header.
-func openSnapReader(fs *fsys, path string) (*snapReader, raft.SnapshotMeta, error) {
-	file, err := fs.open(path)
+func openSnapReader(fs FS, path string) (*snapReader, raft.SnapshotMeta, error) {
+	file, err := fs.Open(path)
 	if err != nil {
 		return nil, raft.SnapshotMeta{}, fmt.Errorf("wal: snapshot: %w", err)
 	}
@@ -240,11 +240,11 @@ func (r *snapReader) Close() error {
 }
 
 // openSnapshot opens the payload of sn and compares the file with everything sn says.
-func openSnapshot(fs *fsys, path string, sn Snapshot) (*snapReader, error) {
-	if err := checkSnapshotFile(path, &sn); err != nil {
+func openSnapshot(fs FS, path string, sn Snapshot) (*snapReader, error) {
+	if err := checkSnapshotFile(fs, path, &sn); err != nil {
 		return nil, err
 	}
-	file, err := fs.open(path)
+	file, err := fs.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("wal: snapshot: %w", err)
 	}
@@ -272,7 +272,7 @@ func sameMembership(a, b *raft.Membership) bool {
 }
 
 // verifySnapshot reads all of sn.
-func verifySnapshot(fs *fsys, path string, sn Snapshot) error {
+func verifySnapshot(fs FS, path string, sn Snapshot) error {
 	r, err := openSnapshot(fs, path, sn)
 	if err != nil {
 		return err

@@ -54,16 +54,18 @@ func parseSnapName(name string) (index, term uint64, sum uint32, ok bool) {
 // Snapshots is the directory of snapshot files. Its methods may be called from any goroutine.
 type Snapshots struct {
 	dir  string
-	fs   *fsys
+	fs   FS
 	temp atomic.Uint64 // number of the last temporary file
 }
 
 // OpenSnapshots opens dir/snapshots, creates it if it is missing, and removes what unfinished writers left.
-func OpenSnapshots(dir string) (*Snapshots, error) { return openSnapshots(&fsys{}, dir) }
+func OpenSnapshots(dir string) (*Snapshots, error) { return OpenSnapshotsOn(nil, dir) }
 
-func openSnapshots(fs *fsys, dir string) (*Snapshots, error) {
+// OpenSnapshotsOn is OpenSnapshots on another file system.
+func OpenSnapshotsOn(fs FS, dir string) (*Snapshots, error) {
+	fs = orOS(fs)
 	s := &Snapshots{dir: filepath.Join(dir, snapshotsName), fs: fs}
-	if err := fs.mkdirAll(s.dir); err != nil {
+	if err := mkdirAll(fs, s.dir); err != nil {
 		return nil, fmt.Errorf("wal: snapshots: %w", err)
 	}
 	names, err := s.names(snapTemp)
@@ -71,7 +73,7 @@ func openSnapshots(fs *fsys, dir string) (*Snapshots, error) {
 		return nil, err
 	}
 	for _, name := range names {
-		if err := fs.remove(filepath.Join(s.dir, name)); err != nil {
+		if err := fs.Remove(filepath.Join(s.dir, name)); err != nil {
 			return nil, fmt.Errorf("wal: snapshots: %w", err)
 		}
 	}
@@ -80,14 +82,14 @@ func openSnapshots(fs *fsys, dir string) (*Snapshots, error) {
 
 // names lists the files with a suffix, in order.
 func (s *Snapshots) names(suffix string) ([]string, error) {
-	entries, err := os.ReadDir(s.dir)
+	entries, err := s.fs.ReadDir(s.dir)
 	if err != nil {
 		return nil, fmt.Errorf("wal: snapshots: %w", err)
 	}
 	var names []string
 	for _, de := range entries {
-		if strings.HasSuffix(de.Name(), suffix) {
-			names = append(names, de.Name())
+		if strings.HasSuffix(de.Name, suffix) {
+			names = append(names, de.Name)
 		}
 	}
 	sort.Strings(names)
@@ -118,10 +120,10 @@ func (s *Snapshots) OpenRaw(sn Snapshot) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSnapshotFile(path, &sn); err != nil {
+	if err := checkSnapshotFile(s.fs, path, &sn); err != nil {
 		return nil, err
 	}
-	f, err := s.fs.open(path)
+	f, err := s.fs.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("wal: snapshot: %w", err)
 	}
@@ -149,11 +151,11 @@ func (s *Snapshots) List() ([]Snapshot, error) {
 		if meta.Index != index || meta.Term != term {
 			return nil, &CorruptError{path, 16, 0, fmt.Sprintf("the file is of index %d, term %d", meta.Index, meta.Term)}
 		}
-		st, err := os.Stat(path)
+		st, err := s.fs.Stat(path)
 		if err != nil {
 			return nil, fmt.Errorf("wal: snapshots: %w", err)
 		}
-		list = append(list, Snapshot{Meta: meta, Name: name, Size: st.Size(), Sum: sum})
+		list = append(list, Snapshot{Meta: meta, Name: name, Size: st.Size, Sum: sum})
 	}
 	return list, nil
 }
@@ -169,7 +171,7 @@ func (s *Snapshots) PruneBelow(index uint64) error {
 		if at, _, _, ok := parseSnapName(name); ok && at >= index {
 			continue
 		}
-		if err := s.fs.remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := s.fs.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("wal: snapshots: %w", err)
 		}
 	}
@@ -207,7 +209,7 @@ func (s *Snapshots) Receive(sn Snapshot) (*SnapshotWriter, error) {
 
 func (s *Snapshots) writer() (*SnapshotWriter, error) {
 	path := filepath.Join(s.dir, strconv.FormatUint(s.temp.Add(1), 10)+snapTemp)
-	f, err := s.fs.create(path)
+	f, err := s.fs.Create(path)
 	if err != nil {
 		return nil, fmt.Errorf("wal: snapshot: %w", err)
 	}
@@ -219,7 +221,7 @@ func (s *Snapshots) writer() (*SnapshotWriter, error) {
 type SnapshotWriter struct {
 	s       *Snapshots
 	path    string
-	file    *os.File // nil after Commit or Abort
+	file    File     // nil after Commit or Abort
 	want    Snapshot // Create: only Meta
 	raw     bool     // Receive: the caller's bytes are the file
 	err     error
@@ -278,11 +280,11 @@ func (w *SnapshotWriter) endBlock() error {
 
 // out writes bytes of the file.
 func (w *SnapshotWriter) out(p []byte) error {
-	err := w.s.fs.write(w.file, p)
+	_, err := w.file.Write(p)
 	w.size += int64(len(p))
 	w.sum = crc32.Update(w.sum, castagnoli, p)
 	if err == nil && w.size-w.flushed >= snapFlush {
-		err = w.s.fs.sync(w.file)
+		err = w.file.Sync()
 		w.flushed = w.size
 	}
 	if err != nil {
@@ -316,7 +318,7 @@ func (w *SnapshotWriter) commit() (Snapshot, error) {
 		return sn, fmt.Errorf("wal: received snapshot %s has %d bytes with checksum %08x, expected %d with %08x",
 			sn.Name, w.size, w.sum, sn.Size, sn.Sum)
 	}
-	if err := w.s.fs.sync(w.file); err != nil {
+	if err := w.file.Sync(); err != nil {
 		return sn, fmt.Errorf("wal: snapshot: %w", err)
 	}
 	if w.raw {
@@ -324,11 +326,11 @@ func (w *SnapshotWriter) commit() (Snapshot, error) {
 			return sn, err
 		}
 	}
-	if err := w.s.fs.rename(w.path, filepath.Join(w.s.dir, sn.Name)); err != nil {
+	if err := w.s.fs.Rename(w.path, filepath.Join(w.s.dir, sn.Name)); err != nil {
 		return sn, fmt.Errorf("wal: snapshot: %w", err)
 	}
 	w.path = ""
-	if err := w.s.fs.syncDir(w.s.dir); err != nil {
+	if err := w.s.fs.SyncDir(w.s.dir); err != nil {
 		return sn, fmt.Errorf("wal: snapshot: %w", err)
 	}
 	err := w.file.Close()
@@ -358,7 +360,7 @@ func (w *SnapshotWriter) Abort() error {
 	err := w.file.Close()
 	w.file = nil
 	if w.path != "" {
-		err = errors.Join(err, w.s.fs.remove(w.path))
+		err = errors.Join(err, w.s.fs.Remove(w.path))
 	}
 	if err != nil {
 		return fmt.Errorf("wal: snapshot: %w", err)

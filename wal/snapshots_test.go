@@ -173,13 +173,13 @@ func TestSnapshotWriteFails(t *testing.T) {
 		dir := t.TempDir()
 		openSnaps(t, dir)
 		ops := 0
-		fs := &fsys{hook: func(op, path string) error {
+		fs := hookFS{hook: func(op, path string) error {
 			if ops++; ops > failAt {
 				return errDisk
 			}
 			return nil
 		}}
-		s, err := openSnapshots(fs, dir)
+		s, err := OpenSnapshotsOn(fs, dir)
 		require.NoError(t, err)
 		w, err := s.Create(raft.SnapshotMeta{Index: 1, Term: 1})
 		if err == nil {

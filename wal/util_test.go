@@ -61,7 +61,7 @@ func copyTo(t testing.TB, from, to string) {
 }
 
 func lastSegment(t testing.TB, dir string) string {
-	l, err := listLog(filepath.Join(dir, logName))
+	l, err := listLog(osFS{}, filepath.Join(dir, logName))
 	require.NoError(t, err)
 	return segmentPath(filepath.Join(dir, logName), l.segments[len(l.segments)-1])
 }

@@ -24,9 +24,12 @@ type Report struct {
 // Verify reads the journal, every record of it, and the snapshot it begins with, segment by segment and block by
 // block. It changes nothing and takes no lock; beside a running node it may report a torn write that is just being
 // made. An error names the damage for which Open would refuse the directory, or the snapshot's own.
-func Verify(dir string) (Report, error) {
-	fs := &fsys{}
-	if ok, err := Exists(dir); err != nil {
+func Verify(dir string) (Report, error) { return VerifyOn(nil, dir) }
+
+// VerifyOn is Verify on another file system.
+func VerifyOn(fs FS, dir string) (Report, error) {
+	fs = orOS(fs)
+	if ok, err := ExistsOn(fs, dir); err != nil {
 		return Report{}, err
 	} else if !ok {
 		return Report{}, fmt.Errorf("%w: %s", ErrNoLog, dir)

@@ -35,6 +35,12 @@ var rules = map[string]rule{
 		modules: []string{"github.com/tidwall/redcon"},
 		tests:   []string{"github.com/redis/go-redis", "github.com/redis/rueidis"},
 	},
+	// sim/disk is a disk whose every choice comes from its seed.
+	"sim/disk": {
+		kvapp:  []string{"wal"},
+		tests:  []string{"raft"},
+		banned: []string{"time", "math/rand", "crypto/rand", "os", "net", "sync", "sync/atomic", "context", "log", "log/slog", "unsafe"},
+	},
 	"internal/words":    {},
 	"internal/nonblock": {modules: []string{"golang.org/x/sys"}},
 	"internal/config":   {kvapp: []string{"internal/words"}, tests: []string{"internal/e2e/cluster"}},
