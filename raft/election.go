@@ -1,7 +1,5 @@
 package raft
 
-import "slices"
-
 // random returns the next number of a splitmix64 sequence.
 func (r *Raft) random() uint64 {
 	r.rng += 0x9e3779b97f4a7c15
@@ -17,9 +15,6 @@ func mix(x uint64) uint64 {
 // redraw takes another election timeout and starts it now.
 func (r *Raft) redraw() {
 	r.timeout = r.cfg.ElectionTimeout + int64(r.random()%uint64(r.cfg.ElectionTimeout))
-	if !r.preferred {
-		r.timeout += r.cfg.ElectionTimeout / 2
-	}
 	r.electionAt = r.now + r.timeout
 }
 
@@ -34,8 +29,7 @@ func (r *Raft) becomeFollower(term uint64, leader NodeID, out *Effects) {
 	}
 	if wasLeader {
 		r.dropReads(out)
-		r.uncommitted, r.transfer = 0, transfer{}
-		r.peers = slices.DeleteFunc(r.peers, func(p peer) bool { return p.departed != nil })
+		r.uncommitted = 0
 	}
 	r.follow(leader, out)
 	if changed {
@@ -49,7 +43,6 @@ func (r *Raft) follow(leader NodeID, out *Effects) {
 	if r.leader != leader {
 		r.leader = leader
 		r.dropForwarded(out)
-		r.dropAsked(out)
 	}
 }
 
@@ -79,7 +72,7 @@ func (r *Raft) heard(leader NodeID) {
 
 // electionTimeout starts an election, if the node may lead and its disk keeps up: without it no vote could leave.
 func (r *Raft) electionTimeout(out *Effects) {
-	if !r.mayLead() || r.dur.done < r.dur.hard || r.diskStalls() {
+	if !r.mayLead() || r.dur.done < r.dur.hard || r.diskHangs() {
 		r.redraw()
 		return
 	}
@@ -179,7 +172,7 @@ func (r *Raft) onVote(m *Message, out *Effects) {
 
 // onTimeoutNow starts an election at once: the leader hands over (thesis 3.10).
 func (r *Raft) onTimeoutNow(m *Message, out *Effects) {
-	if m.Term == r.term && r.role == Follower && m.From == r.leader && r.mayLead() && !r.diskStalls() {
+	if m.Term == r.term && r.role == Follower && m.From == r.leader && r.mayLead() {
 		r.campaign(true, out)
 	}
 }

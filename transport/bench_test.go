@@ -68,7 +68,7 @@ func pair(b *testing.B, deliverA, deliverB func([]raft.Message)) (*Transport, *T
 			Listener:        ln,
 			Admit:           func(string, uint64) error { return nil },
 			Deliver:         func(_ uint32, _ raft.NodeID, msgs []raft.Message) { deliver(msgs) },
-			ReceiveSnapshot: func(SnapshotHeader, io.Reader) error { return nil },
+			ReceiveSnapshot: func(SnapshotHeader, func(int64) (io.Reader, error)) error { return nil },
 		})
 		require.NoError(b, err)
 		peers = append(peers, Peer{ID: id, Name: nodeName(id), Addr: ln.Addr().String()})

@@ -30,7 +30,8 @@
 //   - Messages from one sender to one peer arrive in order within one connection.
 //   - Deliver sees only bytes whose checksum was right, from a node that Admit let in.
 //   - A length on the wire never makes the reader allocate more than 1 MiB or twice what has arrived.
-//   - A snapshot never shares a connection with messages.
+//   - A snapshot never shares a connection with messages. Of one group one snapshot is received at a time: a new
+//     connection ends the one before, unless that is of a newer term.
 //   - After Close no goroutine is left and no callback runs.
 //
 // # When things fail
@@ -42,7 +43,8 @@
 //	peer does not read     the queue fills; then messages are dropped, heartbeats last
 //	wrong node, wiped disk refusal with a code and words; logged and reported once per change; attempts go on, up to a second apart
 //	bytes make no sense    the reader counts, logs and closes; the sender connects again
-//	snapshot stream breaks the receiver keeps what it has for 10 s; the sender comes back and goes on from there
+//	snapshot stream breaks the sender comes back, for 10 s, and goes on where the receiver says; so does any later
+//	                       stream of the same content, also of another leader or after a restart
 //	no file descriptors    the acceptor waits and goes on
 //
 // # Wire format, version 1
@@ -63,8 +65,8 @@
 // The checksum covers the first 12 bytes and the payload. Types: 1 messages none of which has entries, 2 messages,
 // 3 snapshot header, 4 snapshot bytes (up to 256 KiB), 5 the receiver's verdict on a snapshot: nothing, or an error's
 // text, 6 how many bytes of the snapshot the receiver has, a u64. A connection for messages carries types 1 and 2. One
-// for a snapshot carries 3, is answered by 6, carries 4 from that offset to the announced size, and is answered by 5.
-// When it breaks, another with the same header continues the stream within ten seconds. The payload of 1 and 2 is any number of messages:
+// for a snapshot carries 3, is answered by 6, carries 4 from that offset to the announced size, and is answered by 5. A
+// refusal, 5 with a text, may come at any time. The payload of 1 and 2 is any number of messages:
 //
 //	message  type:u8 flags:u8 0:u8[2] entries:u32 term:u64 index:u64 log_term:u64 commit:u64 hint:u64 hint_term:u64
 //	         ctx:u64 sent_at:i64 entry[entries]

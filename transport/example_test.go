@@ -26,8 +26,12 @@ func Example() {
 					got <- m
 				}
 			},
-			ReceiveSnapshot: func(h transport.SnapshotHeader, r io.Reader) error {
-				_, err := io.Copy(io.Discard, r)
+			ReceiveSnapshot: func(h transport.SnapshotHeader, begin func(int64) (io.Reader, error)) error {
+				r, err := begin(0)
+				if err != nil {
+					return err
+				}
+				_, err = io.Copy(io.Discard, r)
 				return err
 			},
 		})

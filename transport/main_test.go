@@ -38,7 +38,49 @@ type testNode struct {
 
 	mu        sync.Mutex
 	forbidden map[string]uint64 // name -> incarnation that is not admitted
-	receive   func(SnapshotHeader, io.Reader) error
+	receive   receiver
+}
+
+// receiver is a Config.ReceiveSnapshot.
+type receiver func(h SnapshotHeader, begin func(have int64) (io.Reader, error)) error
+
+// whole makes a receiver of a func that wants all bytes.
+func whole(f func(SnapshotHeader, io.Reader) error) receiver {
+	return func(h SnapshotHeader, begin func(int64) (io.Reader, error)) error {
+		r, err := begin(0)
+		if err != nil {
+			return err
+		}
+		return f(h, r)
+	}
+}
+
+// store is a receiver that keeps what has arrived when the stream breaks.
+type store struct {
+	mu      sync.Mutex
+	data    []byte
+	resumed []int64 // how much there was when a stream began
+}
+
+func (s *store) receive(h SnapshotHeader, begin func(int64) (io.Reader, error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resumed = append(s.resumed, int64(len(s.data)))
+	r, err := begin(int64(len(s.data)))
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 1000)
+	for {
+		n, err := r.Read(buf)
+		s.data = append(s.data, buf[:n]...)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 func nodeName(id raft.NodeID) string { return "n" + string(rune('0'+id)) }
@@ -75,14 +117,14 @@ func startNode(t *testing.T, id raft.NodeID, addr string, change ...func(*Config
 			n.got <- delivery{group, from, msgs}
 		},
 		Unreachable: func(id raft.NodeID) { n.unreachable <- id },
-		ReceiveSnapshot: func(h SnapshotHeader, r io.Reader) error {
+		ReceiveSnapshot: func(h SnapshotHeader, begin func(int64) (io.Reader, error)) error {
 			n.mu.Lock()
 			f := n.receive
 			n.mu.Unlock()
 			if f == nil {
 				return errors.New("no snapshot expected")
 			}
-			return f(h, r)
+			return f(h, begin)
 		},
 		Refused: func(p Peer, err *RefusedError) { n.refused <- err },
 		Logger:  slog.New(slog.NewTextHandler(n.logs, nil)),
@@ -103,7 +145,7 @@ func (n *testNode) forbid(name string, incarnation uint64) {
 	n.forbidden[name] = incarnation
 }
 
-func (n *testNode) onSnapshot(f func(SnapshotHeader, io.Reader) error) {
+func (n *testNode) onSnapshot(f receiver) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.receive = f

@@ -115,6 +115,7 @@ func TestWrongSnapshotAnswers(t *testing.T) {
 	}{
 		"no offset":       {frame(frameControl), "instead of an offset"},
 		"offset too high": {frame(frameSnapshotOffset, 0, 0, 0, 0, 0, 0, 0, 1), "offset"},
+		"no room":         {frame(frameSnapshotDone, []byte("no room")...), "says: no room"},
 		"refusal":         {append(zero[:len(zero):len(zero)], frame(frameSnapshotDone, []byte("full")...)...), "says: full"},
 	} {
 		a := startNode(t, 1, "")
@@ -130,7 +131,7 @@ func TestWrongSnapshotAnswers(t *testing.T) {
 	}
 }
 
-// What a broken sender of a snapshot says. The receiver waits for a better connection, then gives up.
+// What a broken sender of a snapshot says.
 func TestWrongSnapshotStreams(t *testing.T) {
 	h, data, _ := snapshotOf(100)
 	for name, send := range map[string]func(e *encoder){
@@ -139,13 +140,12 @@ func TestWrongSnapshotStreams(t *testing.T) {
 		"nothing":     func(e *encoder) { e.begin(3); e.end(frameSnapshotChunk) },
 	} {
 		b := startNode(t, 2, "")
-		b.resumeWindow = time.Millisecond
 		failed := make(chan error, 1)
-		b.onSnapshot(func(h SnapshotHeader, r io.Reader) error {
+		b.onSnapshot(whole(func(h SnapshotHeader, r io.Reader) error {
 			_, err := io.Copy(io.Discard, r)
 			failed <- err
 			return err
-		})
+		}))
 		conn := dialAs(t, b, purposeSnapshot)
 		var e encoder
 		e.begin(3)

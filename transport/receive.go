@@ -7,46 +7,36 @@ import (
 	"io"
 	"net"
 	"time"
-
-	"kvapp/raft"
 )
 
-// streamKey tells whether two snapshot connections carry the same stream.
-type streamKey struct {
-	from        raft.NodeID
-	group       uint32
-	term, index uint64
-	name        string
-	size        int64
-	sum         uint32
-}
-
-// inStream is the receiving side of one snapshot. It implements the io.Reader that ReceiveSnapshot sees: the bytes of
-// verified chunks, then io.EOF. When its connection breaks it waits for the sender to come back with another.
+// inStream is the receiving side of one snapshot connection. It is the io.Reader that ReceiveSnapshot gets: the bytes
+// of verified chunks behind what the receiver has, then io.EOF. When the connection breaks the stream ends; the sender
+// comes back with another, and the receiver says again how much it has.
 //
-// Owned by the goroutine of the connection that began it, which runs ReceiveSnapshot; the goroutines of connections
-// that continue the stream only hand them over (readSnapshot) and wait for done.
+// Owned by the goroutine of its connection, which runs ReceiveSnapshot; another may close conn.
 type inStream struct {
-	t    *Transport
-	h    SnapshotHeader
-	conn net.Conn
-	fr   *frameReader
-	part []byte // of the newest chunk, not yet read; points into fr's scratch
-	left int64  // bytes of the file not yet read, part included
-	err  error  // final
+	t     *Transport
+	h     SnapshotHeader
+	conn  net.Conn
+	fr    *frameReader
+	begun bool   // the sender was told where to go on
+	part  []byte // of the newest chunk, not yet read; points into fr's scratch
+	left  int64  // bytes of the file not yet read, part included
+	err   error  // of the connection; final
 
-	next   chan inConn   // capacity 1, sent with t.mu held: the connection that continues the stream
-	newest net.Conn      // guarded by t.mu: the one handed over last
-	done   chan struct{} // closed at the end
+	done chan struct{} // closed at the end
 }
 
-// inConn is a connection whose header frame was read.
-type inConn struct {
-	conn net.Conn
-	fr   *frameReader
+// inStreams are the snapshot streams of one group: one at a time is received.
+type inStreams struct {
+	current *inStream // nil: none
+	newest  *inStream // the last one that came: current, or waiting for its end; nil: none
+	term    uint64    // the highest that a stream came with
 }
 
-// readSnapshot serves one inbound snapshot connection: it begins a stream or continues one.
+var errReplaced = errors.New("the sender came back with another connection")
+
+// readSnapshot serves one inbound snapshot connection.
 func (t *Transport) readSnapshot(conn net.Conn, hello Hello) error {
 	fr := newFrameReader(conn)
 	_ = conn.SetReadDeadline(time.Now().Add(handshakeTimeout))
@@ -62,46 +52,72 @@ func (t *Transport) readSnapshot(conn net.Conn, hello Hello) error {
 		return err
 	}
 	h.Group, h.From = f.group, hello.Node
-	key := streamKey{h.From, h.Group, h.Term, h.Meta.Index, h.Name, h.Size, h.Sum}
+	s := &inStream{t: t, h: h, conn: conn, fr: fr, left: h.Size, done: make(chan struct{})}
+	if err := t.takeOver(s); err != nil {
+		if errors.Is(err, errReplaced) {
+			return err
+		}
+		return s.verdict(err)
+	}
+	defer t.release(s)
+	return s.finish(t.cfg.ReceiveSnapshot(h, s.begin))
+}
 
+// takeOver makes s the stream of its group and ends the one before it: a sender that comes back knows nothing of its
+// older connection any more. It waits until that one has ended, because both write the same file. A leader that was
+// deposed is refused, or the two would end each other's streams for ever.
+func (t *Transport) takeOver(s *inStream) error {
 	t.mu.Lock()
-	s := t.streams[key]
-	if s != nil {
-		s.replace(inConn{conn, fr})
+	defer t.mu.Unlock()
+	g := t.streams[s.h.Group]
+	if g == nil {
+		g = &inStreams{}
+		t.streams[s.h.Group] = g
+	}
+	if g.term > s.h.Term {
+		return fmt.Errorf("a leader of term %d has sent a snapshot", g.term)
+	}
+	g.term, g.newest = s.h.Term, s
+	if cur := g.current; cur != nil {
+		_ = cur.conn.Close()
 		t.mu.Unlock()
-		<-s.done
-		return nil
+		<-cur.done
+		t.mu.Lock()
+		if g.newest != s {
+			return errReplaced
+		}
 	}
-	s = &inStream{t: t, h: h, left: h.Size, next: make(chan inConn, 1), newest: conn, done: make(chan struct{})}
-	t.streams[key] = s
+	g.current = s
+	return nil
+}
+
+// release ends s.
+func (t *Transport) release(s *inStream) {
+	t.mu.Lock()
+	g := t.streams[s.h.Group]
+	g.current = nil
+	if g.newest == s {
+		g.newest = nil
+	}
 	t.mu.Unlock()
-
-	if s.err = s.use(inConn{conn, fr}); s.err == nil {
-		err = t.cfg.ReceiveSnapshot(h, s)
-	}
-	return s.finish(key, err)
+	close(s.done)
 }
 
-// replace hands over c and cuts off the connection before it, of which the sender knows nothing any more. t.mu is held.
-func (s *inStream) replace(c inConn) {
-	select {
-	case <-s.next:
-	default:
+// begin tells the sender that the receiver has the first have bytes of the file; the result reads the rest.
+func (s *inStream) begin(have int64) (io.Reader, error) {
+	if s.begun || have < 0 || have > s.h.Size {
+		return nil, fmt.Errorf("transport: the receiver has %d bytes of %d", have, s.h.Size)
 	}
-	s.next <- c
-	_ = s.newest.Close()
-	s.newest = c.conn
-}
-
-// use makes c the stream's connection and tells the sender where to go on.
-func (s *inStream) use(c inConn) error {
-	s.conn, s.fr = c.conn, c.fr
+	s.begun, s.left = true, s.h.Size-have
+	if have > 0 {
+		s.t.cfg.Logger.Info("snapshot_resumed", "name", s.h.Name, "bytes", have, "bytes_left", s.left)
+	}
 	var e encoder
 	e.begin(s.h.Group)
-	e.buf = binary.LittleEndian.AppendUint64(e.buf, uint64(s.h.Size-s.left))
+	e.buf = binary.LittleEndian.AppendUint64(e.buf, uint64(have))
 	e.end(frameSnapshotOffset)
-	_, err := e.flush(c.conn, writeTimeout)
-	return err
+	_, s.err = e.flush(s.conn, writeTimeout)
+	return s, nil
 }
 
 // Read implements io.Reader.
@@ -112,15 +128,8 @@ func (s *inStream) Read(p []byte) (int, error) {
 	if s.left == 0 {
 		return 0, io.EOF
 	}
-	for len(s.part) == 0 {
-		err := s.chunk()
-		if err == nil {
-			break
-		}
-		if errors.Is(err, errMalformed) {
-			s.t.count(s.h.From).malformed.Add(1)
-		}
-		if s.err = s.resume(err); s.err != nil {
+	if len(s.part) == 0 {
+		if s.err = s.chunk(); s.err != nil {
 			return 0, s.err
 		}
 	}
@@ -147,48 +156,20 @@ func (s *inStream) chunk() error {
 	return nil
 }
 
-// resume waits for the connection that replaces the one that failed because of cause.
-func (s *inStream) resume(cause error) error {
-	_ = s.conn.Close()
-	s.t.cfg.Logger.Warn("snapshot_interrupted",
-		"name", s.h.Name, "bytes_left", s.left, "error", cause)
-	timer := time.NewTimer(s.t.resumeWindow)
-	defer timer.Stop()
-	for {
-		select {
-		case c := <-s.next:
-			if err := s.use(c); err == nil {
-				return nil
-			}
-			_ = c.conn.Close()
-		case <-s.t.ctx.Done():
-			return fmt.Errorf("%w with %d of %d bytes left", ErrClosed, s.left, s.h.Size)
-		case <-timer.C:
-			return fmt.Errorf("the stream broke off with %d of %d bytes left: %w", s.left, s.h.Size, cause)
-		}
+// finish ends the stream: err is what ReceiveSnapshot returned. What finish returns is only about the connection.
+func (s *inStream) finish(err error) error {
+	if s.err != nil { // nobody is there to hear a verdict
+		s.t.cfg.Logger.Warn("snapshot_interrupted", "name", s.h.Name, "bytes_left", s.left, "error", s.err)
+		return s.err
 	}
-}
-
-// finish ends the stream, logs and sends the verdict over the newest connection. err is what ReceiveSnapshot returned;
-// what finish returns is only about the connection.
-func (s *inStream) finish(key streamKey, err error) error {
-	if err == nil {
-		err = s.err
-	}
-	if err == nil && s.left > 0 {
+	if err == nil && (!s.begun || s.left > 0) {
 		err = fmt.Errorf("%d of %d bytes were not read", s.left, s.h.Size)
 	}
-	s.t.mu.Lock()
-	delete(s.t.streams, key)
-	s.t.mu.Unlock()
-	defer close(s.done)
-	select {
-	case c := <-s.next: // the sender came back while the file was being made durable
-		if uerr := s.use(c); uerr != nil {
-			return uerr
-		}
-	default:
-	}
+	return s.verdict(err)
+}
+
+// verdict is the receiver's last word: nil when the whole file is durable.
+func (s *inStream) verdict(err error) error {
 	var e encoder
 	e.begin(s.h.Group)
 	if err != nil {

@@ -17,9 +17,10 @@ const (
 	chunkBytes = 256 << 10
 	// chunkTimeout is how long the receiver may take to make room for one chunk.
 	chunkTimeout = 30 * time.Second
-	// resumeWindow is how long both sides wait for a stream that broke to be continued.
+	// resumeWindow is how long the sender tries to go on with a stream that broke before it gives up. What the receiver
+	// has is not lost then: the next stream of the same file goes on from there.
 	resumeWindow = 10 * time.Second
-	// verdictTimeout is how long the receiver may take to make a whole snapshot durable.
+	// verdictTimeout is how long the receiver may take to verify what it has of a snapshot, or to make all of it durable.
 	verdictTimeout = 5 * time.Minute
 
 	maxFileName = 1024
@@ -34,7 +35,7 @@ type SnapshotHeader struct {
 	Meta  raft.SnapshotMeta
 	Name  string // of the file
 	Size  int64  // bytes
-	Sum   uint32 // CRC32C of the whole file; ReceiveSnapshot compares
+	Sum   uint32 // CRC32C of the whole file; ReceiveSnapshot compares. With Meta and Size it says what the content is
 }
 
 // SendSnapshot streams a snapshot file over a connection of its own: header, h.Size bytes of what open returns, and the
@@ -104,7 +105,7 @@ func (s *outStream) run() error {
 		if err == nil || errors.As(err, &final) || errors.As(err, &refused) || s.p.ctx.Err() != nil {
 			return err
 		}
-		if time.Since(s.moved) > resumeWindow {
+		if time.Since(s.moved) > s.p.t.resumeWindow {
 			return err
 		}
 		select {
@@ -136,17 +137,17 @@ func (s *outStream) attempt() error {
 		}
 		// A receiver that gives up says why before it closes.
 		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
-		if refusal, verr := readVerdict(fr); verr == nil && refusal != nil {
-			return finalError{refusal}
+		if refused, verr := readVerdict(fr); verr == nil && refused != nil {
+			return finalError{refused}
 		}
 		return err
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(verdictTimeout))
-	refusal, err := readVerdict(fr)
+	refused, err := readVerdict(fr)
 	var timeout net.Error
 	switch {
-	case refusal != nil:
-		return finalError{refusal}
+	case refused != nil:
+		return finalError{refused}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return finalError{err} // it had its time
 	}
@@ -162,7 +163,7 @@ func (s *outStream) sendFile(conn net.Conn, fr *frameReader, src io.Reader) erro
 	if err := s.flush(&e, conn); err != nil {
 		return err
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(chunkTimeout))
+	_ = conn.SetReadDeadline(time.Now().Add(verdictTimeout))
 	at, err := readOffset(fr, s.h.Size)
 	if err != nil {
 		return err
@@ -213,6 +214,9 @@ func readOffset(fr *frameReader, size int64) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("wait for the receiver: %w", err)
 	}
+	if f.kind == frameSnapshotDone && len(f.payload) > 0 {
+		return 0, finalError{refusal(f)}
+	}
 	if f.kind != frameSnapshotOffset || len(f.payload) != 8 {
 		return 0, malformed("frame type %d of %d bytes instead of an offset", f.kind, len(f.payload))
 	}
@@ -224,7 +228,7 @@ func readOffset(fr *frameReader, size int64) (int64, error) {
 }
 
 // readVerdict reads the receiver's last word: nil, or its refusal. err says that there was none.
-func readVerdict(fr *frameReader) (refusal, err error) {
+func readVerdict(fr *frameReader) (refused, err error) {
 	f, err := fr.next()
 	switch {
 	case err != nil:
@@ -232,10 +236,12 @@ func readVerdict(fr *frameReader) (refusal, err error) {
 	case f.kind != frameSnapshotDone:
 		return nil, malformed("frame type %d instead of a verdict", f.kind)
 	case len(f.payload) > 0:
-		return fmt.Errorf("the receiver says: %s", f.payload), nil
+		return refusal(f), nil
 	}
 	return nil, nil
 }
+
+func refusal(f frame) error { return fmt.Errorf("the receiver says: %s", f.payload) }
 
 // appendSnapshotHeader appends what decodeSnapshotHeader reads. Group travels in the frame and From in the handshake.
 func appendSnapshotHeader(b []byte, h *SnapshotHeader) []byte {

@@ -60,9 +60,11 @@ type Config struct {
 	// Unreachable says that messages for this peer were dropped or may be lost; at most every 100 ms per peer. One
 	// goroutine of the Transport's own.
 	Unreachable func(id raft.NodeID)
-	// ReceiveSnapshot reads exactly h.Size bytes from r and makes them durable; its error's text is sent back. Every
-	// byte of r was verified by a checksum. r fails when the stream is cut. The goroutine of the stream's connection.
-	ReceiveSnapshot func(h SnapshotHeader, r io.Reader) error
+	// ReceiveSnapshot makes the h.Size bytes of a file durable; its error's text is sent back. It calls begin once with
+	// how many of them it has already, maybe all, and reads the others from the result, every byte of which was verified
+	// by a checksum. Reading fails when the stream is cut; what was read by then should be kept for the next stream of
+	// the same content. The goroutine of the stream's connection; of one group never two at once.
+	ReceiveSnapshot func(h SnapshotHeader, begin func(have int64) (io.Reader, error)) error
 	// Refused says that a peer refused this node for good. Once per change; the peer's sender goroutine.
 	Refused func(peer Peer, err *RefusedError)
 	Logger  *slog.Logger
@@ -97,7 +99,7 @@ type Transport struct {
 	peers     atomic.Pointer[map[raft.NodeID]*peer]
 	strangers counters
 
-	resumeWindow time.Duration // how long a broken snapshot stream is waited for; a test makes it short
+	resumeWindow time.Duration // see the constant; a test makes it short
 
 	notify chan struct{} // capacity 1: some peer has lost messages
 	quiet  atomic.Int64  // unix ns until which strangers are not logged
@@ -106,7 +108,7 @@ type Transport struct {
 	started bool
 	closed  bool
 	inbound map[net.Conn]struct{}
-	streams map[streamKey]*inStream  // snapshots being received
+	streams map[uint32]*inStreams    // snapshots being received, by group
 	readers map[raft.NodeID]net.Conn // newest inbound message connection of each node
 }
 
@@ -135,7 +137,7 @@ func New(cfg Config) (*Transport, error) {
 		cfg:          cfg,
 		notify:       make(chan struct{}, 1),
 		resumeWindow: resumeWindow,
-		streams:      make(map[streamKey]*inStream),
+		streams:      make(map[uint32]*inStreams),
 		inbound:      make(map[net.Conn]struct{}),
 		readers:      make(map[raft.NodeID]net.Conn),
 	}

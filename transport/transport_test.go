@@ -120,12 +120,12 @@ func TestSnapshot(t *testing.T) {
 		h, data, open := snapshotOf(size)
 		var got []byte
 		var gotHeader SnapshotHeader
-		b.onSnapshot(func(h SnapshotHeader, r io.Reader) error {
+		b.onSnapshot(whole(func(h SnapshotHeader, r io.Reader) error {
 			var err error
 			gotHeader = h
 			got, err = io.ReadAll(r)
 			return err
-		})
+		}))
 		done := make(chan error, 1)
 		a.SendSnapshot(2, h, open, func(err error) { done <- err })
 		require.NoError(t, receive(t, done))
@@ -138,7 +138,7 @@ func TestSnapshot(t *testing.T) {
 func TestSnapshotRefused(t *testing.T) {
 	a, b := startNode(t, 1, ""), startNode(t, 2, "")
 	connect(a, b)
-	b.onSnapshot(func(SnapshotHeader, io.Reader) error { return errors.New("disk full") })
+	b.onSnapshot(whole(func(SnapshotHeader, io.Reader) error { return errors.New("disk full") }))
 	h, _, open := snapshotOf(64 << 20)
 	done := make(chan error, 1)
 	a.SendSnapshot(2, h, open, func(err error) { done <- err })
@@ -151,11 +151,11 @@ func TestHeartbeatsPassASnapshot(t *testing.T) {
 	a, b := startNode(t, 1, ""), startNode(t, 2, "")
 	connect(a, b)
 	release := make(chan struct{})
-	b.onSnapshot(func(h SnapshotHeader, r io.Reader) error {
+	b.onSnapshot(whole(func(h SnapshotHeader, r io.Reader) error {
 		<-release // the stream is stuck: its buffers fill up
 		_, err := io.Copy(io.Discard, r)
 		return err
-	})
+	}))
 	h, _, open := snapshotOf(32 << 20)
 	done := make(chan error, 1)
 	a.SendSnapshot(2, h, open, func(err error) { done <- err })
@@ -174,13 +174,13 @@ func TestCloseWithEverythingInFlight(t *testing.T) {
 	connect(a, b)
 	a.waitConnected(t, 2)
 	started, closed := make(chan struct{}), make(chan struct{})
-	b.onSnapshot(func(h SnapshotHeader, r io.Reader) error {
+	b.onSnapshot(whole(func(h SnapshotHeader, r io.Reader) error {
 		_, err := io.CopyN(io.Discard, r, 1<<20)
 		close(started)
 		<-closed // the stream is stuck: its buffers are full when the sender closes
 		_, rest := io.Copy(io.Discard, r)
 		return errors.Join(err, rest)
-	})
+	}))
 	h, _, open := snapshotOf(256 << 20)
 	done := make(chan error, 1)
 	a.SendSnapshot(2, h, open, func(err error) { done <- err })

@@ -5,7 +5,7 @@
 //
 //	dir/LOCK        flock(2)ed by the one process that has the log open
 //	dir/log/        the journal: segments written by tidwall/wal, plus <segment>.torn, the bytes a repair cut off
-//	dir/snapshots/  one file per snapshot (Snapshots)
+//	dir/snapshots/  one file per snapshot, and at most one that is partly received (Snapshots)
 //	dir/peers       the incarnations of other nodes (Registry)
 //
 // All of it lies on an FS, the operating system's unless another one is given. tidwall/wal knows the operating system's

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"kvapp/raft"
@@ -56,9 +57,13 @@ type Snapshots struct {
 	dir  string
 	fs   FS
 	temp atomic.Uint64 // number of the last temporary file
+
+	mu   sync.Mutex
+	part partial // the file that is being received, or was last
 }
 
-// OpenSnapshots opens dir/snapshots, creates it if it is missing, and removes what unfinished writers left.
+// OpenSnapshots opens dir/snapshots, creates it if it is missing, and removes what unfinished writers left, except a
+// partly received file that is newer than every snapshot.
 func OpenSnapshots(dir string) (*Snapshots, error) { return OpenSnapshotsOn(nil, dir) }
 
 // OpenSnapshotsOn is OpenSnapshots on another file system.
@@ -77,7 +82,11 @@ func OpenSnapshotsOn(fs FS, dir string) (*Snapshots, error) {
 			return nil, fmt.Errorf("wal: snapshots: %w", err)
 		}
 	}
-	return s, nil
+	newest, err := s.newestIndex()
+	if err != nil {
+		return nil, err
+	}
+	return s, s.dropOldParts(newest)
 }
 
 // names lists the files with a suffix, in order.
@@ -161,7 +170,7 @@ func (s *Snapshots) List() ([]Snapshot, error) {
 }
 
 // PruneBelow removes the files of snapshots below index. Newer ones stay, also those that the journal does not name yet: a
-// received file waits there until it is installed. Any goroutine.
+// received file waits there until it is installed. A partly received one at index or below goes too. Any goroutine.
 func (s *Snapshots) PruneBelow(index uint64) error {
 	names, err := s.names(snapSuffix)
 	if err != nil {
@@ -175,7 +184,7 @@ func (s *Snapshots) PruneBelow(index uint64) error {
 			return fmt.Errorf("wal: snapshots: %w", err)
 		}
 	}
-	return nil
+	return s.dropOldParts(index)
 }
 
 // Create begins a snapshot file. The payload goes through Write; Commit makes it durable and gives it its name.
@@ -192,21 +201,6 @@ func (s *Snapshots) Create(meta raft.SnapshotMeta) (*SnapshotWriter, error) {
 	return w, nil
 }
 
-// Receive begins a file whose bytes come from the OpenRaw of another node's sn. Commit succeeds only if they are
-// exactly what sn says.
-func (s *Snapshots) Receive(sn Snapshot) (*SnapshotWriter, error) {
-	if sn.Name != snapName(sn.Meta.Index, sn.Meta.Term, sn.Sum) || sn.Size <= 0 {
-		return nil, fmt.Errorf("wal: received snapshot %q of %d bytes does not have the name of index %d, term %d, checksum %08x",
-			sn.Name, sn.Size, sn.Meta.Index, sn.Meta.Term, sn.Sum)
-	}
-	w, err := s.writer()
-	if err != nil {
-		return nil, err
-	}
-	w.want, w.raw = sn, true
-	return w, nil
-}
-
 func (s *Snapshots) writer() (*SnapshotWriter, error) {
 	path := filepath.Join(s.dir, strconv.FormatUint(s.temp.Add(1), 10)+snapTemp)
 	f, err := s.fs.Create(path)
@@ -216,8 +210,8 @@ func (s *Snapshots) writer() (*SnapshotWriter, error) {
 	return &SnapshotWriter{s: s, path: path, file: f}, nil
 }
 
-// SnapshotWriter writes one snapshot file under a temporary name. It belongs to one goroutine and ends with Commit or
-// Abort. After an error only Abort is left to call.
+// SnapshotWriter writes one snapshot file under a temporary name. It belongs to one goroutine and ends with Commit,
+// Keep or Abort. After an error only Abort is left to call.
 type SnapshotWriter struct {
 	s       *Snapshots
 	path    string
@@ -335,6 +329,7 @@ func (w *SnapshotWriter) commit() (Snapshot, error) {
 	}
 	err := w.file.Close()
 	w.file = nil
+	w.ended()
 	return sn, err
 }
 
@@ -352,6 +347,13 @@ func (w *SnapshotWriter) trailer() error {
 	return w.out(t)
 }
 
+// ended lets the next Receive begin.
+func (w *SnapshotWriter) ended() {
+	if w.raw {
+		w.s.release(partial{})
+	}
+}
+
 // Abort drops the file. It may be called after Commit, and then does nothing.
 func (w *SnapshotWriter) Abort() error {
 	if w.file == nil {
@@ -362,6 +364,7 @@ func (w *SnapshotWriter) Abort() error {
 	if w.path != "" {
 		err = errors.Join(err, w.s.fs.Remove(w.path))
 	}
+	w.ended()
 	if err != nil {
 		return fmt.Errorf("wal: snapshot: %w", err)
 	}

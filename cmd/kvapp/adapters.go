@@ -105,27 +105,39 @@ func (p *peerTransport) SetMembers(members []raft.Member) {
 const group = 0
 
 // receiveSnapshot takes a snapshot file from the leader; reader goroutine of the stream. The file is durable before
-// the node hears of it, and means nothing before the journal names it.
-func (s *server) receiveSnapshot(h transport.SnapshotHeader, r io.Reader) error {
+// the node hears of it, and means nothing before the journal names it. What has arrived when the stream breaks is kept.
+func (s *server) receiveSnapshot(h transport.SnapshotHeader, begin func(have int64) (io.Reader, error)) error {
 	n := s.running()
 	if n == nil {
 		return fmt.Errorf("still starting")
 	}
-	want := wal.Snapshot{Meta: h.Meta, Name: h.Name, Size: h.Size, Sum: h.Sum}
-	w, err := s.snaps.Receive(want)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(w, r); err != nil {
-		return errors.Join(err, w.Abort())
-	}
-	f, err := w.Commit()
-	if err != nil {
+	f := wal.Snapshot{Meta: h.Meta, Name: h.Name, Size: h.Size, Sum: h.Sum}
+	if s.snaps.Has(f) { // it came from a leader that was deposed before the end, or the verdict got lost
+		if _, err := begin(f.Size); err != nil {
+			return err
+		}
+	} else if err := s.receiveFile(f, begin); err != nil {
 		return err
 	}
 	s.log.Info("snapshot_received", "index", f.Meta.Index, "bytes", f.Size)
 	n.SnapshotReceived(h.From, h.Term, node.SnapshotFile(f))
 	return nil
+}
+
+func (s *server) receiveFile(f wal.Snapshot, begin func(have int64) (io.Reader, error)) error {
+	w, err := s.snaps.Receive(f)
+	if err != nil {
+		return err
+	}
+	r, err := begin(w.Size())
+	if err == nil {
+		_, err = io.Copy(w, r)
+	}
+	if err != nil {
+		return errors.Join(err, w.Keep())
+	}
+	_, err = w.Commit()
+	return err
 }
 
 // bootClock counts suspended time (CLOCK_BOOTTIME), so that a lease cannot outlive a suspended machine.
