@@ -41,6 +41,11 @@ var rules = map[string]rule{
 		tests:  []string{"raft"},
 		banned: []string{"time", "math/rand", "crypto/rand", "os", "net", "sync", "sync/atomic", "context", "log", "log/slog", "unsafe"},
 	},
+	// sim runs the node in one goroutine, on its own network, disk and clock.
+	"sim": {
+		kvapp:   []string{"fsm", "node", "raft", "sim/disk", "wal"},
+		modules: []string{"github.com/anishathalye/porcupine"},
+	},
 	"internal/words":    {},
 	"internal/nonblock": {modules: []string{"golang.org/x/sys"}},
 	"internal/config":   {kvapp: []string{"internal/words"}, tests: []string{"internal/e2e/cluster"}},
@@ -53,7 +58,7 @@ var rules = map[string]rule{
 	"internal/tidy":  {},
 	// cmd/kvapp is the only package that knows all the others.
 	"cmd/kvapp": {
-		kvapp:   []string{"fsm", "internal/config", "internal/status", "node", "raft", "resp", "transport", "wal"},
+		kvapp:   []string{"fsm", "internal/config", "internal/status", "node", "raft", "resp", "sim", "transport", "wal"},
 		modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys"},
 		tests:   []string{"internal/e2e/cluster", "github.com/redis/go-redis"},
 	},
@@ -81,7 +86,7 @@ var modules = map[string]string{
 	"github.com/stretchr/testify":         "tests: assertions",
 	"pgregory.net/rapid":                  "tests: properties and state machines with shrinking",
 	"go.uber.org/goleak":                  "tests: no goroutine is left behind",
-	"github.com/anishathalye/porcupine":   "tests: linearizability of recorded histories",
+	"github.com/anishathalye/porcupine":   "linearizability of recorded histories, in tests and of simulated clients",
 	"github.com/redis/go-redis/v9":        "tests: a cluster-aware client, as users have it",
 	"github.com/redis/rueidis":            "tests: a pipelining RESP3 client, as users have it",
 }

@@ -1,0 +1,41 @@
+// Package sim runs whole clusters in one goroutine, from one number: the real consensus core, the real node.Driver and
+// the real fsm.Store, on a simulated network, disk and clock, with clients that check every answer.
+//
+//	result := sim.Run(sim.Draw(seed), sim.Config{})
+//
+// # One world
+//
+// A World is a heap of events in true time (heap.go) and up to seven hosts (host.go). A host is a machine: its clock has
+// an offset and a drift, its process can stand still or be busy. An event is given to node.Driver.Handle; the turn ends
+// with EndTurn, whose Work is carried out by the same functions that the goroutines of node.Node call, only that the time
+// they take is drawn. Nothing else moves: no goroutine, no real clock, no map that is walked.
+//
+// # Chance
+//
+// Draw takes the options of a world from its seed: which classes of faults it has and how strong, how large the limits
+// are. Half of the worlds are small, because small limits are reached sooner. While the world runs, everything that
+// happens by chance has an address (choice.go): class, whose, number. Whether it happens follows from seed and address,
+// so one fault can be left out and the others stay.
+//
+// # What is checked
+//
+// After every turn, in time that does not grow with the history (invariants.go): one leader and one vote per node in a
+// term; what a message promises is on the disk before it leaves; entries of one index and term are equal, and so is all
+// before them; what is committed is on a majority of disks, is the same everywhere and in every later leader's log; numbers
+// only grow; states are equal at equal indices; no leader has a lease while another term commits. raft.Check and the
+// leader's view of its peers are looked at every few turns.
+//
+// The model (model.go) is a second implementation of the commands that clients use. It executes the one history once, and
+// every answer that a client gets is compared with it: exact replies at the exact entry, reads no older than what anybody
+// had seen, nothing executed twice, nothing executed that was refused. Porcupine gives a second opinion on the first
+// histories, from what clients saw alone (history.go).
+//
+// When the faults have ended, a random quorum is healed and must elect, commit, answer, agree and then be quiet
+// (liveness.go).
+//
+// The corners (cover.go) count situations that are rare: a corpus of seeds must have met each of them.
+//
+// # Same seed, same bytes
+//
+// Every event goes into the hash of the run. Two runs of one seed must have the same hash.
+package sim

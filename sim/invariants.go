@@ -1,0 +1,355 @@
+package sim
+
+import (
+	"bytes"
+
+	"kvapp/node"
+	"kvapp/raft"
+)
+
+// committed is one slot of the ledger: the one history that every node must follow.
+type committed struct {
+	term uint64
+	kind raft.EntryKind
+	data []byte
+}
+
+// bookEntry is an entry that somebody has sent or written. Entries of one index and term are equal, and so are those
+// before them: log matching follows by induction from equal data and an equal term of the entry before.
+type bookEntry struct {
+	term, before uint64
+	data         []byte
+	more         []bookEntry // of other terms
+}
+
+// shadow is what the disk of a node certainly holds.
+type shadow struct {
+	hard  raft.HardState
+	base  uint64   // index of the snapshot that the log was restarted behind
+	under uint64   // its term
+	terms []uint64 // of the entries behind base
+}
+
+func (s *shadow) last() uint64 { return s.base + uint64(len(s.terms)) }
+
+func (s *shadow) term(index uint64) uint64 {
+	switch {
+	case index == s.base:
+		return s.under
+	case index < s.base || index > s.last():
+		return 0
+	}
+	return s.terms[index-s.base-1]
+}
+
+// holds says whether the entry at index is on the disk with this term, or replaced by a snapshot.
+func (s *shadow) holds(index, term uint64) bool {
+	return index < s.base || s.term(index) == term
+}
+
+// started begins to watch a new process.
+func (w *World) started(h *host, rec *raft.Recovered) {
+	h.handed = rec.Snapshot.Index
+}
+
+// persisted follows what a write has put on the disk.
+func (w *World) persisted(h *host, job *node.AppendJob, first uint64) {
+	s, r := &h.shadow, &job.Record
+	if r.HasHard && job.Seq != 0 {
+		if r.Hard.Term < s.hard.Term || (r.Hard.Term == s.hard.Term && s.hard.Vote != 0 && r.Hard.Vote != s.hard.Vote) {
+			w.fail("hard-state-grows", "%v writes t%d vote n%d over t%d vote n%d", h, r.Hard.Term, r.Hard.Vote, s.hard.Term, s.hard.Vote)
+		}
+		s.hard = r.Hard
+		if r.Hard.Vote != 0 {
+			w.voted(h, r.Hard.Term, r.Hard.Vote)
+		}
+	}
+	if r.Install != nil {
+		s.base, s.under, s.terms = r.Install.Meta.Index, r.Install.Meta.Term, s.terms[:0]
+	}
+	if len(r.Entries) == 0 {
+		return
+	}
+	from := r.Entries[0].Index
+	if from <= s.base || from > s.last()+1 {
+		w.fail("log-has-no-gap", "%v writes entry %d behind %d..%d", h, from, s.base, s.last())
+		return
+	}
+	if from <= s.last() {
+		w.reach(logCut)
+	}
+	s.terms = s.terms[:from-s.base-1]
+	before := s.term(from - 1)
+	for i := range r.Entries {
+		e := &r.Entries[i]
+		w.enter(e, before)
+		before = e.Term
+		s.terms = append(s.terms, e.Term)
+	}
+}
+
+// enter compares an entry with all that have the same index and term.
+func (w *World) enter(e *raft.Entry, before uint64) {
+	for uint64(len(w.book)) <= e.Index {
+		w.book = append(w.book, bookEntry{})
+	}
+	b := &w.book[e.Index]
+	if b.term == 0 {
+		b.term, b.before, b.data = e.Term, before, e.Data
+		return
+	}
+	if b.term != e.Term {
+		found := false
+		for i := range b.more {
+			if b.more[i].term == e.Term {
+				b, found = &b.more[i], true
+				break
+			}
+		}
+		if !found {
+			b.more = append(b.more, bookEntry{term: e.Term, before: before, data: e.Data})
+			return
+		}
+	}
+	if b.before != before || !same(b.data, e.Data) {
+		w.fail("log-matching", "entry %d of t%d is there twice: behind t%d %q, behind t%d %q", e.Index, e.Term, b.before, b.data, before, e.Data)
+	}
+}
+
+func same(a, b []byte) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || bytes.Equal(a, b))
+}
+
+// wire looks at a message that leaves a node: what it promises must be on the disk.
+func (w *World) wire(h *host, m *raft.Message) {
+	s := &h.shadow
+	switch m.Type {
+	case raft.MsgVoteResp:
+		if m.Reject {
+			return
+		}
+		if s.hard.Term < m.Term || (s.hard.Term == m.Term && s.hard.Vote != m.To) {
+			w.fail("durable-before-told", "%s, but the disk holds t%d vote n%d", describe{m}, s.hard.Term, s.hard.Vote)
+		}
+		w.voted(h, m.Term, m.To)
+	case raft.MsgVote:
+		if s.hard.Term < m.Term || (s.hard.Term == m.Term && s.hard.Vote != h.id) {
+			w.fail("durable-before-told", "%s, but the disk holds t%d vote n%d", describe{m}, s.hard.Term, s.hard.Vote)
+		}
+		w.voted(h, m.Term, h.id)
+	case raft.MsgAppendResp:
+		// An answer that echoes the leader's clock extends its lease, in a term that must not be forgotten.
+		if (m.SentAt != 0 && s.hard.Term < m.Term) || (!m.Reject && s.last() < m.Index) {
+			w.fail("durable-before-told", "%s, but the disk holds t%d and entries up to %d", describe{m}, s.hard.Term, s.last())
+		}
+	case raft.MsgAppend:
+		if s.hard.Term < m.Term {
+			w.fail("durable-before-told", "%s, but the disk holds t%d", describe{m}, s.hard.Term)
+		}
+		w.leads(h, m.Term)
+		before := m.LogTerm
+		for i := range m.Entries {
+			w.enter(&m.Entries[i], before)
+			before = m.Entries[i].Term
+		}
+	}
+}
+
+// voted notes a vote: one per node and term.
+func (w *World) voted(h *host, term uint64, to raft.NodeID) {
+	v := &w.votes[h.n]
+	for uint64(len(*v)) <= term {
+		*v = append(*v, 0)
+	}
+	if old := (*v)[term]; old != 0 && raft.NodeID(old) != to {
+		w.fail("one-vote-per-term", "%v voted for n%d and n%d in t%d", h, old, to, term)
+	}
+	(*v)[term] = int8(to)
+}
+
+// leads notes a leader: one per term.
+func (w *World) leads(h *host, term uint64) {
+	for uint64(len(w.leaders)) <= term {
+		w.leaders = append(w.leaders, -1)
+	}
+	if old := w.leaders[term]; old >= 0 && int(old) != h.n {
+		w.fail("one-leader-per-term", "n%d and %v lead in t%d", old+1, h, term)
+	}
+	w.leaders[term] = int8(h.n)
+}
+
+// observe looks at a node after a turn.
+func (w *World) observe(h *host) {
+	was := h.last
+	h.last = h.core.Brief()
+	b := &h.last
+	w.noteBrief(b)
+	if b.Term < was.Term || b.Commit < was.Commit || b.Applied < was.Applied || b.First < was.First || b.Snapshot < was.Snapshot {
+		w.fail("numbers-grow", "%v: from %+v to %+v", h, was, *b)
+	}
+	if b.Durable > h.shadow.last() {
+		w.fail("durable-is-durable", "%v counts %d as durable, the disk holds entries up to %d", h, b.Durable, h.shadow.last())
+	}
+	if b.Role == raft.Leader {
+		w.observeLeader(h, &was)
+	} else if was.Role == raft.Leader {
+		w.reach(steppedDown)
+	}
+	if w.tracing && (b.Role != was.Role || b.Term != was.Term) {
+		w.trace(h, "role", "%c t%d -> %c t%d, leader n%d", roleLetters[was.Role], was.Term, roleLetters[b.Role], b.Term, b.Leader)
+	}
+	if h.turns%uint64(w.o.CheckEvery) == 0 {
+		w.lookClosely(h)
+	}
+}
+
+func (w *World) observeLeader(h *host, was *raft.Brief) {
+	b := &h.last
+	if was.Role != raft.Leader || was.Term != b.Term {
+		w.reach(elected)
+		w.leads(h, b.Term)
+		if n := uint64(len(w.ledger)); n > 0 {
+			if t, ok := h.core.TermAt(n); !ok || t != w.ledger[n-1].term {
+				w.fail("leader-completeness", "%v leads t%d without entry %d of t%d, which is committed; its log ends at %d", h, b.Term, n, w.ledger[n-1].term, b.Last)
+			}
+		}
+	} else if b.Last < was.Last {
+		w.fail("leader-appends-only", "%v leads t%d and its log went back from %d to %d", h, b.Term, was.Last, b.Last)
+	}
+	if b.Commit > was.Commit {
+		w.quorum(h)
+		if b.Commit > b.Durable {
+			w.reach(commitWithoutOwnDisk)
+		}
+	}
+	if n := len(w.ledger); n > 0 && w.leased(h) && b.Term < w.ledger[n-1].term {
+		w.fail("lease-excludes", "%v of t%d has a lease, and t%d has committed", h, b.Term, w.ledger[n-1].term)
+	}
+}
+
+// leased says whether a node would serve a read now without asking anybody.
+func (w *World) leased(h *host) bool { return h.up && h.lease > h.clock.Now() }
+
+// quorum checks that what a leader has committed is on the disks of a majority, of both halves of a joint membership.
+func (w *World) quorum(h *host) {
+	index := h.last.Commit
+	term, _ := h.core.TermAt(index)
+	m := h.core.Membership()
+	voters, have := 0, 0
+	for i := range m.Members {
+		if !m.Members[i].Learner {
+			voters++
+			if w.hosts[w.index(m.Members[i].ID)].shadow.holds(index, term) {
+				have++
+			}
+		}
+	}
+	old := 0
+	for _, id := range m.OldVoters {
+		if w.hosts[w.index(id)].shadow.holds(index, term) {
+			old++
+		}
+	}
+	if have <= voters/2 || (len(m.OldVoters) > 0 && old <= len(m.OldVoters)/2) {
+		w.fail("committed-is-durable", "%v commits entry %d of t%d, which is on %d of %d disks and on %d of %d of the old membership",
+			h, index, term, have, voters, old, len(m.OldVoters))
+	}
+}
+
+// lookClosely checks what costs more.
+func (w *World) lookClosely(h *host) {
+	if err := h.core.Check(); err != nil {
+		w.fail("raft.Check", "%v: %v", h, err)
+		return
+	}
+	if h.last.Role != raft.Leader {
+		return
+	}
+	st := h.core.Status()
+	for i := range st.Peers {
+		p := &st.Peers[i]
+		if n := w.index(p.ID); n >= 0 && p.Match > w.hosts[n].shadow.last() {
+			w.fail("match-is-durable", "%v believes that n%d has %d, its disk holds entries up to %d", h, n+1, p.Match, w.hosts[n].shadow.last())
+		}
+	}
+}
+
+// committed follows what a node hands to its state machine.
+func (w *World) committed(h *host, item *node.ApplyItem) {
+	if item.Restore != nil {
+		m := &item.Restore.Meta
+		w.reach(snapshotInstalled)
+		if m.Index > uint64(len(w.ledger)) || w.ledger[m.Index-1].term != m.Term {
+			w.fail("one-history", "%v installs a snapshot of %d/t%d", h, m.Index, m.Term)
+		}
+		h.handed = m.Index
+		return
+	}
+	e := &item.Entry
+	if e.Index == 0 {
+		return
+	}
+	if e.Index != h.handed+1 {
+		w.fail("applied-in-order", "%v hands out entry %d behind %d", h, e.Index, h.handed)
+		return
+	}
+	h.handed = e.Index
+	n := uint64(len(w.ledger))
+	if e.Index > n+1 {
+		w.fail("applied-in-order", "%v hands out entry %d, the cluster has committed %d", h, e.Index, n)
+		return
+	}
+	if e.Index <= n {
+		if c := &w.ledger[e.Index-1]; c.term != e.Term || c.kind != e.Kind || !same(c.data, e.Data) {
+			w.fail("one-history", "%v commits entry %d of t%d, committed was one of t%d", h, e.Index, e.Term, c.term)
+		}
+		return
+	}
+	w.extend(h, e)
+}
+
+// extend adds an entry to the one history.
+func (w *World) extend(h *host, e *raft.Entry) {
+	w.ledger = append(w.ledger, committed{e.Term, e.Kind, e.Data})
+	for _, o := range w.hosts {
+		if o != h && w.leased(o) && o.last.Term < e.Term && o.last.Role == raft.Leader {
+			w.fail("lease-excludes", "%v commits in t%d, and %v of t%d has a lease", h, e.Term, o, o.last.Term)
+		}
+	}
+	if e.Kind == raft.EntryCommand {
+		w.execute(e.Index, e.Data)
+	}
+}
+
+// hashEvery is how often in entries the states of nodes are compared.
+const hashEvery = 128
+
+// appliedItem looks at a state machine after an item.
+func (w *World) appliedItem(h *host, item *node.ApplyItem) {
+	if item.Restore == nil && (item.Entry.Index == 0 || item.Entry.Index%hashEvery != 0) {
+		return
+	}
+	v := h.store.Freeze()
+	total, _ := v.Hash()
+	w.compareHash(h, v.Index(), total)
+	v.Close()
+}
+
+// froze looks at the state that goes into a snapshot.
+func (w *World) froze(h *host, job *node.WriteJob) {
+	total, _ := job.View.Hash()
+	if job.View.Index() != job.Meta.Index {
+		w.fail("snapshot-is-what-it-says", "%v freezes %d for a snapshot of %d", h, job.View.Index(), job.Meta.Index)
+	}
+	if i := job.Meta.Index; i == 0 || i > uint64(len(w.ledger)) || w.ledger[i-1].term != job.Meta.Term {
+		w.fail("one-history", "%v freezes %d of t%d", h, i, job.Meta.Term)
+	}
+	w.compareHash(h, job.Meta.Index, total)
+}
+
+func (w *World) compareHash(h *host, index, hash uint64) {
+	if old, ok := w.hashes[index]; ok && old != hash {
+		w.fail("same-state", "%v holds another state at entry %d: hash %016x, known is %016x", h, index, hash, old)
+	}
+	w.hashes[index] = hash
+}

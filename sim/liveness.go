@@ -1,0 +1,165 @@
+package sim
+
+import (
+	"math/bits"
+
+	"kvapp/raft"
+)
+
+// When the faults have ended, progress is a duty. A random quorum is healed, the rest stays cut off. The quorum must elect
+// a leader, commit a probe, answer every client, bring every one of its members to the same state, and then be quiet: no
+// new term, no snapshot.
+
+// step is how far a run has come.
+type step uint8
+
+const (
+	faults step = iota
+	electing
+	probing
+	draining
+	quiet
+	over
+)
+
+var stepNames = [...]string{"faults", "a leader", "a committed probe", "equal states", "quiet", "over"}
+
+// phase is the state of the liveness mode.
+type phase struct {
+	step     step
+	deadline int64
+	core     uint8 // the quorum, one bit per node
+	target   uint64
+	terms    uint64 // sum of terms when it began to be quiet
+	sent     uint64 // snapshots then
+}
+
+// patient is how many election timeouts each step may take.
+var patient = [...]int64{electing: 40, probing: 40, draining: 120, quiet: 50}
+
+// serving says whether clients begin something new.
+func (w *World) serving() bool { return w.phase.step == faults || w.phase.step == probing }
+
+// nextPhase looks whether the step of the liveness mode is done.
+func (w *World) nextPhase() {
+	p := &w.phase
+	switch p.step {
+	case faults:
+		w.heal()
+		w.enterStep(electing)
+	case electing:
+		if l := w.coreLeader(); l != nil {
+			p.target = uint64(len(w.ledger))
+			w.enterStep(probing)
+		}
+	case probing:
+		if n := uint64(len(w.ledger)); n > p.target && w.acked > p.target {
+			w.enterStep(draining)
+		}
+	case draining:
+		if w.drained() {
+			p.terms, p.sent = w.sumOfTerms(), w.reached[snapshotSent]
+			w.enterStep(quiet)
+		}
+	case quiet:
+		if terms := w.sumOfTerms(); terms != p.terms || w.reached[snapshotSent] != p.sent {
+			w.fail("stays-quiet", "terms went from %d to %d in sum, %d snapshots were sent", p.terms, terms, w.reached[snapshotSent]-p.sent)
+			return
+		}
+		if w.now >= p.deadline {
+			p.step = over
+			return
+		}
+	}
+	if w.now >= p.deadline {
+		w.fail("makes-progress", "no %s within %d election timeouts by nodes %07b", stepNames[p.step], patient[p.step], p.core)
+		return
+	}
+	w.queue.put(event{at: w.now + w.o.Election/4, kind: evPhase})
+}
+
+func (w *World) enterStep(s step) {
+	w.phase.step = s
+	w.phase.deadline = w.now + patient[s]*w.o.Election
+	if w.tracing {
+		w.trace(w.hosts[0], "phase", "waiting for: %s, nodes %07b", stepNames[s], w.phase.core)
+	}
+}
+
+// heal draws a quorum, mends everything in it, and cuts the others off for good.
+func (w *World) heal() {
+	d := dice(w.random(nemesisTime, 0, 0))
+	n := len(w.hosts)
+	need := n/2 + 1 + d.n(n-n/2)
+	core := uint8(0)
+	for bits.OnesCount8(core) < need {
+		core |= 1 << d.n(n)
+	}
+	w.phase.core = core
+	for from := range n {
+		for to := range n {
+			l := &w.links[from][to]
+			l.clogged = 0
+			l.cuts = 0
+			if core>>from&1 == 0 || core>>to&1 == 0 {
+				l.cuts = 1 << 20
+			}
+		}
+	}
+	for _, h := range w.hosts {
+		if core>>h.n&1 == 1 && h.paused > w.now {
+			h.paused, h.busy = w.now, w.now
+			if h.up {
+				w.wake(h)
+			}
+		}
+	}
+	for _, c := range w.clients {
+		for core>>c.node&1 == 0 {
+			c.node = d.n(n)
+		}
+	}
+}
+
+func (w *World) coreLeader() *host {
+	for _, h := range w.hosts {
+		if w.phase.core>>h.n&1 == 1 && h.up && h.last.Role == raft.Leader {
+			return h
+		}
+	}
+	return nil
+}
+
+// drained says whether every node of the quorum is idle in the same state.
+func (w *World) drained() bool {
+	for _, h := range w.hosts {
+		if w.phase.core>>h.n&1 == 0 {
+			continue
+		}
+		if !h.up || h.store.Applied() != uint64(len(w.ledger)) || len(h.asked) > 0 || len(h.applies) > 0 || h.write != nil {
+			return false
+		}
+	}
+	if w.coreLeader() == nil {
+		return false
+	}
+	for _, h := range w.hosts {
+		if w.phase.core>>h.n&1 == 1 {
+			v := h.store.Freeze()
+			total, _ := v.Hash()
+			v.Close()
+			w.compareHash(h, v.Index(), total)
+		}
+	}
+	return true
+}
+
+func (w *World) sumOfTerms() uint64 {
+	sum := uint64(0)
+	for _, h := range w.hosts {
+		if w.phase.core>>h.n&1 == 1 {
+			sum += h.last.Term
+		}
+	}
+	return sum
+}

@@ -1,0 +1,259 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+
+	"kvapp/node"
+)
+
+// The model is a second, dumb implementation of the few commands that clients use. It executes every committed entry once,
+// in the order of the log, and knows what each key has held and from which index on. What a client was told is compared
+// with it at once: a write must have had its effect, with its reply, at the index it was told; a read must show a state
+// that was in effect at or behind every index that somebody had seen before the read began. The log is the order in which
+// all of it happened, so this is linearizability over all keys together.
+
+// version is a value that a key has had from an index on.
+type version struct {
+	index uint64
+	value int64 // of a register or a counter; of a list its length in bytes
+}
+
+// key is what the model knows of one key. The first letter of its name is its type: r register, c counter, l list.
+type key struct {
+	name     string
+	versions []version // without the one that it had at first: absent
+	text     []byte    // of a list: all that was ever appended
+	ops      int       // drawn by clients
+	history  []operation
+}
+
+// fate is what is known of a command with a token.
+type fate uint8
+
+const (
+	proposed fate = iota
+	executed      // it stands in a committed entry
+	notInLog      // somebody was told that it is in no log
+)
+
+// token is one write command.
+type token struct {
+	fate  fate
+	key   int
+	index uint64 // executed: of its entry
+	reply reply  // executed: what it answers
+}
+
+// key returns the position of the key in use for a number; one that has had enough operations is replaced by a new one,
+// so that histories and lists stay short.
+func (w *World) key(kind byte, n int) int {
+	slot := n<<8 | int(kind)
+	at, ok := w.current[slot]
+	if !ok || w.keys[at].ops >= w.o.Generation {
+		at = len(w.keys)
+		name := fmt.Sprintf("%c%d.%d", kind, n, at)
+		w.keys = append(w.keys, &key{name: name})
+		w.keyAt[name] = at
+		w.current[slot] = at
+	}
+	w.keys[at].ops++
+	return at
+}
+
+func (w *World) newToken(key int) uint32 {
+	w.tokens = append(w.tokens, token{key: key})
+	return uint32(len(w.tokens) - 1)
+}
+
+// execute runs the commands of a committed entry.
+func (w *World) execute(index uint64, data []byte) {
+	args := make([][]byte, 0, 4)
+	var err error
+	for at := entryHeader; at < len(data); {
+		if args, at, err = parseCommand(data, at, args[:0]); err != nil {
+			w.fail("entry-readable", "entry %d: %v", index, err)
+			return
+		}
+		v := get
+		for c := range verbs {
+			if string(args[0]) == verbNames[c] {
+				v = c
+			}
+		}
+		if v != get {
+			w.executeOne(index, v, args)
+		}
+	}
+}
+
+func (w *World) executeOne(index uint64, v verb, args [][]byte) {
+	at, ok := w.keyAt[string(args[1])]
+	number := string(args[2])
+	if v == appendTo && len(number) > 0 {
+		number = number[:len(number)-1]
+	}
+	id, err := strconv.ParseUint(number, 10, 32)
+	if !ok || err != nil || id >= uint64(len(w.tokens)) || w.tokens[id].key != at {
+		w.fail("command-known", "entry %d holds a command that no client has sent: %q", index, args)
+		return
+	}
+	t := &w.tokens[id]
+	switch t.fate {
+	case executed:
+		w.fail("executed-once", "%q stands in entry %d and in entry %d", args, t.index, index)
+		return
+	case notInLog:
+		w.fail("refused-means-refused", "%q was refused as certainly in no log, and stands in entry %d", args, index)
+		return
+	}
+	t.fate, t.index = executed, index
+	t.reply = w.keys[at].run(index, v, int64(id), args[2])
+}
+
+// run executes one command on the model of its key.
+func (k *key) run(index uint64, v verb, value int64, arg []byte) reply {
+	var old int64
+	n := len(k.versions)
+	if n > 0 {
+		old = k.versions[n-1].value
+	}
+	switch v {
+	case set:
+		k.versions = append(k.versions, version{index, value})
+		return reply{kind: '+', text: "OK"}
+	case setnx:
+		if n > 0 {
+			return reply{kind: ':', num: 0}
+		}
+		k.versions = append(k.versions, version{index, value})
+		return reply{kind: ':', num: 1}
+	case incrby:
+		k.versions = append(k.versions, version{index, old + value})
+		return reply{kind: ':', num: old + value}
+	default:
+		k.text = append(k.text, arg...)
+		k.versions = append(k.versions, version{index, int64(len(k.text))})
+		return reply{kind: ':', num: int64(len(k.text))}
+	}
+}
+
+// entryHeader is the size of what stands in front of the commands of an entry: version, time, seed.
+const entryHeader = 1 + 8 + 8
+
+// parseCommand reads the database and one RESP command at data[at:].
+func parseCommand(data []byte, at int, args [][]byte) ([][]byte, int, error) {
+	for data[at]&0x80 != 0 { // a uvarint
+		at++
+	}
+	at++
+	number := func(mark byte) int {
+		n := 0
+		if at >= len(data) || data[at] != mark {
+			return -1
+		}
+		for at++; at < len(data) && data[at] != '\r'; at++ {
+			n = n*10 + int(data[at]-'0')
+		}
+		at += 2
+		return n
+	}
+	count := number('*')
+	for range count {
+		n := number('$')
+		if n < 0 || at+n+2 > len(data) {
+			return nil, at, fmt.Errorf("malformed at byte %d", at)
+		}
+		args = append(args, data[at:at+n])
+		at += n + 2
+	}
+	if count < 1 || at > len(data) {
+		return nil, at, fmt.Errorf("malformed at byte %d", at)
+	}
+	return args, at, nil
+}
+
+// checkDone compares an answer with the model, and notes what everybody knows from now on.
+func (w *World) checkDone(a *attempt) {
+	if len(a.out.values) != len(a.cmds) {
+		w.fail("replies-complete", "%s: %d replies", describe{a}, len(a.out.values))
+		return
+	}
+	seen := w.acked
+	for i := range a.cmds {
+		c, got := &a.cmds[i], &a.out.values[i]
+		if c.verb == get {
+			low, high := a.floor, ^uint64(0)
+			if !a.read {
+				low, high = a.batch.Index-1, a.batch.Index
+			}
+			index, ok := w.keys[c.key].shows(got, low, high)
+			if !ok {
+				w.fail("linearizable", "%s: %s, which was not so at entry %d or later", describe{a}, got, a.floor)
+				return
+			}
+			seen = max(seen, index)
+			continue
+		}
+		t := &w.tokens[c.token]
+		if t.fate != executed || t.index != a.batch.Index || t.reply != *got {
+			w.fail("done-is-done", "%s: %s, but the log says %s at entry %d", describe{a}, got, &t.reply, t.index)
+			return
+		}
+		seen = max(seen, t.index)
+	}
+	w.acked = seen
+	w.remember(a, true)
+}
+
+// shows reports whether a key has had the value that a read returned, at some index from low to high, and since when.
+func (k *key) shows(got *reply, low, high uint64) (uint64, bool) {
+	value, present := int64(0), got.kind == '$'
+	if present {
+		switch k.name[0] {
+		case 'l':
+			value = int64(len(got.text))
+			if len(got.text) > len(k.text) || string(k.text[:len(got.text)]) != got.text {
+				return 0, false
+			}
+		default:
+			v, err := strconv.ParseInt(got.text, 10, 64)
+			if err != nil {
+				return 0, false
+			}
+			value = v
+		}
+	} else if got.kind != '_' {
+		return 0, false
+	}
+	next := ^uint64(0)
+	for i := len(k.versions) - 1; i >= 0; i-- {
+		v := &k.versions[i]
+		if next <= low {
+			return 0, false
+		}
+		if present && v.value == value && v.index <= high {
+			return v.index, true
+		}
+		next = v.index
+	}
+	return 0, !present && next > low
+}
+
+// refuse notes that the commands of an attempt are certainly in no log.
+func (w *World) refuse(a *attempt) {
+	w.reach(outcomeRefused)
+	if a.batch.Outcome == node.Overwritten && a.ending == answered {
+		w.reach(outcomeOverwritten)
+	}
+	for i := range a.cmds {
+		if a.cmds[i].verb == get {
+			continue
+		}
+		if t := &w.tokens[a.cmds[i].token]; t.fate == executed {
+			w.fail("refused-means-refused", "%s, but its command stands in entry %d", describe{a}, t.index)
+		} else {
+			t.fate = notInLog
+		}
+	}
+}

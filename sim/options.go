@@ -1,0 +1,204 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	us     = int64(1_000)
+	ms     = int64(1_000_000)
+	second = int64(1_000_000_000)
+)
+
+// class is a kind of fault that a world can have, or not have.
+type class uint8
+
+const (
+	lossClass class = iota
+	duplicateClass
+	slowClass   // a message takes much longer than the others
+	replayClass // an old message comes again
+	partitionClass
+	clogClass // a link holds everything back and lets it go at once
+	pauseClass
+	busyClass  // a turn of the loop takes time
+	applyClass // the state machine lags
+	clients    // not a fault: what clients do, so that shrinking can leave it out
+	classes
+)
+
+var classNames = [classes]string{
+	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "busy", "apply", "clients",
+}
+
+// purpose names what random bits are for that always have a meaning, as a class names faults.
+type purpose uint8
+
+const (
+	messageDelay purpose = 128 + iota
+	fsyncTime
+	snapshotTime
+	coreSeed
+	clientOp
+	clientPause
+	requestTime
+	nemesisTime
+)
+
+// always is the odds of what happens every time; odds are in 65536ths.
+const always = 1 << 16
+
+// Options are everything that a world is made of. Draw takes them from a seed. Times are in ns, odds in 65536ths.
+type Options struct {
+	Seed  uint64
+	Small bool
+	Nodes int
+
+	Duration int64 // of the phase with faults
+	Quiet    int64 // no faults before
+
+	// The node under test.
+	Election, Heartbeat        int64
+	MaxAppendBytes             int
+	MaxInflightMsgs            int
+	MaxInflightBytes           int
+	MaxUncommitted, CacheBytes int64
+	MaxEntryBytes              int
+	SnapshotBytes, HoldBytes   int64
+	SnapshotKeep               uint64
+	ApplyBacklog               int64
+	QuorumReads                bool
+	ParkTimeout, CommitTimeout int64
+	Turn, Apply                int64 // longest time that one turn of the loop, and of the applier, takes
+	Drift                      int64 // of a clock, in millionths, at most
+	Odds                       [classes]int64
+	NemesisEvery               int64
+	MinDelay, MeanDelay        int64 // of messages
+	Ordered                    bool  // links do not reorder
+	MinFsync, MeanFsync        int64
+	FaultLasts                 int64 // at most
+	Clients, Keys              int
+	Think                      int64 // mean pause of a client
+	Generation                 int   // operations on a key before another takes its place
+	CheckEvery                 int   // turns between two looks at everything, see raft.Check
+	CopyEntries                bool  // a message's entries are copied: nodes share no memory
+}
+
+// Draw takes the options of a world from its seed: which faults there are and how strong, so that every seed is another
+// kind of world. Half of the worlds are small.
+func Draw(seed uint64) Options {
+	d := dice(mix(seed))
+	if d.oneIn(2) {
+		return draw(seed, &d, false)
+	}
+	return DrawSmall(seed)
+}
+
+// DrawSmall draws a world in which every limit is tiny, because small limits are reached sooner.
+func DrawSmall(seed uint64) Options {
+	d := dice(mix(seed + 1))
+	return draw(seed, &d, true)
+}
+
+// DrawLarge draws a world with up to seven nodes, more clients, and limits as in production.
+func DrawLarge(seed uint64) Options {
+	d := dice(mix(seed + 2))
+	return draw(seed, &d, false)
+}
+
+func draw(seed uint64, d *dice, small bool) Options {
+	o := Options{
+		Seed: seed, Small: small, Nodes: 3,
+		Duration: 20 * second, Quiet: second,
+		Election:       d.pick(100, 200, 400, 400, 1000) * ms,
+		MaxAppendBytes: int(d.between(1, 512)), MaxInflightMsgs: int(d.between(1, 8)),
+		MaxInflightBytes: int(d.between(64, 4096)), MaxUncommitted: d.between(64, 8192), CacheBytes: d.between(0, 2048),
+		MaxEntryBytes: int(d.between(32, 512)), SnapshotBytes: d.between(512, 32<<10), SnapshotKeep: uint64(d.n(20)),
+		ApplyBacklog: d.between(128, 1<<16), ParkTimeout: 500 * ms, CommitTimeout: 1500 * ms,
+		Clients: 1 + d.n(6), Keys: 1 + d.n(3), Think: d.between(20, 400) * ms, Generation: 60,
+		CheckEvery: 7, CopyEntries: d.oneIn(4),
+	}
+	if !small {
+		o.Nodes = int(d.pick(1, 2, 3, 3, 4, 5, 5, 6, 7))
+		o.Duration = 60 * second
+		o.MaxAppendBytes, o.MaxInflightMsgs, o.MaxInflightBytes = 1<<20, 256, 16<<20
+		o.MaxUncommitted, o.CacheBytes, o.MaxEntryBytes = 64<<20, d.between(1<<10, 1<<20), 1<<20
+		o.SnapshotBytes, o.SnapshotKeep, o.ApplyBacklog = d.between(16<<10, 1<<20), uint64(d.n(10000)), 256<<20
+		o.ParkTimeout, o.CommitTimeout = 2*second, 5*second
+		o.Clients, o.Keys, o.Think, o.CheckEvery = 4+d.n(30), 1+d.n(20), d.between(5, 200)*ms, 97
+		o.Generation = 200
+	}
+	o.Heartbeat = o.Election / d.pick(3, 5, 8)
+	o.HoldBytes = o.SnapshotBytes * d.pick(1, 4, 16)
+	o.QuorumReads = d.oneIn(3)
+	o.network(d)
+	o.faults(d)
+	return o
+}
+
+func (o *Options) network(d *dice) {
+	o.MinDelay = d.between(10*us, 2*ms)
+	o.MeanDelay = d.between(10*us, o.Election/20)
+	o.Ordered = d.oneIn(2)
+	o.MinFsync = d.between(10*us, 500*us)
+	o.MeanFsync = d.between(10*us, o.Election/20)
+}
+
+// faults draws which faults there are: each in about half of the worlds, and one world in eight has none.
+func (o *Options) faults(d *dice) {
+	o.NemesisEvery = d.between(20, 500) * ms
+	o.FaultLasts = d.between(1, 12) * o.Election
+	o.Odds[clients] = always
+	if d.oneIn(8) {
+		return
+	}
+	set := func(c class, least, most int64) {
+		if d.oneIn(2) {
+			o.Odds[c] = d.between(least, most)
+		}
+	}
+	set(lossClass, 60, 12000)
+	set(duplicateClass, 60, 16000)
+	set(slowClass, 60, 6000)
+	set(replayClass, 60, 12000)
+	set(partitionClass, 300, 12000)
+	set(clogClass, 300, 12000)
+	set(pauseClass, 300, 8000)
+	set(busyClass, 600, always)
+	set(applyClass, 600, always)
+	o.Turn = d.between(20*us, o.Election/10)
+	o.Apply = d.between(20*us, o.Election/2)
+	o.Drift = d.pick(0, 100, 1000, 20000) // twice this is what two clocks can differ by; the lease allows for a tenth
+	if o.QuorumReads && d.oneIn(2) {
+		o.Drift = 200_000
+	}
+}
+
+// Faults names the fault classes that are on, with their odds in percent.
+func (o *Options) Faults() string {
+	var b strings.Builder
+	for c := range class(clients) {
+		if o.Odds[c] > 0 {
+			fmt.Fprintf(&b, " %s %.1f%%", classNames[c], float64(o.Odds[c])*100/always)
+		}
+	}
+	if b.Len() == 0 {
+		return "none"
+	}
+	return b.String()[1:]
+}
+
+// String is the one line that a run prints about its world.
+func (o *Options) String() string {
+	size := "large"
+	if o.Small {
+		size = "small"
+	}
+	reads := "lease"
+	if o.QuorumReads {
+		reads = "quorum"
+	}
+	return fmt.Sprintf("seed %d: %s, %d nodes, election %dms, %s reads, delay %d+%dus, fsync %d+%dus, %d clients, faults: %s",
+		o.Seed, size, o.Nodes, o.Election/ms, reads, o.MinDelay/us, o.MeanDelay/us, o.MinFsync/us, o.MeanFsync/us, o.Clients, o.Faults())
+}

@@ -1,0 +1,89 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// corpus is how many seeds go test looks at; make sim looks at many more.
+const corpus = 60
+
+func TestCorpus(t *testing.T) {
+	reached := map[string]uint64{}
+	for seed := uint64(1); seed <= corpus; seed++ {
+		o := DrawSmall(seed)
+		if seed%10 == 0 {
+			o = DrawLarge(seed)
+		}
+		r := Run(o, Config{})
+		if r.Failure != nil {
+			t.Errorf("%s\n%v", &o, r.Failure)
+		}
+		for name, n := range r.Reached {
+			reached[name] += n
+		}
+	}
+	for c := range verdictUnknown {
+		require.NotZero(t, reached[cornerNames[c]], "no seed met: %s", cornerNames[c])
+	}
+}
+
+// Nothing but the seed decides what happens, not even whether somebody watches.
+func TestSameSeedSameBytes(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	for seed := uint64(1); seed <= 6; seed++ {
+		o := Draw(seed)
+		runtime.GOMAXPROCS(1)
+		first := Run(o, Config{})
+		runtime.GOMAXPROCS(4)
+		var one, two bytes.Buffer
+		second := Run(o, Config{Trace: &one})
+		third := Run(o, Config{Trace: &two})
+		require.Nil(t, first.Failure)
+		require.Equal(t, first.Hash, second.Hash)
+		require.Equal(t, first.Events, second.Events)
+		require.Equal(t, first.Reached, third.Reached)
+		require.True(t, bytes.Equal(one.Bytes(), two.Bytes()))
+	}
+	require.NotEqual(t, Run(Draw(1), Config{}).Hash, Run(Draw(2), Config{}).Hash)
+}
+
+// A heap that hands events out in the wrong order would still run, only another world.
+func TestQueueOrder(t *testing.T) {
+	d := dice(1)
+	var q queue
+	for range 10000 {
+		q.put(event{at: int64(d.n(500))})
+		if d.oneIn(3) {
+			q.take()
+		}
+	}
+	last := q.take()
+	for len(q.events) > 0 {
+		e := q.take()
+		require.True(t, last.before(&e), fmt.Sprint(last, e))
+		last = e
+	}
+}
+
+// when is the inverse of at, whatever the drift.
+func TestClock(t *testing.T) {
+	w := &World{}
+	for _, ppm := range []int64{-200_000, -1000, 0, 1, 333, 200_000} {
+		c := clock{w: w, begin: 12345, zero: 777 * second, ppm: ppm}
+		for local := c.zero; local < c.zero+100*second; local += second/3 + 1 {
+			at := c.when(local)
+			require.GreaterOrEqual(t, c.at(at), local)
+			require.Less(t, c.at(at-1), local)
+		}
+		w.now = 50 * second
+		shows := c.Now()
+		c.turn(-ppm / 2)
+		require.Equal(t, shows, c.Now())
+	}
+}

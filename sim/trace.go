@@ -1,0 +1,145 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+
+	"kvapp/node"
+	"kvapp/raft"
+)
+
+const (
+	offset64 = 14695981039346656037
+	prime64  = 1099511628211
+)
+
+// note adds to the hash of the run: FNV-1a, eight bytes at a time.
+func (w *World) note(v uint64) { w.hash = (w.hash ^ v) * prime64 }
+
+func (w *World) noteMessage(m *raft.Message) {
+	w.note(uint64(m.Type)<<16 | uint64(m.From)<<8 | uint64(m.To))
+	w.note(m.Term<<40 ^ m.Index<<16 ^ m.Commit ^ uint64(len(m.Entries))<<8 ^ m.Ctx<<32)
+	w.note(uint64(m.SentAt))
+}
+
+func (w *World) noteBrief(b *raft.Brief) {
+	w.note(uint64(b.Role)<<56 | b.Term<<32 | b.Commit)
+	w.note(b.Last<<32 | b.Applied)
+	w.note(b.Durable<<32 | b.Snapshot)
+}
+
+var roleLetters = [...]byte{'f', 'p', 'c', 'L'}
+
+// trace writes one line:
+//
+//	1.234567890 n1 L t3     c120    a119    l121    deliver   append n2>n1 ...
+//	time in s   |  | term   commit  applied last    event     what
+//	            |  role: f follower, p pre-candidate, c candidate, L leader, - down
+//	            node
+func (w *World) trace(h *host, what, format string, args ...any) {
+	role := byte('-')
+	if h.up {
+		role = roleLetters[h.last.Role]
+	}
+	fmt.Fprintf(w.out, "%4d.%09d n%d %c t%-5d c%-6d a%-6d l%-6d %-9s ", w.now/second, w.now%second, h.n+1, role,
+		h.last.Term, h.last.Commit, h.last.Applied, h.last.Last, what)
+	fmt.Fprintf(w.out, format, args...)
+	fmt.Fprintln(w.out)
+}
+
+// describe prints what an event is about, when somebody looks.
+type describe struct{ of any }
+
+func (d describe) String() string {
+	switch v := d.of.(type) {
+	case *raft.Message:
+		return messageText(v)
+	case *node.AppendJob:
+		return jobText(v)
+	case *attempt:
+		return attemptText(v)
+	case *node.ApplyItem:
+		return fmt.Sprintf("entry %d", v.Entry.Index)
+	}
+	return fmt.Sprint(d.of)
+}
+
+var messageNames = [...]string{
+	"", "pre-vote", "pre-vote-resp", "vote", "vote-resp", "append", "append-resp", "read-index", "read-index-resp", "timeout-now",
+}
+
+func messageText(m *raft.Message) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s n%d>n%d t%d", messageNames[m.Type], m.From, m.To, m.Term)
+	switch m.Type {
+	case raft.MsgPreVote, raft.MsgVote:
+		fmt.Fprintf(&b, " log ends %d/t%d", m.Index, m.LogTerm)
+		if m.Transfer {
+			b.WriteString(" transfer")
+		}
+	case raft.MsgAppend:
+		fmt.Fprintf(&b, " behind %d/t%d commit %d ctx %d", m.Index, m.LogTerm, m.Commit, m.Ctx)
+		if n := len(m.Entries); n > 0 {
+			fmt.Fprintf(&b, " entries %d..%d", m.Entries[0].Index, m.Entries[n-1].Index)
+		}
+	case raft.MsgAppendResp:
+		fmt.Fprintf(&b, " %d ctx %d", m.Index, m.Ctx)
+	case raft.MsgReadIndex, raft.MsgReadIndexResp:
+		fmt.Fprintf(&b, " ctx %d index %d", m.Ctx, m.Index)
+	}
+	if m.Reject {
+		fmt.Fprintf(&b, " REJECT hint %d/t%d", m.Hint, m.HintTerm)
+	}
+	return b.String()
+}
+
+func jobText(j *node.AppendJob) string {
+	var b strings.Builder
+	if j.Record.HasHard {
+		fmt.Fprintf(&b, "t%d vote n%d commit %d ", j.Record.Hard.Term, j.Record.Hard.Vote, j.Record.Hard.Commit)
+	}
+	if j.Record.Install != nil {
+		fmt.Fprintf(&b, "install %d ", j.Record.Install.Meta.Index)
+	}
+	if n := len(j.Record.Entries); n > 0 {
+		fmt.Fprintf(&b, "entries %d..%d/t%d ", j.Record.Entries[0].Index, j.Record.Entries[n-1].Index, j.Record.Entries[n-1].Term)
+	}
+	if j.Compact {
+		fmt.Fprintf(&b, "compact behind %d, keep from %d", j.Snapshot.Meta.Index, j.KeepFrom)
+	}
+	return b.String()
+}
+
+var outcomeNames = [...]string{"done", "not leader", "no leader", "uncertain", "overwritten", "busy", "loading", "stopped"}
+
+func attemptText(a *attempt) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "client %d, try %d, n%d:", a.c.n+1, a.c.tries, a.node+1)
+	for i := range a.cmds {
+		c := &a.cmds[i]
+		fmt.Fprintf(&b, " %s(%d", verbNames[c.verb], c.key)
+		if c.verb != get {
+			fmt.Fprintf(&b, ", %d", c.token)
+		}
+		b.WriteByte(')')
+		if a.batch.Outcome == node.Done && i < len(a.out.values) {
+			fmt.Fprintf(&b, "=%s", &a.out.values[i])
+		}
+	}
+	switch {
+	case a.ending == refused:
+		b.WriteString(" connection refused")
+	case a.ending == reset:
+		b.WriteString(" connection reset")
+	default:
+		fmt.Fprintf(&b, " %s", outcomeNames[a.batch.Outcome])
+	}
+	return b.String()
+}
+
+func (r *reply) String() string {
+	if r.kind == ':' {
+		return fmt.Sprintf("(%d)", r.num)
+	}
+	return fmt.Sprintf("(%c%s)", r.kind, r.text)
+}

@@ -1,0 +1,258 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+
+	"kvapp/fsm"
+	"kvapp/raft"
+)
+
+// World is one simulated cluster with its clients. It belongs to one goroutine and shares nothing with other worlds.
+type World struct {
+	o       Options
+	now     int64 // true time in ns since the beginning
+	queue   queue
+	hosts   []*host
+	members []raft.Member
+	links   [MaxNodes][MaxNodes]link
+	old     []raft.Message // some that have been sent, to be sent again
+
+	packets  slab[packet]
+	fetches  slab[raft.Fetch]
+	streams  slab[stream]
+	attempts slab[*attempt]
+	strikes  slab[strike]
+
+	// Chance.
+	faultsEnd int64
+	rounds    uint64          // of the nemesis
+	only      map[choice]bool // not nil: the faults that may happen
+	record    bool
+	choices   []choice
+
+	// Clients and the model.
+	clients []*client
+	specs   [verbs]*fsm.Spec
+	keys    []*key
+	keyAt   map[string]int
+	current map[int]int // by number and type: the key in use
+	tokens  []token
+	acked   uint64 // highest index that a client has seen the effect of
+
+	// What is known of the whole cluster.
+	ledger  []committed
+	book    []bookEntry
+	leaders []int8            // by term: position of its leader, -1 = none seen
+	votes   [MaxNodes][]int8  // by term: for whom each node has voted
+	hashes  map[uint64]uint64 // by index: hash of the state
+
+	phase   phase
+	reached [corners]uint64
+	failure *Failure
+
+	events  uint64
+	hash    uint64
+	tracing bool
+	out     io.Writer
+}
+
+// Failure is an invariant that did not hold.
+type Failure struct {
+	Invariant string
+	Detail    string
+	At        int64 // ns of true time
+	Event     uint64
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("%s does not hold at %d.%09ds, event %d: %s", f.Invariant, f.At/second, f.At%second, f.Event, f.Detail)
+}
+
+// Result is what a run has to say.
+type Result struct {
+	Options Options
+	Failure *Failure // nil: everything held
+	Hash    uint64   // of every event: equal for equal seeds
+	Events  uint64
+	Time    int64 // simulated, in ns
+	Entries uint64
+	Reached map[string]uint64 // rare situations, by name
+	choices []choice
+}
+
+// Config says how to run a world.
+type Config struct {
+	Trace io.Writer // one line per event; nil = none
+	// MaxEvents ends a run that does not come to its end, as a failure. 0 = 500 events per simulated ms of its phase
+	// with faults.
+	MaxEvents uint64
+
+	only   map[choice]bool
+	record bool
+	until  int64 // faults end earlier; 0 = they do not
+}
+
+// Run runs the world of o to its end, or to the first invariant that does not hold.
+func Run(o Options, c Config) Result {
+	w := newWorld(o, c)
+	limit := c.MaxEvents
+	if limit == 0 {
+		limit = uint64(o.Duration/ms) * 500
+	}
+	for w.failure == nil && w.phase.step != over {
+		if w.events == limit {
+			w.fail("run-ends", "%d events, phase %d", w.events, w.phase.step)
+			break
+		}
+		e := w.queue.take()
+		w.now = e.at
+		w.events++
+		w.note(uint64(e.at))
+		w.note(uint64(e.kind)<<8 | uint64(e.node) | uint64(e.ref)<<16)
+		w.handle(&e)
+	}
+	if w.failure == nil {
+		w.judge()
+	}
+	return w.result()
+}
+
+func newWorld(o Options, c Config) *World {
+	w := &World{
+		o: o, hash: offset64, only: c.only, record: c.record, out: c.Trace, tracing: c.Trace != nil,
+		keyAt: map[string]int{}, current: map[int]int{}, hashes: map[uint64]uint64{}, faultsEnd: o.Duration,
+	}
+	if c.until > 0 {
+		w.faultsEnd = c.until
+	}
+	w.newToken(-1) // token 0 is nobody's
+	for v := range verbs {
+		w.specs[v] = fsm.Lookup([]byte(verbNames[v]))
+	}
+	for i := range o.Nodes {
+		w.members = append(w.members, raft.Member{
+			ID: raft.NodeID(i + 1), Name: fmt.Sprintf("n%d", i+1), PeerAddr: fmt.Sprintf("p%d", i+1), ClientAddr: fmt.Sprintf("c%d", i+1),
+		})
+	}
+	d := dice(mix(o.Seed ^ golden))
+	for i := range o.Nodes {
+		h := &host{n: i, id: w.members[i].ID, disk: &memJournal{files: map[string][]byte{}}}
+		h.clock = clock{w: w, zero: int64(d.n(1000)) * second, wall: int64(d.n(2000)) - 1000}
+		if o.Drift > 0 {
+			h.clock.ppm = int64(d.n(int(2*o.Drift+1))) - o.Drift
+		}
+		w.hosts = append(w.hosts, h)
+		w.found(h)
+		w.queue.put(event{at: d.between(1, o.Election), kind: evStart, node: uint8(i)})
+	}
+	for i := range o.Clients {
+		c := &client{n: i, node: d.n(o.Nodes)}
+		w.clients = append(w.clients, c)
+		w.queue.put(event{at: d.between(1, second), kind: evThink, ref: uint32(i)})
+	}
+	w.queue.put(event{at: patienceEvery, kind: evPatience})
+	w.queue.put(event{at: o.Quiet, kind: evNemesis})
+	w.queue.put(event{at: w.faultsEnd, kind: evPhase})
+	return w
+}
+
+// found writes what every founding member of a cluster begins with.
+func (w *World) found(h *host) {
+	e := raft.Entry{Index: 1, Term: 1, Kind: raft.EntryMembership, Data: raft.AppendMembership(nil, raft.Membership{Members: w.members})}
+	h.disk.hard = raft.HardState{Term: 1, Commit: 1}
+	h.disk.entries = []raft.Entry{e}
+	h.shadow = shadow{hard: h.disk.hard, terms: []uint64{1}}
+}
+
+// handle is the table of events.
+func (w *World) handle(e *event) {
+	h := w.hosts[e.node]
+	if bound[e.kind] && (!h.up || h.life != e.life) {
+		w.forget(e)
+		return
+	}
+	switch e.kind {
+	case evDeliver:
+		w.deliver(e)
+	case evTimer:
+		w.timer(h, e.at)
+	case evTurn:
+		h.turnPut = false
+		w.wake(h)
+	case evPersist:
+		w.persist(h)
+	case evApply:
+		w.applyOn(h)
+	case evFetch:
+		w.fetchDone(h, e.ref)
+	case evWrite:
+		w.writeDone(h)
+	case evStream:
+		w.streamOn(e)
+	case evArrive:
+		w.arrive(e)
+	case evServe:
+		w.serve(e)
+	case evReply:
+		w.reply(w.attempts.take(e.ref))
+	case evThink:
+		w.think(w.clients[e.ref])
+	case evPatience:
+		w.patience()
+	case evNemesis:
+		w.nemesis()
+	case evStart:
+		w.start(h)
+	case evUnreachable:
+		w.post(h, nodeUnreachable(w.members[e.ref].ID))
+	case evMend:
+		w.mend(w.strikes.take(e.ref))
+	case evPhase:
+		w.nextPhase()
+	}
+}
+
+// bound events belong to one life of their node.
+var bound = [kinds]bool{
+	evTimer: true, evTurn: true, evPersist: true, evApply: true, evFetch: true, evWrite: true, evServe: true, evUnreachable: true,
+}
+
+// forget gives back what an event of a dead process refers to.
+func (w *World) forget(e *event) {
+	switch e.kind {
+	case evFetch:
+		w.fetches.take(e.ref)
+	case evServe:
+		w.attempts.take(e.ref)
+	}
+}
+
+// index is the position of a node, -1 if there is none with this id.
+func (w *World) index(id raft.NodeID) int {
+	if id == 0 || int(id) > len(w.hosts) {
+		return -1
+	}
+	return int(id) - 1
+}
+
+// fail ends the run: an invariant does not hold. The first one counts.
+func (w *World) fail(invariant, format string, args ...any) {
+	if w.failure == nil {
+		w.failure = &Failure{Invariant: invariant, Detail: fmt.Sprintf(format, args...), At: w.now, Event: w.events}
+		if w.tracing {
+			fmt.Fprintln(w.out, w.failure)
+		}
+	}
+}
+
+func (w *World) result() Result {
+	r := Result{
+		Options: w.o, Failure: w.failure, Hash: w.hash, Events: w.events, Time: w.now, Entries: uint64(len(w.ledger)),
+		Reached: map[string]uint64{}, choices: w.choices,
+	}
+	for c := range corners {
+		r.Reached[cornerNames[c]] = w.reached[c]
+	}
+	return r
+}
