@@ -51,6 +51,8 @@ const (
 	EvSnapshotSent                          // To, Snapshot, Failed: the stream to To ended
 	EvSnapshotReceived                      // Snapshot, From, Term: a whole snapshot file arrived from the leader of Term
 	EvUnreachable                           // To: the transport lost messages for this peer
+	EvChange                                // ID, Changes: change the membership; answered by Effects.Answers, at once or later
+	EvTransfer                              // ID, To: hand leadership to To, 0 for the best; answered as EvChange
 )
 
 // Event is one input. Now is the caller's interval clock in ns (it must count suspended time); it never goes back.
@@ -66,6 +68,7 @@ type Event struct {
 	From, To  NodeID
 	Data      []byte
 	Entries   []Entry
+	Changes   []Change
 	Snapshot  SnapshotMeta
 	Msg       Message
 }
@@ -88,6 +91,7 @@ type Effects struct {
 	Apply     []Entry       // newly committed entries, in order, no gap
 	Proposed  []Proposed
 	Reads     []Read
+	Answers   []Answer
 	Fetch     []Fetch
 	Snapshots []SendSnapshot
 	// Changed is set when role, term, leader or membership differ from before, or a lease was gained or lost. A lease
@@ -104,8 +108,7 @@ type Persist struct {
 	Entries   []Entry
 }
 
-// Proposed answers one EvPropose. Err is nil, ErrNotLeader or ErrBusy, for a membership also ErrPending or ErrMembership;
-// with an error the proposal is in no log.
+// Proposed answers one EvPropose. Err is nil, ErrNotLeader or ErrBusy; with an error the proposal is in no log.
 type Proposed struct {
 	ID    uint64
 	Index uint64
@@ -118,6 +121,14 @@ type Read struct {
 	ID    uint64
 	Index uint64
 	Err   error
+}
+
+// Answer says what the leader made of an EvChange or EvTransfer. Without an error it has begun with it; the caller sees by
+// the membership, or the leader, when it is done. ErrNotLeader, also after an election timeout without an answer, means
+// that the outcome is not known; asking again is harmless.
+type Answer struct {
+	ID  uint64
+	Err error
 }
 
 // Fetch asks for entries [Lo, Hi) from the journal, at most MaxBytes of data but at least one entry, for peer To.
@@ -142,6 +153,8 @@ type PeerStatus struct {
 	InflightMsgs  int
 	InflightBytes int
 	LastContact   int64 // clock of the newest answer, 0 if none
+	CaughtUp      bool  // a learner that is as far as a voter has to be
+	Departed      bool  // was removed and is being told of that
 }
 
 // Status is a copy of what operators look at. Peers is filled on the leader only.
@@ -160,5 +173,7 @@ type Status struct {
 	Uncommitted int64 // bytes
 	LeaseUntil  int64
 	Membership  Membership
+	Changing    bool   // the membership in effect is joint or not committed
+	Transfer    NodeID // who is being handed leadership, 0 for nobody
 	Peers       []PeerStatus
 }

@@ -24,7 +24,7 @@ func (r *Raft) Status() Status {
 	s := Status{
 		ID: r.cfg.ID, Role: r.role, Term: r.term, Vote: r.vote, Leader: r.leader, Commit: r.commit, Applied: r.applied,
 		Durable: r.dur.index, FirstIndex: r.first, LastIndex: r.log.last, Snapshot: r.snap.Index, Uncommitted: r.uncommitted,
-		LeaseUntil: r.lease(),
+		LeaseUntil: r.lease(), Changing: r.changing(), Transfer: r.transfer.to,
 	}
 	m := r.Membership()
 	s.Membership = Membership{Members: slices.Clone(m.Members), OldVoters: slices.Clone(m.OldVoters)}
@@ -38,7 +38,7 @@ func (r *Raft) Status() Status {
 		}
 		s.Peers = append(s.Peers, PeerStatus{
 			ID: p.id, Match: p.match, Next: p.next, State: p.state.String(), InflightMsgs: p.flight.n, InflightBytes: p.flight.bytes,
-			LastContact: p.contact,
+			LastContact: p.contact, CaughtUp: p.caughtUp, Departed: p.departed != nil,
 		})
 	}
 	return s
@@ -63,6 +63,9 @@ func (r *Raft) Check() error {
 		{"candidate-votes-for-itself", r.role < Candidate || r.vote == r.cfg.ID},
 		{"only-leader-has-reads", r.role == Leader || len(r.reads) == 0},
 		{"only-follower-forwards", len(r.forwarded) == 0 || (r.role == Follower && r.leader != 0)},
+		{"only-follower-asks", len(r.asked) == 0 || (r.role == Follower && r.leader != 0)},
+		{"only-leader-transfers", r.transfer.to == 0 || r.role == Leader},
+		{"no-lease-after-hand-over", !r.handedOver || r.lease() == 0},
 		{"noop-of-own-term", r.role != Leader || r.noop <= r.log.last && r.log.lastTerm() == r.term},
 	} {
 		if !c.ok {
@@ -198,6 +201,9 @@ func (r *Raft) checkPeers() string {
 		p := &r.peers[i]
 		if i > 0 && p.id <= r.peers[i-1].id {
 			return "peers-ascend"
+		}
+		if p.departed != nil && (p.voter || p.oldVoter || r.role != Leader) {
+			return "departed-decide-nothing"
 		}
 		if r.role != Leader || p.id == r.cfg.ID {
 			continue

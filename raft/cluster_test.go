@@ -89,6 +89,7 @@ type host struct {
 	voted   map[uint64]NodeID // term -> vote seen on the wire
 	reads   map[uint64]Read
 	props   []Proposed
+	answers []Answer
 	fetches []Event
 	streams []SendSnapshot
 }
@@ -260,6 +261,7 @@ func (c *cluster) act(h *host) {
 		h.reads[r.ID] = r
 	}
 	h.props = append(h.props, e.Proposed...)
+	h.answers = append(h.answers, e.Answers...)
 	for _, f := range e.Fetch {
 		h.fetches = append(h.fetches, h.read(&f))
 	}

@@ -33,11 +33,18 @@
 // A leader tells of a commit only when its own state machine has applied it: followers never show what a read by the
 // leader's lease would not.
 //
-// Memberships take effect when they are appended and are rolled back when the log is cut. Decisions need a majority of
-// both halves of a joint membership.
+// Memberships take effect when they are appended and are rolled back when the log is cut. A change of voters goes through
+// a joint membership, in which decisions need a majority of both halves; whoever leads when that is committed leaves it.
+// There is one change at a time, none before the leader's own no-op is committed. New nodes begin as learners and are
+// promoted when they have caught up. A removed node is told of it for a while, so that it knows and keeps quiet.
+//
+// Leadership is handed over by telling a voter to campaign that has the whole log, while proposals wait: when an operator
+// asks for it, when a voter of a higher priority has caught up, when the leader's disk stalls and the others go on without
+// it. From that message on the leader has no lease for the rest of its term, because it may arrive late.
 //
 // # Where to read on
 //
 // Step (raft.go), then election.go, leader.go, progress.go and follower.go. log.go holds the entries, durable.go the
-// queue of promises, read.go linearizable reads, membership.go the quorums, check.go every invariant.
+// queue of promises, read.go linearizable reads, membership.go the quorums, change.go and reconfigure.go how they change,
+// transfer.go the handing over, check.go every invariant.
 package raft

@@ -107,7 +107,7 @@ func (r *Raft) onPersisted(seq uint64, out *Effects) error {
 	clear(d.promises[rest:])
 	d.promises = d.promises[:rest]
 	if r.role == Leader {
-		r.maybeCommit()
+		r.maybeCommit(out)
 		r.answerReads(out)
 	}
 	return nil
@@ -117,10 +117,23 @@ func (r *Raft) onPersisted(seq uint64, out *Effects) error {
 // what a busy disk takes for an fsync: a change of leader costs more than a slow write.
 const stallTimeouts = 4
 
-// diskHangs says whether the disk has had work for so long without finishing any that nobody should count on it.
+// diskHangs says whether the disk has had work for so long without finishing any that nobody should count on it: half as
+// long when the others commit meanwhile, which they would not if it were the same for all.
 func (r *Raft) diskHangs() bool {
-	return r.dur.done < r.dur.seq && r.now-r.dur.since >= stallTimeouts*r.cfg.ElectionTimeout
+	took := r.now - r.dur.since
+	return r.dur.done < r.dur.seq && (took >= stallTimeouts*r.cfg.ElectionTimeout ||
+		took >= stallTimeouts/2*r.cfg.ElectionTimeout && r.leftBehind())
 }
+
+// diskStalls says whether the disk has had work for half an election timeout without finishing any: too slow to begin to
+// lead with.
+func (r *Raft) diskStalls() bool {
+	return r.dur.done < r.dur.seq && r.now-r.dur.since >= r.cfg.ElectionTimeout/2
+}
+
+// leftBehind says whether the others commit what the own disk stalls on, so that leadership is better with one of them. A
+// disk that is slow for everybody, such as one that all share, is no reason to change anything.
+func (r *Raft) leftBehind() bool { return r.diskStalls() && r.commit > r.dur.index }
 
 // nextSeq opens the next write.
 func (r *Raft) nextSeq(out *Effects) {

@@ -1,5 +1,7 @@
 package raft
 
+import "slices"
+
 // random returns the next number of a splitmix64 sequence.
 func (r *Raft) random() uint64 {
 	r.rng += 0x9e3779b97f4a7c15
@@ -15,6 +17,9 @@ func mix(x uint64) uint64 {
 // redraw takes another election timeout and starts it now.
 func (r *Raft) redraw() {
 	r.timeout = r.cfg.ElectionTimeout + int64(r.random()%uint64(r.cfg.ElectionTimeout))
+	if !r.preferred {
+		r.timeout += r.cfg.ElectionTimeout / 2
+	}
 	r.electionAt = r.now + r.timeout
 }
 
@@ -29,7 +34,8 @@ func (r *Raft) becomeFollower(term uint64, leader NodeID, out *Effects) {
 	}
 	if wasLeader {
 		r.dropReads(out)
-		r.uncommitted = 0
+		r.uncommitted, r.transfer = 0, transfer{}
+		r.peers = slices.DeleteFunc(r.peers, func(p peer) bool { return p.departed != nil })
 	}
 	r.follow(leader, out)
 	if changed {
@@ -43,6 +49,7 @@ func (r *Raft) follow(leader NodeID, out *Effects) {
 	if r.leader != leader {
 		r.leader = leader
 		r.dropForwarded(out)
+		r.dropAsked(out)
 	}
 }
 
@@ -72,7 +79,7 @@ func (r *Raft) heard(leader NodeID) {
 
 // electionTimeout starts an election, if the node may lead and its disk keeps up: without it no vote could leave.
 func (r *Raft) electionTimeout(out *Effects) {
-	if !r.mayLead() || r.dur.done < r.dur.hard || r.diskHangs() {
+	if !r.mayLead() || r.dur.done < r.dur.hard || r.diskStalls() {
 		r.redraw()
 		return
 	}
@@ -172,7 +179,7 @@ func (r *Raft) onVote(m *Message, out *Effects) {
 
 // onTimeoutNow starts an election at once: the leader hands over (thesis 3.10).
 func (r *Raft) onTimeoutNow(m *Message, out *Effects) {
-	if m.Term == r.term && r.role == Follower && m.From == r.leader && r.mayLead() {
+	if m.Term == r.term && r.role == Follower && m.From == r.leader && r.mayLead() && !r.diskStalls() {
 		r.campaign(true, out)
 	}
 }

@@ -8,7 +8,13 @@ func wellFormed(m *Message) bool {
 	if m.From == 0 || m.Term > maxNumber || m.Index > maxNumber || m.Hint > maxNumber || m.Commit > maxNumber {
 		return false
 	}
-	if m.Term == 0 && m.Type != MsgReadIndex && m.Type != MsgReadIndexResp {
+	switch m.Type {
+	case MsgReadIndex, MsgReadIndexResp, MsgTransfer, MsgAnswer:
+		return true
+	case MsgChange:
+		return len(m.Entries) == 1 && m.Entries[0].Kind == EntryChanges
+	}
+	if m.Term == 0 {
 		return false
 	}
 	if m.Type == MsgPreVote || m.Type == MsgVote {

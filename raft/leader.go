@@ -11,6 +11,7 @@ func (r *Raft) becomeLeader(out *Effects) {
 	r.heartbeatAt = r.now + r.cfg.HeartbeatEvery
 	r.uncommitted = 0
 	r.readCtx, r.readRound = 0, 0
+	r.transfer, r.handedOver, r.transferAt = transfer{}, false, r.now+r.cfg.ElectionTimeout
 	for i := range r.peers {
 		r.peers[i].restart(r.log.last)
 	}
@@ -42,26 +43,14 @@ func (r *Raft) onPropose(ev *Event, out *Effects) {
 	switch {
 	case r.role != Leader:
 		res.Err = ErrNotLeader
-	case r.uncommitted > 0 && r.uncommitted+size > r.cfg.MaxUncommitted, r.log.last >= maxNumber:
+	case r.uncommitted > 0 && r.uncommitted+size > r.cfg.MaxUncommitted, r.log.last >= maxNumber, r.transfer.to != 0:
 		res.Err = ErrBusy
-	case ev.EntryKind == EntryMembership && r.commit < max(r.noop, r.members[len(r.members)-1].index):
-		res.Err = ErrPending
-	case ev.EntryKind == EntryMembership:
-		m, err := decodeEntry(ev.Data)
-		if err != nil {
-			res.Err = err
-			break
-		}
-		r.pushMembership(r.log.last+1, m)
 	case ev.EntryKind != EntryCommand:
 		res.Err = fmt.Errorf("entries of kind %d cannot be proposed", ev.EntryKind)
 	}
 	if res.Err == nil {
 		r.appendOwn(Entry{Kind: ev.EntryKind, Data: ev.Data}, out)
 		res.Index, res.Term = r.log.last, r.term
-		if ev.EntryKind == EntryMembership {
-			r.maybeCommit() // the new quorum may have more on disk than the old one
-		}
 	}
 	out.Proposed = append(out.Proposed, res)
 }
@@ -74,11 +63,15 @@ func (r *Raft) leaderTick(out *Effects) {
 		r.becomeFollower(r.term, 0, out)
 		return
 	}
-	if r.now < r.heartbeatAt {
+	r.handOver(out)
+	if r.role != Leader || r.now < r.heartbeatAt {
 		return
 	}
 	r.heartbeatAt = r.now + r.cfg.HeartbeatEvery
+	r.forgetDeparted()
 	r.heartbeatAll(out)
+	r.promoteLearners(out)
+	r.preferOther(out)
 }
 
 // heartbeatAll sends an empty append to everybody; it is also a new read round.
@@ -106,6 +99,9 @@ func (r *Raft) onAppendResp(m *Message, out *Effects) {
 	p := r.peer(m.From)
 	if r.role != Leader || p == nil || p.id == r.cfg.ID || m.Index > r.log.last || m.Ctx > r.readCtx || m.SentAt > r.now {
 		return
+	}
+	if m.SentAt < p.addedAt {
+		return // from before it was added: of a disk of the same name that is gone
 	}
 	p.contact = r.now
 	p.sentAt = max(p.sentAt, m.SentAt)
@@ -174,16 +170,27 @@ func (r *Raft) acknowledged(p *peer, m *Message, out *Effects) {
 		}
 	}
 	p.next = max(p.next, p.match+1)
+	if p.promote {
+		r.catchUp(p)
+	}
 	if advanced {
-		r.maybeCommit()
+		r.maybeCommit(out)
+		if p = r.peer(m.From); p == nil { // the commit ended a joint membership
+			return
+		}
 	}
 	r.replicate(p, out)
+	if p.caughtUp {
+		r.promoteLearners(out)
+	}
+	r.handOver(out)
 }
 
 // maybeCommit commits what a quorum has on disk, from the first entry of the own term on (thesis 3.6.2, figure 8).
-func (r *Raft) maybeCommit() {
+func (r *Raft) maybeCommit(out *Effects) {
 	if index := r.reached(byMatch); index >= r.noop && index > r.commit {
 		r.commitTo(index)
+		r.leaveJoint(out)
 	}
 }
 
@@ -200,7 +207,7 @@ func (r *Raft) commitTo(index uint64) {
 // lease returns the end of the lease, which begins when a message was sent that a quorum has answered: since then each of
 // them refuses votes for an election timeout. 0 without a lease, and until the own no-op is applied.
 func (r *Raft) lease() int64 {
-	if r.role != Leader || r.applied < r.noop {
+	if r.role != Leader || r.applied < r.noop || r.handedOver {
 		return 0
 	}
 	sent := int64(r.reached(bySentAt))

@@ -29,26 +29,48 @@ func NodeIDFromName(name string) NodeID {
 	return NodeID(h)
 }
 
+// Bits of a member's flags on the wire; the upper four are its priority.
+const (
+	flagLearner = 1 << iota
+	flagPromote
+	flagLeaving
+	flagIncarnation // eight bytes follow
+	shiftPriority   = 4
+	maxPriority     = 15
+)
+
 // AppendMembership appends the encoding of m to dst: a version, the members, the old voters.
 func AppendMembership(dst []byte, m Membership) []byte {
 	dst = append(dst, membershipVersion)
 	dst = binary.AppendUvarint(dst, uint64(len(m.Members)))
 	for i := range m.Members {
-		p := &m.Members[i]
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(p.ID))
-		var flags byte
-		if p.Learner {
-			flags = 1
-		}
-		dst = append(dst, flags)
-		for _, s := range [...]string{p.Name, p.PeerAddr, p.ClientAddr} {
-			dst = binary.AppendUvarint(dst, uint64(len(s)))
-			dst = append(dst, s...)
-		}
+		dst = appendMember(dst, &m.Members[i])
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(m.OldVoters)))
 	for _, id := range m.OldVoters {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(id))
+	}
+	return dst
+}
+
+func appendMember(dst []byte, p *Member) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(p.ID))
+	flags := p.Priority << shiftPriority
+	for _, f := range [...]struct {
+		set bool
+		bit byte
+	}{{p.Learner, flagLearner}, {p.Promote, flagPromote}, {p.Leaving, flagLeaving}, {p.Incarnation != 0, flagIncarnation}} {
+		if f.set {
+			flags |= f.bit
+		}
+	}
+	dst = append(dst, flags)
+	if p.Incarnation != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, p.Incarnation)
+	}
+	for _, s := range [...]string{p.Name, p.PeerAddr, p.ClientAddr} {
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
+		dst = append(dst, s...)
 	}
 	return dst
 }
@@ -64,14 +86,7 @@ func DecodeMembership(b []byte) (Membership, error) {
 		m.Members = make([]Member, n)
 	}
 	for i := range m.Members {
-		p := &m.Members[i]
-		p.ID = NodeID(d.uint64())
-		flags := d.byte()
-		if flags > 1 {
-			d.fail()
-		}
-		p.Learner = flags == 1
-		p.Name, p.PeerAddr, p.ClientAddr = d.string(), d.string(), d.string()
+		m.Members[i] = d.member()
 	}
 	if n := d.count(); n > 0 {
 		m.OldVoters = make([]NodeID, n)
@@ -119,6 +134,20 @@ func (d *decoder) uint64() uint64 {
 	return 0
 }
 
+func (d *decoder) member() Member {
+	p := Member{ID: NodeID(d.uint64())}
+	flags := d.byte()
+	p.Learner, p.Promote, p.Leaving = flags&flagLearner != 0, flags&flagPromote != 0, flags&flagLeaving != 0
+	p.Priority = flags >> shiftPriority
+	if flags&flagIncarnation != 0 {
+		if p.Incarnation = d.uint64(); p.Incarnation == 0 {
+			d.fail()
+		}
+	}
+	p.Name, p.PeerAddr, p.ClientAddr = d.string(), d.string(), d.string()
+	return p
+}
+
 // uvarint accepts the shortest form only, so that every Membership has one encoding.
 func (d *decoder) uvarint(limit uint64) int {
 	v, n := binary.Uvarint(d.b)
@@ -144,8 +173,11 @@ func (m *Membership) valid() error {
 		if p.ID == 0 || (i > 0 && p.ID <= m.Members[i-1].ID) {
 			return fmt.Errorf("%w: ids are not ascending", ErrMembership)
 		}
-		if max(len(p.Name), len(p.PeerAddr), len(p.ClientAddr)) > maxMemberString {
-			return fmt.Errorf("%w: a name or address is too long", ErrMembership)
+		if !p.fits() {
+			return fmt.Errorf("%w: a name, an address or a priority is out of range", ErrMembership)
+		}
+		if (p.Promote || p.Leaving) && !p.Learner || p.Promote && p.Leaving || p.Leaving && len(m.OldVoters) == 0 {
+			return fmt.Errorf("%w: the part of %s contradicts itself", ErrMembership, p.Name)
 		}
 	}
 	for i, id := range m.OldVoters {
@@ -154,6 +186,11 @@ func (m *Membership) valid() error {
 		}
 	}
 	return nil
+}
+
+// fits checks the limits of the encoding.
+func (p *Member) fits() bool {
+	return max(len(p.Name), len(p.PeerAddr), len(p.ClientAddr)) <= maxMemberString && p.Priority <= maxPriority
 }
 
 // decodeEntry reads the membership of a log entry, which must be able to decide something.
@@ -192,9 +229,13 @@ func (r *Raft) MembershipAt(index uint64) Membership {
 
 // pushMembership lets m hold from index on.
 func (r *Raft) pushMembership(index uint64, m Membership) {
+	before := r.Membership()
 	// Nothing is ever written over an old element, so what Membership returned stays as it was.
 	r.members = append(r.members, memberAt{index: index, m: m})
 	r.rebuildPeers()
+	if r.role == Leader {
+		r.depart(index, before)
+	}
 }
 
 // popMemberships rolls back what was appended at or above index.
@@ -226,7 +267,7 @@ func (r *Raft) rebuildPeers() {
 	old := r.peers
 	peers := make([]peer, 0, len(m.Members)+len(m.OldVoters))
 	for i := range m.Members {
-		peers = append(peers, peer{id: m.Members[i].ID, voter: !m.Members[i].Learner})
+		peers = append(peers, peer{id: m.Members[i].ID, voter: !m.Members[i].Learner, promote: m.Members[i].Promote})
 	}
 	for _, id := range m.OldVoters {
 		i := slices.IndexFunc(peers, func(p peer) bool { return p.id == id })
@@ -236,21 +277,33 @@ func (r *Raft) rebuildPeers() {
 		}
 		peers[i].oldVoter = true
 	}
+	members := len(peers)
+	for i := range old {
+		if old[i].departed != nil && !slices.ContainsFunc(peers[:members], func(p peer) bool { return p.id == old[i].id }) {
+			peers = append(peers, old[i])
+		}
+	}
 	slices.SortFunc(peers, func(a, b peer) int { return cmp.Compare(a.id, b.id) })
 	for i := range peers {
 		p := &peers[i]
-		voter, oldVoter := p.voter, p.oldVoter
-		if j := slices.IndexFunc(old, func(o peer) bool { return o.id == p.id }); j >= 0 {
-			*p = old[j]
-			p.voter, p.oldVoter = voter, oldVoter
+		if p.departed != nil {
 			continue
 		}
-		p.next = r.log.last + 1
+		voter, oldVoter, promote := p.voter, p.oldVoter, p.promote
+		// One that is on its way out and comes back is somebody else: nothing that is known of its disk counts.
+		if j := slices.IndexFunc(old, func(o peer) bool { return o.id == p.id && o.departed == nil }); j >= 0 {
+			*p = old[j]
+			p.voter, p.oldVoter, p.promote = voter, oldVoter, promote
+			p.caughtUp = p.caughtUp && promote
+			continue
+		}
+		p.next, p.addedAt = r.log.last+1, r.now
 		if p.id != r.cfg.ID {
 			p.flight.msgs = make([]flight, r.cfg.MaxInflightMsgs)
 		}
 	}
 	r.peers = peers
+	r.setPreferred()
 	r.joint = len(m.OldVoters) > 0
 	r.version++
 }

@@ -386,8 +386,8 @@ func TestProposals(t *testing.T) {
 	require.NoError(t, l.eff.Proposed[0].Err)
 	l.feed(Event{Kind: EvPropose, EntryKind: EntryNoop})
 	require.Error(t, l.eff.Proposed[0].Err)
-	l.feed(Event{Kind: EvPropose, EntryKind: EntryMembership, Data: []byte("?")})
-	require.ErrorIs(t, l.eff.Proposed[0].Err, ErrMembership)
+	l.feed(Event{Kind: EvPropose, EntryKind: EntryMembership, Data: AppendMembership(nil, testMembers(1))})
+	require.Error(t, l.eff.Proposed[0].Err, "memberships are changed by EvChange only")
 	require.Equal(t, uint64(3), l.LastIndex())
 }
 

@@ -58,9 +58,11 @@ func (w *window) reset() { w.first, w.n, w.bytes = 0, 0, 0 }
 // peer is what a node knows of a member, itself included. All but the votes is the leader's and of its term.
 type peer struct {
 	id       NodeID
-	voter    bool // of the membership, or of its new half
-	oldVoter bool // of the old half of a joint membership
-	vote     vote // of the running election
+	voter    bool      // of the membership, or of its new half
+	oldVoter bool      // of the old half of a joint membership
+	promote  bool      // a learner to be made a voter when it has caught up
+	vote     vote      // of the running election
+	departed *departed // not nil: no member any more, but it is still told of that
 
 	// match is the last index known to be on the peer's disk and equal to ours; next is the first to send.
 	// Invariant: match < next <= last+1. Not kept for the node itself: see durability.index.
@@ -82,13 +84,18 @@ type peer struct {
 	knownIndex, knownT uint64 // a term learned from fetched entries that are too old for memLog
 	snapshot           uint64 // stateSnapshot: the index of the snapshot under way
 	retryAt            int64  // no new snapshot before
+
+	addedAt  int64  // when this leader added it; what it answers to anything older is another's
+	roundEnd uint64 // catch-up: the round is over when match gets here (thesis 4.2.1)
+	roundAt  int64  // catch-up: when the round began, 0 before the first
+	caughtUp bool   // the last round was short enough
 }
 
 // restart forgets everything of an earlier term.
 func (p *peer) restart(last uint64) {
 	w := p.flight
 	w.reset()
-	*p = peer{id: p.id, voter: p.voter, oldVoter: p.oldVoter, vote: p.vote, next: last + 1, flight: w}
+	*p = peer{id: p.id, voter: p.voter, oldVoter: p.oldVoter, promote: p.promote, vote: p.vote, next: last + 1, flight: w}
 }
 
 func (p *peer) toProbe(next uint64) {
@@ -254,7 +261,7 @@ func (r *Raft) ownEntries(ents []Entry, lo uint64) bool {
 
 // sendSnapshot starts to bring p to the newest snapshot, if p has been heard of lately.
 func (r *Raft) sendSnapshot(p *peer, out *Effects) {
-	if r.snap.Index == 0 || r.snap.Index <= p.match || r.now < p.retryAt {
+	if r.snap.Index == 0 || r.snap.Index <= p.match || r.now < p.retryAt || p.departed != nil {
 		return
 	}
 	if p.contact == 0 || r.now-p.contact >= r.cfg.ElectionTimeout {

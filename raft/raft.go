@@ -46,9 +46,15 @@ type Raft struct {
 	readRound   uint64 // newest read that was sent to everybody
 	reads       []waitingRead
 
+	transfer   transfer
+	handedOver bool  // a TimeoutNow of this term was sent: whoever gets it, however late, may win without the voters' promises
+	transferAt int64 // no transfer by the node's own wish before
+
 	// Of everybody else.
 	forwardCtx uint64
 	forwarded  []forwardedRead
+	asked      []askedRequest
+	preferred  bool // no voter has a higher priority
 }
 
 // New builds the core of a node from what its disk holds. An error says that Config or Recovered is unusable.
@@ -178,6 +184,8 @@ func (r *Raft) dispatch(ev *Event, out *Effects) error {
 			for i := range r.peers {
 				r.payCommit(&r.peers[i], out)
 			}
+			r.handOver(out)
+			r.retire(out)
 		}
 	case EvFetched:
 		r.onFetched(ev, out)
@@ -189,6 +197,10 @@ func (r *Raft) dispatch(ev *Event, out *Effects) error {
 		return r.onSnapshotReceived(ev, out)
 	case EvUnreachable:
 		r.onUnreachable(ev.To)
+	case EvChange:
+		r.onChange(ev, out)
+	case EvTransfer:
+		r.onTransfer(ev, out)
 	default:
 		return r.fault("unknown-event")
 	}
@@ -197,6 +209,7 @@ func (r *Raft) dispatch(ev *Event, out *Effects) error {
 
 func (r *Raft) tick(out *Effects) {
 	r.expireForwarded(out)
+	r.expireAsked(out)
 	if r.role == Leader {
 		r.leaderTick(out)
 	} else if r.now >= r.electionAt {
@@ -218,6 +231,12 @@ func (r *Raft) onMessage(m *Message, out *Effects) error {
 		return nil
 	case MsgPreVote:
 		r.onPreVote(m, out)
+		return nil
+	case MsgChange, MsgTransfer:
+		r.onRequest(m, out)
+		return nil
+	case MsgAnswer:
+		r.onAnswer(m, out)
 		return nil
 	}
 	if m.Term > r.term && !r.newTerm(m, out) {
@@ -299,6 +318,9 @@ func (r *Raft) NextDeadline() int64 {
 	if len(r.forwarded) > 0 {
 		at = min(at, r.forwarded[0].deadline)
 	}
+	if len(r.asked) > 0 {
+		at = min(at, r.asked[0].deadline)
+	}
 	return at
 }
 
@@ -328,8 +350,9 @@ func (e *Effects) Reset() {
 	clear(e.Apply)
 	clear(e.Proposed)
 	clear(e.Reads)
+	clear(e.Answers)
 	*e = Effects{
 		Persist: Persist{Entries: e.Persist.Entries[:0]}, Send: e.Send[:0], Apply: e.Apply[:0], Proposed: e.Proposed[:0],
-		Reads: e.Reads[:0], Fetch: e.Fetch[:0], Snapshots: e.Snapshots[:0],
+		Reads: e.Reads[:0], Answers: e.Answers[:0], Fetch: e.Fetch[:0], Snapshots: e.Snapshots[:0],
 	}
 }

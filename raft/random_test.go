@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -208,29 +207,38 @@ func (w *world) work() {
 	}
 }
 
-// reconfigure moves on from a joint membership, or demotes or promotes one member, as a leader may: its no-op and the
-// membership before are committed.
+// reconfigure asks anybody for changes, most often few: members come, go, are demoted, promoted and preferred.
 func (w *world) reconfigure() {
-	for _, h := range w.hosts {
-		if h.core == nil || h.core.Role() != Leader || h.core.Commit() < max(h.core.noop, h.core.members[len(h.core.members)-1].index) {
-			continue
-		}
-		old := h.core.Membership()
-		m := Membership{Members: slices.Clone(old.Members)}
-		if len(old.OldVoters) == 0 {
-			for _, p := range old.Members {
-				if !p.Learner {
-					m.OldVoters = append(m.OldVoters, p.ID)
-				}
-			}
-			for range 1 + w.pick("changes", 2) {
-				if p := &m.Members[w.pick("member", len(m.Members))]; p.ID != h.id {
-					p.Learner = !p.Learner
-				}
-			}
-		}
-		w.step(h, Event{Kind: EvPropose, EntryKind: EntryMembership, Data: AppendMembership(nil, m)})
+	h := w.anyHost()
+	if h.core == nil {
+		return
 	}
+	var changes []Change
+	for range 1 + w.pick("changes", 3) {
+		c := Change{Kind: ChangePromote, Member: Member{ID: w.anyHost().id}}
+		switch w.pick("change", 8) {
+		case 0, 1:
+			c.Kind = ChangeDemote
+		case 2:
+			c.Kind = ChangeRemove
+		case 3:
+			if len(w.hosts) < 7 {
+				c.Kind, c.Member = ChangeAdd, Member{ID: NodeID(len(w.hosts) + 1)}
+				w.addHost(c.Member.ID, Membership{})
+			}
+		case 4:
+			c.Kind, c.Member.Priority = ChangeSet, uint8(w.pick("priority", 3))
+		}
+		changes = append(changes, c)
+	}
+	w.nextID++
+	w.step(h, Event{Kind: EvChange, ID: w.nextID, Changes: changes})
+}
+
+func (w *world) handOver() {
+	h := w.anyHost()
+	w.nextID++
+	w.step(h, Event{Kind: EvTransfer, ID: w.nextID, To: NodeID(w.pick("heir", len(w.hosts)+1))})
 }
 
 func (w *world) act() {
@@ -258,7 +266,11 @@ func (w *world) act() {
 	case k < 92:
 		w.heal()
 	case k < 93:
-		w.reconfigure()
+		if w.pick("which", 3) == 0 {
+			w.handOver()
+		} else {
+			w.reconfigure()
+		}
 	case k < 97:
 		w.startAny()
 	default:
@@ -312,15 +324,37 @@ func (w *world) recoverAll() {
 		}
 	}
 	require.NotNil(w.cluster.t, leader, "no leader after all faults ended: %s", w.describe())
+	for leader.core.Status().Transfer != 0 || leader.core.changing() { // a transfer may succeed yet
+		w.tick(10 * ms)
+		w.settle(nil)
+		for _, h := range w.hosts {
+			if h.core.Role() == Leader && h.core.Term() > leader.core.Term() {
+				leader = h
+			}
+		}
+	}
 	res := w.propose(leader, "last")
 	require.NoError(w.cluster.t, res.Err)
-	for range 100 {
+	for range 300 { // long enough for learners to be promoted and for a preferred voter to get leadership
 		w.settle(nil)
 		w.tick(10 * ms)
 	}
+	for _, h := range w.hosts {
+		if h.core.Role() == Leader && h.core.Term() > leader.core.Term() {
+			leader = h
+		}
+	}
 	w.observe()
 	term := leader.core.Term()
+	members := leader.core.Membership()
+	require.False(w.cluster.t, leader.core.changing(), "a change does not end")
 	for _, h := range w.hosts {
+		at, member := members.find(h.id)
+		if !member {
+			require.NotEqual(w.cluster.t, Leader, h.core.Role())
+			continue
+		}
+		require.False(w.cluster.t, members.Members[at].Promote, "node %d is not promoted", h.id)
 		require.Equal(w.cluster.t, term, h.core.Term(), "the term still moves")
 		require.GreaterOrEqual(w.cluster.t, h.applied, res.Index, "node %d does not catch up", h.id)
 		require.Equal(w.cluster.t, leader.core.LastIndex(), h.core.LastIndex())

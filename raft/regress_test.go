@@ -40,9 +40,16 @@ func TestDemotedNodeMayFinishTheChange(t *testing.T) {
 		c.start(h)
 		c.ledger[1] = log[0]
 	}
-	l := c.elect(1)
-	c.settle(nil)
-	require.Equal(t, uint64(3), l.core.Commit())
+	l, next := c.host(1), c.host(2)
+	for range 20 {
+		c.now += 200 * ms
+		c.step(l, Event{Kind: EvTick}) // only its timer runs out
+		c.settle(nil)
+	}
+	require.Equal(t, Leader, next.core.Role(), "it hands over when the change is complete")
+	require.Equal(t, uint64(2), c.ledger[3].Term, "committed by the node that is no voter")
+	require.Equal(t, c.leads[2], l.id)
+	require.Equal(t, uint64(4), next.core.Commit())
 }
 
 // A cut of the log that removes two memberships goes back by two; openraft#1808: a snapshot replaces them all.
@@ -323,20 +330,18 @@ func TestFollowersShowNoMoreThanTheLeader(t *testing.T) {
 func TestOneMembershipAtATime(t *testing.T) {
 	l := newLone(t, 3, HardState{})
 	l.win()
-	propose := func() error {
-		l.feed(Event{Kind: EvPropose, EntryKind: EntryMembership, Data: AppendMembership(nil, testMembers(1, 2, 3, 4))})
-		return l.eff.Proposed[0].Err
+	add := func(id NodeID) error {
+		l.feed(Event{Kind: EvChange, Changes: []Change{{Kind: ChangeAdd, Member: Member{ID: id}}}})
+		return l.eff.Answers[0].Err
 	}
-	require.ErrorIs(t, propose(), ErrPending, "the no-op is not committed")
+	require.ErrorIs(t, add(4), ErrPending, "the no-op is not committed")
 	l.ack(2, 1)
-	require.NoError(t, propose())
+	require.NoError(t, add(4))
 	require.Len(t, l.Membership().Members, 4)
-	require.ErrorIs(t, propose(), ErrPending, "the one before is not committed")
+	require.ErrorIs(t, add(5), ErrPending, "the one before is not committed")
 	l.sync()
 	l.ack(2, 2)
-	require.ErrorIs(t, propose(), ErrPending)
-	l.ack(3, 2)
-	require.NoError(t, propose())
+	require.NoError(t, add(5))
 }
 
 // hashicorp/raft#503, nebula#2419: a leader whose disk hangs goes on beating while nothing is committed. It steps down,

@@ -28,7 +28,9 @@ var update = flag.Bool("update", false, "rewrite the expectations of testdata/*.
 //	join 4               an empty node that waits to be added
 //	reads 1              the answers to the reads of node 1
 //	propose 1 x | read 1 | snapshot 1 keep | crash 1 [writes] | start 1 | timeout-now 1->2
-//	members 1 1,2,3 [1,2]   proposes a membership: voters (-n: learner), old voters
+//	change 1 add=4 learner=5 promote=5 demote=2 remove=3 prefer=2   asks node 1 for all of these at once
+//	transfer 1 2         asks node 1 to make node 2 the leader; 0 is any
+//	members 1            the membership in effect
 //	hold | persist 1 [n] from hold on writes stay in memory until persist
 //	status [1] | log 1
 func TestScripts(t *testing.T) {
@@ -122,18 +124,16 @@ func (s *script) run(t *testing.T, f []string) {
 		if p := s.propose(h, f[2]); p.Err != nil {
 			fmt.Fprintln(&s.out, p.Err)
 		}
+	case "change":
+		s.asked++
+		s.step(h, Event{Kind: EvChange, ID: s.asked, Changes: parseChanges(f[2:])})
+		s.answers(h)
+	case "transfer":
+		s.asked++
+		s.step(h, Event{Kind: EvTransfer, ID: s.asked, To: NodeID(arg)})
+		s.answers(h)
 	case "members":
-		m := Membership{}
-		for v := range strings.SplitSeq(f[2], ",") {
-			id := num(strings.TrimPrefix(v, "-"))
-			m.Members = append(m.Members, Member{ID: NodeID(id), Learner: v[0] == '-'})
-		}
-		if len(f) > 3 {
-			for v := range strings.SplitSeq(f[3], ",") {
-				m.OldVoters = append(m.OldVoters, NodeID(num(v)))
-			}
-		}
-		s.step(h, Event{Kind: EvPropose, EntryKind: EntryMembership, Data: AppendMembership(nil, m)})
+		s.members(h.core.Membership())
 	case "join":
 		s.addHost(NodeID(num(f[1])), Membership{})
 	case "read":
@@ -173,15 +173,71 @@ func (s *script) run(t *testing.T, f []string) {
 	}
 }
 
+func parseChanges(words []string) []Change {
+	var changes []Change
+	for _, w := range words {
+		verb, id, _ := strings.Cut(w, "=")
+		c := Change{Member: Member{ID: NodeID(num(id)), Name: "n" + id}}
+		switch verb {
+		case "add":
+			c.Kind = ChangeAdd
+		case "learner":
+			c.Kind, c.Member.Learner = ChangeAdd, true
+		case "promote":
+			c.Kind = ChangePromote
+		case "demote":
+			c.Kind = ChangeDemote
+		case "remove":
+			c.Kind = ChangeRemove
+		case "prefer":
+			c.Kind, c.Member.Priority = ChangeSet, 1
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+func (s *script) answers(h *host) {
+	for _, a := range h.answers {
+		fmt.Fprintf(&s.out, "answer %d: %v\n", a.ID, a.Err)
+	}
+	h.answers = nil
+}
+
+// members prints a membership: what each member is, then the old voters of a joint one.
+func (s *script) members(m *Membership) {
+	for _, p := range m.Members {
+		fmt.Fprintf(&s.out, "%d", p.ID)
+		for _, mark := range [...]struct {
+			is   bool
+			text string
+		}{{p.Learner, " learner"}, {p.Promote, " promote"}, {p.Leaving, " leaving"}, {p.Priority > 0, " preferred"}} {
+			if mark.is {
+				fmt.Fprint(&s.out, mark.text)
+			}
+		}
+		fmt.Fprint(&s.out, "; ")
+	}
+	if len(m.OldVoters) > 0 {
+		fmt.Fprintf(&s.out, "old voters %v", m.OldVoters)
+	}
+	fmt.Fprintln(&s.out)
+}
+
 // show prints a message and delivers it, unless it is lost.
 func (s *script) show(m *Message, lost bool) {
-	name := [...]string{"", "PreVote", "PreVoteResp", "Vote", "VoteResp", "Append", "AppendResp", "ReadIndex", "ReadIndexResp", "TimeoutNow"}[m.Type]
+	name := [...]string{"", "PreVote", "PreVoteResp", "Vote", "VoteResp", "Append", "AppendResp", "ReadIndex", "ReadIndexResp", "TimeoutNow",
+		"Change", "Transfer", "Answer"}[m.Type]
 	fmt.Fprintf(&s.out, "%d->%d %s t%d", m.From, m.To, name, m.Term)
 	switch m.Type {
 	case MsgPreVote, MsgVote, MsgAppend:
 		fmt.Fprintf(&s.out, " at %d/t%d", m.Index, m.LogTerm)
 	case MsgAppendResp:
 		fmt.Fprintf(&s.out, " %d", m.Index)
+	case MsgTransfer:
+		fmt.Fprintf(&s.out, " to %d", m.Hint)
+	case MsgAnswer:
+		fmt.Fprintf(&s.out, " %v", answers[m.Hint])
 	case MsgReadIndexResp:
 		fmt.Fprintf(&s.out, " index %d", m.Index)
 	}
@@ -189,7 +245,7 @@ func (s *script) show(m *Message, lost bool) {
 		fmt.Fprintf(&s.out, " commit %d", m.Commit)
 	}
 	for _, e := range m.Entries {
-		fmt.Fprintf(&s.out, " [%d/t%d %s]", e.Index, e.Term, [...]string{"", string(e.Data), "noop", "members"}[e.Kind])
+		fmt.Fprintf(&s.out, " [%d/t%d %s]", e.Index, e.Term, [...]string{"", string(e.Data), "noop", "members", "changes"}[e.Kind])
 	}
 	if m.Reject {
 		fmt.Fprint(&s.out, " reject")
@@ -203,6 +259,9 @@ func (s *script) show(m *Message, lost bool) {
 	}
 	fmt.Fprintln(&s.out)
 	s.deliver(*m)
+	if to := s.host(m.To); m.Type == MsgAnswer && to != nil {
+		s.answers(to)
+	}
 }
 
 func (s *script) status(h *host) {

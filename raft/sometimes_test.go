@@ -20,6 +20,8 @@ var corners = []string{
 	"a vote refused near a leader", "a pre-vote refused", "stepped down without a quorum", "a vote asked twice", "a vote in joint membership",
 	"elected in joint membership", "commit in joint membership", "an old term told off", "a late refusal ignored", "a probe refused",
 	"a torn batch: hard state only", "a torn batch: part of the entries", "a crash lost entries", "a crash lost a vote",
+	"a learner promoted", "a joint membership left by another leader", "a leader removed", "a removed node told", "an own change refused",
+	"a change asked of the leader", "a transfer done", "a transfer given up", "a lease given up for a transfer",
 	"state machine behind while leased", "follower told to probe after a loss", "uncommitted limit reached", "a message of an old term replayed",
 }
 
@@ -38,14 +40,27 @@ type moment struct {
 	durable, snap, first uint64
 	runs, members        int
 	inWrite              uint64 // highest index under way to the disk
-	vote                 NodeID
+	vote, heir           NodeID
+	joint                uint64 // index of the joint membership in effect
+	departed, promote    int
 }
 
 func (h *host) moment() moment {
 	r := h.core
 	m := moment{
 		role: r.role, term: r.term, last: r.log.last, commit: r.commit, durable: r.dur.index, snap: r.snap.Index, first: r.first,
-		runs: len(r.log.runs), members: len(r.members), vote: r.vote,
+		runs: len(r.log.runs), members: len(r.members), vote: r.vote, heir: r.transfer.to,
+	}
+	if r.joint {
+		m.joint = r.members[len(r.members)-1].index
+	}
+	for i := range r.peers {
+		if r.peers[i].departed != nil {
+			m.departed++
+		}
+		if r.peers[i].promote {
+			m.promote++
+		}
 	}
 	for i := range r.dur.appends {
 		m.inWrite = max(m.inWrite, r.dur.appends[i].index)
@@ -98,6 +113,20 @@ func (c *cluster) watch(h *host, ev *Event, was moment) {
 	}
 	note(ev.Kind == EvTick && was.role == Leader && r.role == Follower, "stepped down without a quorum")
 	note(ev.Kind == EvUnreachable && r.role == Leader && r.peer(ev.To) != nil && r.peer(ev.To).state == stateProbe, "follower told to probe after a loss")
+	now := h.moment()
+	if was.role == Leader && r.role == Leader {
+		note(now.promote < was.promote && now.joint != 0, "a learner promoted")
+		note(was.joint != 0 && now.joint == 0 && was.joint < r.noop, "a joint membership left by another leader")
+		note(now.departed < was.departed, "a removed node told")
+		note(was.heir != 0 && now.heir == 0, "a transfer given up")
+		note(was.heir != 0 && r.handedOver, "a lease given up for a transfer")
+	}
+	note(was.role == Leader && r.role == Follower && r.term > was.term && was.heir != 0, "a transfer done")
+	note(was.role == Leader && r.role == Follower && !r.Membership().votes(h.id), "a leader removed")
+	note(ev.Kind == EvMessage && m.Type == MsgAnswer && len(e.Answers) > 0, "a change asked of the leader")
+	for i := range e.Answers {
+		note(e.Answers[i].Err == ErrPending, "an own change refused")
+	}
 	if ev.Kind == EvMessage {
 		c.watchMessage(h, m, was, note)
 	}

@@ -14,6 +14,8 @@ const (
 	EntryNoop EntryKind = 2
 	// EntryMembership carries an encoded Membership. It takes effect when it is appended, not when it is committed.
 	EntryMembership EntryKind = 3
+	// EntryChanges stands in a MsgChange only, never in a log: it carries encoded Changes.
+	EntryChanges EntryKind = 4
 )
 
 // Entry is one slot of the replicated log. Data is immutable from the moment the entry exists: the log, the network
@@ -32,6 +34,14 @@ type Member struct {
 	PeerAddr   string // where other nodes reach its transport
 	ClientAddr string // where clients reach it; what MOVED and CLUSTER SLOTS announce
 	Learner    bool   // receives the log, does not vote
+	// Promote makes the leader turn the learner into a voter when it has caught up.
+	Promote bool
+	// Leaving marks a learner of a joint membership that is dropped when that is left: a voter that is being removed.
+	Leaving bool
+	// Priority, 0 to 15: a voter with a higher one than the leader's gets leadership when it has caught up.
+	Priority uint8
+	// Incarnation of the disk that was added; 0 for a founding member, whose incarnation the others found out by themselves.
+	Incarnation uint64
 }
 
 // Membership is the configuration of the cluster at one index of the log.
@@ -72,6 +82,9 @@ const (
 	MsgReadIndex
 	MsgReadIndexResp
 	MsgTimeoutNow
+	MsgChange
+	MsgTransfer
+	MsgAnswer
 )
 
 // Message is what one core says to another. It is a plain value; only Entries points anywhere, at immutable data.
@@ -83,6 +96,10 @@ const (
 //	                      where to look next; Ctx, SentAt echoed
 //	ReadIndex             Ctx = the asking node's read id
 //	ReadIndexResp         Ctx echoed; Index = what must be applied before the read, or Reject
+//	TimeoutNow            nothing: the receiver is to campaign at once
+//	Change                Ctx = the asking node's request id; one entry whose Data is AppendChanges'
+//	Transfer              Ctx = the asking node's request id; Hint = who is to lead, 0 for any
+//	Answer                Ctx echoed; Hint = number of the error, 0 for none
 type Message struct {
 	Type     MessageType
 	Reject   bool
@@ -95,7 +112,7 @@ type Message struct {
 	Commit   uint64
 	Hint     uint64
 	HintTerm uint64
-	Ctx      uint64 // number of the leader's newest read round, or a follower's read id
+	Ctx      uint64 // number of the leader's newest read round, or the id of a follower's read or request
 	SentAt   int64  // the leader's clock when it sent the Append, echoed by the answer; the lease counts from here
 	Entries  []Entry
 }
