@@ -68,6 +68,7 @@ func (b *Batch) Answered() bool {
 // View is what any goroutine may know of the cluster without asking the loop. It is immutable.
 type View struct {
 	Self    raft.Member
+	Member  bool // the membership lists Self; not before it was added, and not when it was removed
 	Role    raft.Role
 	Term    uint64
 	Leader  raft.NodeID // 0 = none known
@@ -119,6 +120,11 @@ type Client interface {
 	Wait(index uint64, n int, timeoutMs int64) int
 	// StateHash freezes the state and returns its hash and the index it stands for.
 	StateHash() (index uint64, hash uint64, err error)
+	// Change changes the membership, all changes at once, and returns when they are committed: nil also when there was
+	// nothing to do. ErrTimeout: the leader has begun with it. Otherwise an error of raft says why not.
+	Change(changes []raft.Change, timeoutMs int64) error
+	// Transfer makes a voter the leader, 0 for the best one that is not; errors as Change.
+	Transfer(to raft.NodeID, timeoutMs int64) error
 	// Snapshot takes a snapshot now and returns its index.
 	Snapshot() (index uint64, err error)
 }

@@ -10,8 +10,8 @@ import (
 
 // Config holds what does not change while the node runs. Durations are in ns of the interval clock.
 type Config struct {
-	Name    string
-	Cluster string // cluster id, for display
+	Self    raft.Member // what this node calls itself; where the membership lists it, that counts
+	Cluster string      // cluster id, for display
 	Raft    raft.Config
 
 	ParkTimeout   int64 // how long a command waits for a leader to be known
@@ -52,6 +52,10 @@ type Driver struct {
 	lastID  uint64
 	ready   readyQueue // reads whose index is known but not applied
 	waiters []*waiter
+
+	requests []*request // changes of the cluster that are not done
+
+	self raft.Member // as the membership had it when it last listed this node
 
 	next      AppendJob // what piled up while an append job is under way
 	appending bool
@@ -100,14 +104,14 @@ func NewDriver(
 	d := &Driver{
 		cfg: cfg, core: core, store: store, log: log, clock: clock, seed: seed, snap: snap, loadTo: loadTo,
 		rounds: map[uint64][]*Batch{}, applied: store.Applied(), snapBytes: log.Bytes(),
-		now: clock.Now(), seenAt: clock.Now(),
+		now: clock.Now(), seenAt: clock.Now(), self: cfg.Self,
 	}
 	for db := range fsm.Databases {
 		keys, _ := store.Keys(db)
 		d.loaded += int(keys)
 	}
 	d.loading = d.applied < loadTo
-	d.out.Members = core.Membership().Members
+	d.out.Members = core.Contacts()
 	d.out.View = d.view()
 	return d
 }
@@ -175,6 +179,8 @@ func (d *Driver) Handle(now int64, ev *Event) error {
 		d.takeSnapshot(ev.Taken)
 	case EvHash:
 		d.out.Apply = append(d.out.Apply, ApplyItem{Frozen: ev.Frozen})
+	case EvRequest:
+		d.requests = append(d.requests, ev.Request)
 	default:
 		return fmt.Errorf("node: unknown event %d", ev.Kind)
 	}
@@ -222,6 +228,9 @@ func (d *Driver) EndTurn(now int64) (*Work, error) {
 		return nil, err
 	}
 	if err := d.propose(); err != nil {
+		return nil, err
+	}
+	if err := d.serveRequests(); err != nil {
 		return nil, err
 	}
 	if err := d.absorb(); err != nil {
@@ -279,7 +288,7 @@ func (d *Driver) roles() {
 		d.noop, d.streamed = 0, nil
 	}
 	if d.eff.Changed {
-		d.out.Members = d.core.Membership().Members
+		d.out.Members = d.core.Contacts()
 	}
 	d.out.View = d.view()
 	d.reroute()
@@ -438,6 +447,9 @@ func (d *Driver) Deadline() int64 {
 	}
 	for _, w := range d.waiters {
 		at = min(at, w.deadline)
+	}
+	if r := d.requestDeadline(); r != 0 {
+		at = min(at, r)
 	}
 	if d.role == raft.Leader {
 		if due := d.store.NextDeadline(); due != 0 {

@@ -20,6 +20,9 @@ func (d *Driver) absorb() error {
 	for i := range e.Reads {
 		d.readAnswer(&e.Reads[i])
 	}
+	for i := range e.Answers {
+		d.answered(&e.Answers[i])
+	}
 	wanted := append(d.wanted[:0], e.Snapshots...)
 	d.wanted = wanted
 	e.Reset()

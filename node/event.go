@@ -24,6 +24,7 @@ const (
 	EvStatus                                // Status
 	EvTakeSnapshot                          // Index answer through Reply
 	EvHash                                  // Hash
+	EvRequest                               // Request
 )
 
 // Event is one input of the Driver. Slices and pointers belong to the Driver from then on.
@@ -41,6 +42,7 @@ type Event struct {
 	Snapshot SnapshotFile
 	View     *fsm.View
 	Wait     *waiter
+	Request  *request
 	Status   chan<- Status // capacity 1
 	Taken    chan<- uint64 // capacity 1: index of the snapshot, 0 if none could be taken
 	Frozen   chan<- *fsm.View

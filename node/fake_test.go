@@ -34,9 +34,19 @@ type memLog struct {
 	fail    error
 }
 
+// freeze makes every write take as long as d from now on.
+func (l *memLog) freeze(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.latency = d
+}
+
 func (l *memLog) Append(r *Record) error {
-	if l.latency > 0 {
-		<-time.After(l.latency)
+	l.mu.Lock()
+	latency := l.latency
+	l.mu.Unlock()
+	if latency > 0 {
+		<-time.After(latency)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -204,28 +214,11 @@ func newWorld(t *testing.T, n int, change func(*Config)) *world {
 	w := &world{t: t, clock: virtualClock{time.Now()}, cut: map[[2]raft.NodeID]bool{}}
 	var members []raft.Member
 	for i := 1; i <= n; i++ {
-		members = append(members, raft.Member{
-			ID: raft.NodeID(i), Name: fmt.Sprintf("n%d", i), PeerAddr: fmt.Sprintf("p%d:1", i), ClientAddr: fmt.Sprintf("c%d:1", i),
-		})
+		members = append(members, member(i))
 	}
 	first := raft.Entry{Index: 1, Term: 1, Kind: raft.EntryMembership, Data: raft.AppendMembership(nil, raft.Membership{Members: members})}
-	for i := 1; i <= n; i++ {
-		cfg := Config{
-			Name: members[i-1].Name, Cluster: "test",
-			Raft: raft.Config{
-				ID: raft.NodeID(i), Seed: uint64(i), ElectionTimeout: 400 * ms, HeartbeatEvery: 50 * ms, LeaseMargin: 40 * ms,
-				MaxAppendBytes: 1 << 16, MaxInflightMsgs: 64, MaxInflightBytes: 1 << 20, MaxUncommitted: 1 << 20, CacheBytes: 1 << 16,
-			},
-			ParkTimeout: 2000 * ms, CommitTimeout: 3000 * ms, MaxEntryBytes: 1 << 16, SweepLimit: 10,
-			SnapshotBytes: 1 << 40, SnapshotKeep: 10, ApplyBacklog: 1 << 20,
-		}
-		if change != nil {
-			change(&cfg)
-		}
-		p := &peer{w: w, id: raft.NodeID(i), cfg: cfg, snaps: &memSnaps{files: map[string][]byte{}},
-			log: &memLog{latency: 200 * time.Microsecond, hard: raft.HardState{Term: 1, Commit: 1}, entries: []raft.Entry{first}}}
-		w.nodes = append(w.nodes, p)
-		p.start()
+	for _, m := range members {
+		w.add(m, change, &memLog{hard: raft.HardState{Term: 1, Commit: 1}, entries: []raft.Entry{first}})
 	}
 	t.Cleanup(func() {
 		for _, p := range w.nodes {
@@ -233,6 +226,36 @@ func newWorld(t *testing.T, n int, change func(*Config)) *world {
 		}
 	})
 	return w
+}
+
+// add starts one more node on a log.
+func (w *world) add(self raft.Member, change func(*Config), log *memLog) *peer {
+	cfg := Config{
+		Self: self, Cluster: "test",
+		Raft: raft.Config{
+			ID: self.ID, Seed: uint64(self.ID), ElectionTimeout: 400 * ms, HeartbeatEvery: 50 * ms, LeaseMargin: 40 * ms,
+			MaxAppendBytes: 1 << 16, MaxInflightMsgs: 64, MaxInflightBytes: 1 << 20, MaxUncommitted: 1 << 20, CacheBytes: 1 << 16,
+		},
+		ParkTimeout: 2000 * ms, CommitTimeout: 3000 * ms, MaxEntryBytes: 1 << 16, SweepLimit: 10,
+		SnapshotBytes: 1 << 40, SnapshotKeep: 10, ApplyBacklog: 1 << 20,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	log.latency = 200 * time.Microsecond
+	p := &peer{w: w, id: self.ID, cfg: cfg, snaps: &memSnaps{files: map[string][]byte{}}, log: log}
+	w.mu.Lock()
+	w.nodes = append(w.nodes, p)
+	w.mu.Unlock()
+	p.start()
+	return p
+}
+
+// member is node i as these worlds name it.
+func member(i int) raft.Member {
+	return raft.Member{
+		ID: raft.NodeID(i), Name: fmt.Sprintf("n%d", i), PeerAddr: fmt.Sprintf("p%d:1", i), ClientAddr: fmt.Sprintf("c%d:1", i),
+	}
 }
 
 // open makes a node of what the disk holds; it does not run yet.
@@ -313,6 +336,9 @@ func (w *world) reach(from, to raft.NodeID) *Node {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cut[[2]raft.NodeID{from, to}] {
+		return nil
+	}
+	if int(to) > len(w.nodes) {
 		return nil
 	}
 	return w.nodes[to-1].get()

@@ -121,9 +121,10 @@ func (d *Driver) view() *View {
 	}
 	for _, x := range m.Members {
 		if x.ID == d.cfg.Raft.ID {
-			v.Self = x
+			d.self, v.Member = x, true
 		}
 	}
+	v.Self = d.self
 	d.published = v.Healthy
 	return v
 }
@@ -131,7 +132,7 @@ func (d *Driver) view() *View {
 // status collects what operators look at; the loop's goroutines add the figures of the disk.
 func (d *Driver) status() Status {
 	s := Status{
-		Status: d.core.Status(), Name: d.cfg.Name, Cluster: d.cfg.Cluster,
+		Status: d.core.Status(), Name: d.cfg.Self.Name, Cluster: d.cfg.Cluster,
 		LogBytes: d.log.Bytes(), LogSegments: d.log.Segments(), PendingReads: len(d.asking) + len(d.rounds),
 		LeaderChanges: d.changes,
 		AppliedClock:  d.store.Clock(), SnapshotIndex: d.snap.Meta.Index, SnapshotBusy: d.snapBusy, Now: d.now,

@@ -127,8 +127,9 @@ type Read struct {
 // the membership, or the leader, when it is done. ErrNotLeader, also after an election timeout without an answer, means
 // that the outcome is not known; asking again is harmless.
 type Answer struct {
-	ID  uint64
-	Err error
+	ID    uint64
+	Index uint64 // without an error: last entry of the leader's log, the change included
+	Err   error
 }
 
 // Fetch asks for entries [Lo, Hi) from the journal, at most MaxBytes of data but at least one entry, for peer To.

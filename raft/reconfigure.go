@@ -18,7 +18,8 @@ const maxAsked = 64
 // onChange handles EvChange.
 func (r *Raft) onChange(ev *Event, out *Effects) {
 	if r.role == Leader || r.leader == 0 {
-		out.Answers = append(out.Answers, Answer{ID: ev.ID, Err: r.reconfigure(ev.Changes, out)})
+		err := r.reconfigure(ev.Changes, out)
+		out.Answers = append(out.Answers, Answer{ID: ev.ID, Index: r.log.last, Err: err})
 		return
 	}
 	data := AppendChanges(nil, ev.Changes)
@@ -52,7 +53,7 @@ func (r *Raft) onRequest(m *Message, out *Effects) {
 		}
 	}
 	out.Send = append(out.Send, Message{
-		Type: MsgAnswer, From: r.cfg.ID, To: m.From, Term: r.term, Ctx: m.Ctx, Hint: answerCode(err),
+		Type: MsgAnswer, From: r.cfg.ID, To: m.From, Term: r.term, Index: r.log.last, Ctx: m.Ctx, Hint: answerCode(err),
 	})
 }
 
@@ -62,7 +63,7 @@ func (r *Raft) onAnswer(m *Message, out *Effects) {
 	if m.From != r.leader || i < 0 || m.Hint >= uint64(len(answers)) {
 		return
 	}
-	out.Answers = append(out.Answers, Answer{ID: r.asked[i].id, Err: answers[m.Hint]})
+	out.Answers = append(out.Answers, Answer{ID: r.asked[i].id, Index: m.Index, Err: answers[m.Hint]})
 	r.asked = slices.Delete(r.asked, i, i+1)
 }
 
@@ -89,6 +90,9 @@ func (r *Raft) expireAsked(out *Effects) {
 func (r *Raft) changing() bool {
 	return r.joint || r.commit < max(r.noop, r.members[len(r.members)-1].index)
 }
+
+// Changing says whether the membership in effect is joint or not committed.
+func (r *Raft) Changing() bool { return r.changing() }
 
 // reconfigure begins to change the membership; nil also when nothing is to be done.
 func (r *Raft) reconfigure(changes []Change, out *Effects) error {

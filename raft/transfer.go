@@ -10,7 +10,8 @@ type transfer struct {
 // onTransfer handles EvTransfer.
 func (r *Raft) onTransfer(ev *Event, out *Effects) {
 	if r.role == Leader || r.leader == 0 {
-		out.Answers = append(out.Answers, Answer{ID: ev.ID, Err: r.startTransfer(ev.To, r.cfg.ElectionTimeout, out)})
+		err := r.startTransfer(ev.To, r.cfg.ElectionTimeout, out)
+		out.Answers = append(out.Answers, Answer{ID: ev.ID, Index: r.log.last, Err: err})
 		return
 	}
 	r.ask(ev.ID, Message{Type: MsgTransfer, Hint: uint64(ev.To)}, out)

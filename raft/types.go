@@ -99,7 +99,7 @@ const (
 //	TimeoutNow            nothing: the receiver is to campaign at once
 //	Change                Ctx = the asking node's request id; one entry whose Data is AppendChanges'
 //	Transfer              Ctx = the asking node's request id; Hint = who is to lead, 0 for any
-//	Answer                Ctx echoed; Hint = number of the error, 0 for none
+//	Answer                Ctx echoed; Hint = number of the error, 0 for none; Index = end of the leader's log
 type Message struct {
 	Type     MessageType
 	Reject   bool

@@ -40,6 +40,10 @@ type fake struct {
 
 	writes, reads atomic.Int64 // calls
 	largest       atomic.Int64 // commands in one Write
+
+	mu       sync.Mutex
+	requests []any // []raft.Change or raft.NodeID, in the order they came
+	refusal  error // of every request
 }
 
 func members(addrs ...string) []raft.Member {
@@ -144,7 +148,19 @@ const fakeNow = 3600e9
 func (f *fake) Wait(uint64, int, int64) int        { return int(f.acks.Load()) }
 func (f *fake) StateHash() (uint64, uint64, error) { return f.group.store.Applied(), 0xabc, nil }
 func (f *fake) Snapshot() (uint64, error)          { return f.group.store.Applied(), nil }
-func (f *fake) change(edit func(v *node.View))     { v := *f.view.Load(); edit(&v); f.view.Store(&v) }
+
+func (f *fake) Change(changes []raft.Change, _ int64) error { return f.request(changes) }
+func (f *fake) Transfer(to raft.NodeID, _ int64) error      { return f.request(to) }
+
+// request notes what was asked for, and refuses it if the test says so.
+func (f *fake) request(what any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.requests = append(f.requests, what)
+	return f.refusal
+}
+
+func (f *fake) change(edit func(v *node.View)) { v := *f.view.Load(); edit(&v); f.view.Store(&v) }
 
 // cluster starts n servers over one keyspace; the first leads.
 func cluster(t testing.TB, n int) (fakes []*fake, servers []*Server) {

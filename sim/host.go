@@ -54,7 +54,7 @@ type host struct {
 func (w *World) config(h *host) node.Config {
 	o := &w.o
 	return node.Config{
-		Name: w.members[h.n].Name, Cluster: "simulation",
+		Self: w.members[h.n], Cluster: "simulation",
 		Raft: raft.Config{
 			ID: h.id, Seed: w.random(coreSeed, uint8(h.n), uint64(h.life)),
 			ElectionTimeout: o.Election, HeartbeatEvery: o.Heartbeat, LeaseMargin: o.Election / 10,

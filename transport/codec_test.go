@@ -41,7 +41,7 @@ func drawEntry(t *rapid.T) raft.Entry {
 func drawMessage(t *rapid.T) raft.Message {
 	u := func(name string) uint64 { return rapid.Uint64().Draw(t, name) }
 	m := raft.Message{
-		Type:     raft.MessageType(rapid.IntRange(1, int(raft.MsgTimeoutNow)).Draw(t, "type")),
+		Type:     raft.MessageType(rapid.IntRange(1, int(raft.MsgAnswer)).Draw(t, "type")),
 		Reject:   rapid.Bool().Draw(t, "reject"),
 		Transfer: rapid.Bool().Draw(t, "transfer"),
 		From:     1, To: 2,

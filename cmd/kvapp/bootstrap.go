@@ -105,11 +105,11 @@ func names(members []raft.Member) string {
 }
 
 // nodeConfig translates the settings.
-func nodeConfig(set *config.Settings, id wal.Identity) node.Config {
+func nodeConfig(set *config.Settings, id wal.Identity, self raft.Member) node.Config {
 	const ms = int64(time.Millisecond)
 	election := set.Int("raft-election-ms") * ms
 	return node.Config{
-		Name: id.Name, Cluster: id.Cluster,
+		Self: self, Cluster: id.Cluster,
 		Raft: raft.Config{
 			ID:               id.Node,
 			Seed:             randomSeed()(), // not the identity: nodes that once drew alike would at every start

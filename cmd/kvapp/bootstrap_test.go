@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/config"
+	"kvapp/raft"
 	"kvapp/wal"
 )
 
@@ -14,5 +15,5 @@ import (
 func TestElectionTimeoutsDifferBetweenStarts(t *testing.T) {
 	id := wal.Identity{Name: "n1", Cluster: "c", Node: 1, Incarnation: 7}
 	set := config.New()
-	require.NotEqual(t, nodeConfig(set, id).Raft.Seed, nodeConfig(set, id).Raft.Seed)
+	require.NotEqual(t, nodeConfig(set, id, raft.Member{}).Raft.Seed, nodeConfig(set, id, raft.Member{}).Raft.Seed)
 }

@@ -228,7 +228,7 @@ func wipedError(name, dir string, err error) error {
 }
 
 func (s *server) openNode(rec wal.Recovered) error {
-	cfg := nodeConfig(s.set, s.id)
+	cfg := nodeConfig(s.set, s.id, s.self)
 	deps := node.Deps{
 		Log:       &journalLog{log: s.journal},
 		Snapshots: snapshotFiles{s.snaps},
