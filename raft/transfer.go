@@ -98,6 +98,7 @@ func (r *Raft) handOver(out *Effects) {
 		if !r.joint && !r.Membership().votes(r.cfg.ID) {
 			r.becomeFollower(r.term, 0, out) // see retire
 		}
+		r.leaveJoint(out) // what the heir would have done
 		return
 	}
 	if p.match == r.log.last && r.applied == r.log.last && r.now >= t.againAt {
