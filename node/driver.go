@@ -85,7 +85,7 @@ type Driver struct {
 	snapshots uint64 // own ones in this run
 	loaded    int    // keys in the store when the Driver was made
 	takers    []chan<- uint64
-	streamed  map[raft.NodeID]uint64 // index of the snapshot that a member was sent last
+	streamed  map[raft.NodeID]stream // the snapshot that a member was sent last
 	received  []SnapshotFile         // whole files from leaders, not installed (yet); few
 }
 

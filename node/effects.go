@@ -28,8 +28,7 @@ func (d *Driver) absorb() error {
 	e.Reset()
 	for _, s := range wanted {
 		if d.snap.Meta.Index >= s.Index && d.snap.Meta.Index != 0 {
-			d.streams(s.To, d.snap.Meta.Index)
-			d.out.Snapshots = append(d.out.Snapshots, SnapshotJob{To: s.To, Term: s.Term, File: d.snap})
+			d.out.Snapshots = append(d.out.Snapshots, SnapshotJob{To: s.To, Term: s.Term, File: d.streams(s.To)})
 			continue
 		}
 		if err := d.step(raft.Event{Kind: raft.EvSnapshotSent, To: s.To, Failed: true}); err != nil {

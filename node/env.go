@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"io"
 
 	"kvapp/raft"
@@ -53,10 +54,14 @@ type Snapshots interface {
 	PruneBelow(index uint64) error
 }
 
+// ErrRefused is what a member says to a snapshot that it cannot use.
+var ErrRefused = errors.New("snapshot refused")
+
 // Transport carries messages to the other members. Its methods are called by the loop and never block.
 type Transport interface {
 	Send(msgs []raft.Message)
-	// SendSnapshot streams f to a member; done is called once, from any goroutine.
+	// SendSnapshot streams f to a member; done is called once, from any goroutine. Its error wraps ErrRefused when the
+	// member does not want this file; after any other a part of it may be there, and sending it again goes on from it.
 	SendSnapshot(to raft.NodeID, term uint64, f SnapshotFile, done func(error))
 	SetMembers(m []raft.Member)
 }

@@ -17,7 +17,7 @@ const (
 	EvFetched                               // Fetch, Entries, Failed
 	EvFrozen                                // View, Snapshot.Meta.{Index,Term}: the applier froze the state
 	EvSnapshotWritten                       // Snapshot: the snapshotter is done
-	EvSnapshotSent                          // Peer, Snapshot.Meta, Failed
+	EvSnapshotSent                          // Peer, Snapshot.Meta, Failed, Refused
 	EvSnapshotReceived                      // Peer, Term, Snapshot
 	EvUnreachable                           // Peer
 	EvWait                                  // Wait
@@ -31,6 +31,7 @@ const (
 type Event struct {
 	Kind     EventKind
 	Failed   bool
+	Refused  bool
 	Seq      uint64
 	First    uint64
 	Term     uint64
@@ -70,6 +71,7 @@ type AppendJob struct {
 	Compact  bool
 	Snapshot SnapshotFile
 	KeepFrom uint64
+	Prune    uint64 // with Compact: older snapshot files are not needed any more
 }
 
 // SnapshotJob is one stream to start.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -176,7 +178,23 @@ func (s *memSnaps) Open(f SnapshotFile) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(b)), nil
 }
 
-func (s *memSnaps) PruneBelow(uint64) error { return nil }
+func (s *memSnaps) PruneBelow(index uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.files {
+		at, _, _ := strings.Cut(name, "-")
+		if n, err := strconv.ParseUint(at, 10, 64); err != nil || n < index {
+			delete(s.files, name)
+		}
+	}
+	return nil
+}
+
+func (s *memSnaps) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.files)
+}
 
 // virtualClock is the clock of the bubble.
 type virtualClock struct{ start time.Time }
@@ -208,6 +226,8 @@ type peer struct {
 	streams int // snapshots sent
 
 	streamTime time.Duration // that a snapshot takes; 0 = little
+	streamErrs []error       // how the next snapshots that are sent fail
+	sent       []string      // names of the snapshots that were sent, failed ones too
 }
 
 func newWorld(t *testing.T, n int, change func(*Config)) *world {
@@ -316,9 +336,18 @@ func (p *peer) SendSnapshot(to raft.NodeID, term uint64, f SnapshotFile, done fu
 	b, ok := p.snaps.get(f.Name)
 	p.w.mu.Lock()
 	p.streams++
+	p.sent = append(p.sent, f.Name)
+	var fail error
+	if len(p.streamErrs) > 0 {
+		fail, p.streamErrs = p.streamErrs[0], p.streamErrs[1:]
+	}
 	p.w.mu.Unlock()
 	time.AfterFunc(max(p.streamTime, time.Millisecond), func() {
 		n := p.w.reach(p.id, to)
+		if fail != nil {
+			done(fail)
+			return
+		}
 		if n == nil || !ok {
 			done(errors.New("cut"))
 			return

@@ -90,7 +90,7 @@ func (j *AppendJob) Run(log Log, snaps Snapshots) (Event, error) {
 		if ev.First, err = log.Compact(j.Snapshot, j.KeepFrom); err != nil {
 			return ev, err
 		}
-		return ev, snaps.PruneBelow(j.Snapshot.Meta.Index)
+		return ev, snaps.PruneBelow(j.Prune)
 	case j.Record.Install != nil:
 		return ev, snaps.PruneBelow(j.Record.Install.Meta.Index)
 	}

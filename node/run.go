@@ -121,7 +121,7 @@ func (n *Node) perform(ctx context.Context, w *Work) {
 	}
 	for _, s := range w.Snapshots {
 		n.deps.Transport.SendSnapshot(s.To, s.Term, s.File, func(err error) {
-			n.inbox.put(Event{Kind: EvSnapshotSent, Peer: s.To, Snapshot: s.File, Failed: err != nil})
+			n.inbox.put(Event{Kind: EvSnapshotSent, Peer: s.To, Snapshot: s.File, Failed: err != nil, Refused: errors.Is(err, ErrRefused)})
 		})
 	}
 	if w.Write != nil {

@@ -43,6 +43,7 @@ func (d *Driver) snapshotWritten(ev *Event) {
 		return
 	}
 	d.next.KeepFrom = d.keepFrom(f.Meta.Index)
+	d.next.Prune = d.prune(f.Meta.Index, d.next.KeepFrom)
 	d.snap = f
 	d.snapshots++
 	d.snapAt, d.snapNs = d.clock.WallMs(), d.now-d.snapSince
@@ -52,7 +53,7 @@ func (d *Driver) snapshotWritten(ev *Event) {
 
 // keepFrom returns the first entry to keep behind a new snapshot at index, for followers that are a little behind:
 // SnapshotKeep entries, but not more than back to the snapshot before, since an entry may have a megabyte. A leader keeps
-// more for a follower that answers and is further behind, or is being sent a snapshot, until the log has HoldBytes:
+// more for a follower that answers and is further behind, or was sent a snapshot, until the log has HoldBytes:
 // without that, a follower that takes longer for a snapshot than the leader for the next one would never catch up.
 func (d *Driver) keepFrom(index uint64) uint64 {
 	from := d.snap.Meta.Index + 1
@@ -63,7 +64,7 @@ func (d *Driver) keepFrom(index uint64) uint64 {
 		return from
 	}
 	for _, p := range d.core.Status().Peers {
-		has := max(p.Match, d.streamed[p.ID])
+		has := max(p.Match, d.streamed[p.ID].file.Meta.Index)
 		if has > 0 && d.now-p.LastContact < d.cfg.Raft.ElectionTimeout {
 			from = min(from, has+1)
 		}
@@ -71,18 +72,49 @@ func (d *Driver) keepFrom(index uint64) uint64 {
 	return from
 }
 
-// streams notes that a snapshot is on its way to a member.
-func (d *Driver) streams(to raft.NodeID, index uint64) {
+// stream is a snapshot that was sent to a member. Invariant, unless arrived: the file is there, and the log behind it.
+type stream struct {
+	file    SnapshotFile
+	arrived bool
+}
+
+// streams chooses the snapshot for a member: the one before, if that did not arrive, because the member has a part of it;
+// else the newest.
+func (d *Driver) streams(to raft.NodeID) SnapshotFile {
 	if d.streamed == nil {
-		d.streamed = make(map[raft.NodeID]uint64)
+		d.streamed = make(map[raft.NodeID]stream)
 	}
-	d.streamed[to] = index
+	if s, ok := d.streamed[to]; !ok || s.arrived {
+		d.streamed[to] = stream{file: d.snap}
+	}
+	return d.streamed[to].file
+}
+
+// prune returns the index below which snapshot files are not needed once the log begins at keepFrom behind a snapshot at
+// index. It forgets the streams whose file would lead nowhere.
+func (d *Driver) prune(index, keepFrom uint64) uint64 {
+	for id, s := range d.streamed {
+		switch {
+		case s.arrived:
+		case s.file.Meta.Index+1 < keepFrom:
+			delete(d.streamed, id)
+		default:
+			index = min(index, s.file.Meta.Index)
+		}
+	}
+	return index
 }
 
 // snapshotSent takes the end of a stream.
 func (d *Driver) snapshotSent(ev *Event) error {
-	if ev.Failed {
+	s, ok := d.streamed[ev.Peer]
+	switch {
+	case !ok || s.file.Meta.Index != ev.Snapshot.Meta.Index:
+	case ev.Refused:
 		delete(d.streamed, ev.Peer)
+	case !ev.Failed:
+		s.arrived = true
+		d.streamed[ev.Peer] = s
 	}
 	return d.step(raft.Event{Kind: raft.EvSnapshotSent, To: ev.Peer, Snapshot: ev.Snapshot.Meta, Failed: ev.Failed})
 }

@@ -62,6 +62,10 @@ type store struct {
 	resumed []int64 // how much there was when a stream began
 }
 
+func (s *store) bytes() []byte { s.mu.Lock(); defer s.mu.Unlock(); return s.data }
+
+func (s *store) starts() []int64 { s.mu.Lock(); defer s.mu.Unlock(); return s.resumed }
+
 func (s *store) receive(h SnapshotHeader, begin func(int64) (io.Reader, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -115,8 +115,8 @@ func TestWrongSnapshotAnswers(t *testing.T) {
 	}{
 		"no offset":       {frame(frameControl), "instead of an offset"},
 		"offset too high": {frame(frameSnapshotOffset, 0, 0, 0, 0, 0, 0, 0, 1), "offset"},
-		"no room":         {frame(frameSnapshotDone, []byte("no room")...), "says: no room"},
-		"refusal":         {append(zero[:len(zero):len(zero)], frame(frameSnapshotDone, []byte("full")...)...), "says: full"},
+		"no room":         {frame(frameSnapshotDone, []byte("no room")...), "refuses the snapshot: no room"},
+		"refusal":         {append(zero[:len(zero):len(zero)], frame(frameSnapshotDone, []byte("full")...)...), "refuses the snapshot: full"},
 	} {
 		a := startNode(t, 1, "")
 		a.SetPeers([]Peer{{ID: 2, Name: "n2", Addr: scripted(t, func(conn net.Conn) {

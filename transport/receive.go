@@ -162,6 +162,9 @@ func (s *inStream) finish(err error) error {
 		s.t.cfg.Logger.Warn("snapshot_interrupted", "name", s.h.Name, "bytes_left", s.left, "error", s.err)
 		return s.err
 	}
+	if errors.Is(err, ErrTryLater) {
+		return err
+	}
 	if err == nil && (!s.begun || s.left > 0) {
 		err = fmt.Errorf("%d of %d bytes were not read", s.left, s.h.Size)
 	}

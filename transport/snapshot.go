@@ -241,7 +241,7 @@ func readVerdict(fr *frameReader) (refused, err error) {
 	return nil, nil
 }
 
-func refusal(f frame) error { return fmt.Errorf("the receiver says: %s", f.payload) }
+func refusal(f frame) error { return fmt.Errorf("%w: %s", ErrSnapshotRefused, f.payload) }
 
 // appendSnapshotHeader appends what decodeSnapshotHeader reads. Group travels in the frame and From in the handshake.
 func appendSnapshotHeader(b []byte, h *SnapshotHeader) []byte {

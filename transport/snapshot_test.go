@@ -43,10 +43,10 @@ func TestSnapshotContinuesAfterTenCuts(t *testing.T) {
 			var got store
 			b.onSnapshot(got.receive)
 			require.NoError(t, receive(t, stream(a, h, open)))
-			require.True(t, bytes.Equal(data, got.data))
-			require.GreaterOrEqual(t, len(got.resumed), 11)
-			require.Zero(t, got.resumed[0])
-			require.True(t, slices.IsSorted(got.resumed)) // a cut may take what the receiver's kernel has not handed out
+			require.True(t, bytes.Equal(data, got.bytes()))
+			require.GreaterOrEqual(t, len(got.starts()), 11)
+			require.Zero(t, got.starts()[0])
+			require.True(t, slices.IsSorted(got.starts())) // a cut may take what the receiver's kernel has not handed out
 			require.Contains(t, b.logs.String(), "snapshot_interrupted")
 			require.Contains(t, b.logs.String(), "snapshot_resumed")
 		})
@@ -74,8 +74,8 @@ func TestSnapshotContinuesAcrossSenders(t *testing.T) {
 	require.Error(t, receive(t, done))
 	h.Term, h.Name = 5, "other.snap"
 	require.NoError(t, receive(t, stream(c, h, open)))
-	require.True(t, bytes.Equal(data, got.data))
-	require.Positive(t, got.resumed[len(got.resumed)-1])
+	require.True(t, bytes.Equal(data, got.bytes()))
+	require.Positive(t, got.starts()[len(got.starts())-1])
 
 	// Who has led before is told so; who has everything needs nothing.
 	h.Term = 4
@@ -106,8 +106,8 @@ func TestSnapshotConnectionReplacesTheOld(t *testing.T) {
 	require.NoError(t, err)
 	receive(t, began)
 	require.NoError(t, receive(t, stream(a, h, open)))
-	require.True(t, bytes.Equal(data, got.data))
-	require.Equal(t, []int64{0, 0}, got.resumed)
+	require.True(t, bytes.Equal(data, got.bytes()))
+	require.Equal(t, []int64{0, 0}, got.starts())
 }
 
 // Of many connections that wait for the end of the old one, the last one goes on.
@@ -175,13 +175,34 @@ func TestSnapshotVerdictAfterCut(t *testing.T) {
 	})
 	close(goOn)
 	require.NoError(t, receive(t, done))
-	require.Equal(t, []int64{0, chunkBytes}, got.resumed)
+	require.Equal(t, []int64{0, chunkBytes}, got.starts())
 }
 
 func (n *testNode) inboundStream(group uint32) *inStream {
 	n.Transport.mu.Lock()
 	defer n.Transport.mu.Unlock()
 	return n.streams[group].current
+}
+
+// A receiver that is not ready yet is asked again.
+func TestSnapshotForAReceiverThatStarts(t *testing.T) {
+	a, b := startNode(t, 1, ""), startNode(t, 2, "")
+	connect(a, b)
+	h, data, open := snapshotOf(chunkBytes)
+	var got store
+	var calls atomic.Int32
+	b.onSnapshot(func(h SnapshotHeader, begin func(int64) (io.Reader, error)) error {
+		if calls.Add(1) < 3 {
+			return ErrTryLater
+		}
+		return got.receive(h, begin)
+	})
+	for receive(t, stream(a, h, open)) != nil { // one that never began is not repeated by itself
+		require.LessOrEqual(t, calls.Load(), int32(3))
+	}
+	require.True(t, bytes.Equal(data, got.bytes()))
+	require.EqualValues(t, 3, calls.Load())
+	require.NotContains(t, b.logs.String(), "snapshot_not_received")
 }
 
 func TestSnapshotCutForGood(t *testing.T) {
@@ -227,7 +248,9 @@ func TestSnapshotNotReadToTheEnd(t *testing.T) {
 	connect(a, b)
 	h, _, open := snapshotOf(100)
 	b.onSnapshot(whole(func(h SnapshotHeader, r io.Reader) error { return nil }))
-	require.ErrorContains(t, receive(t, stream(a, h, open)), "not read")
+	err := receive(t, stream(a, h, open))
+	require.ErrorIs(t, err, ErrSnapshotRefused)
+	require.ErrorContains(t, err, "not read")
 	b.onSnapshot(func(SnapshotHeader, func(int64) (io.Reader, error)) error { return nil })
 	require.ErrorContains(t, receive(t, stream(a, h, open)), "not read")
 	b.onSnapshot(func(_ SnapshotHeader, begin func(int64) (io.Reader, error)) error {

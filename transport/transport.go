@@ -33,11 +33,12 @@ const (
 )
 
 // ErrClosed ends whatever was under way when the transport closed, ErrUnknownPeer a snapshot for somebody who is not,
-// or no longer, among the peers.
+// or no longer, among the peers; ErrSnapshotRefused comes with the words of a receiver that does not want this file.
 var (
-	ErrClosed      = errors.New("transport closed")
-	ErrTryLater    = errors.New("try again later") // see Config.Admit
-	ErrUnknownPeer = errors.New("no such peer")
+	ErrClosed          = errors.New("transport closed")
+	ErrTryLater        = errors.New("try again later") // see Config.Admit and Config.ReceiveSnapshot
+	ErrUnknownPeer     = errors.New("no such peer")
+	ErrSnapshotRefused = errors.New("the receiver refuses the snapshot")
 )
 
 // Peer is another node as the membership describes it.
@@ -63,7 +64,8 @@ type Config struct {
 	// ReceiveSnapshot makes the h.Size bytes of a file durable; its error's text is sent back. It calls begin once with
 	// how many of them it has already, maybe all, and reads the others from the result, every byte of which was verified
 	// by a checksum. Reading fails when the stream is cut; what was read by then should be kept for the next stream of
-	// the same content. The goroutine of the stream's connection; of one group never two at once.
+	// the same content. The goroutine of the stream's connection; of one group never two at once. If its error wraps
+	// ErrTryLater the connection is closed without a word, and the sender comes back.
 	ReceiveSnapshot func(h SnapshotHeader, begin func(have int64) (io.Reader, error)) error
 	// Refused says that a peer refused this node for good. Once per change; the peer's sender goroutine.
 	Refused func(peer Peer, err *RefusedError)

@@ -88,7 +88,13 @@ func (p *peerTransport) SendSnapshot(to raft.NodeID, term uint64, f node.Snapsho
 	h := transport.SnapshotHeader{
 		Group: group, From: p.self, Term: term, Meta: f.Meta, Name: f.Name, Size: f.Size, Sum: f.Sum,
 	}
-	p.t.SendSnapshot(to, h, func() (io.ReadCloser, error) { return p.snaps.OpenRaw(wal.Snapshot(f)) }, done)
+	open := func() (io.ReadCloser, error) { return p.snaps.OpenRaw(wal.Snapshot(f)) }
+	p.t.SendSnapshot(to, h, open, func(err error) {
+		if errors.Is(err, transport.ErrSnapshotRefused) {
+			err = fmt.Errorf("%w: %w", node.ErrRefused, err)
+		}
+		done(err)
+	})
 }
 
 func (p *peerTransport) SetMembers(members []raft.Member) {
@@ -109,7 +115,7 @@ const group = 0
 func (s *server) receiveSnapshot(h transport.SnapshotHeader, begin func(have int64) (io.Reader, error)) error {
 	n := s.running()
 	if n == nil {
-		return fmt.Errorf("still starting")
+		return fmt.Errorf("%w: still starting", transport.ErrTryLater)
 	}
 	f := wal.Snapshot{Meta: h.Meta, Name: h.Name, Size: h.Size, Sum: h.Sum}
 	if s.snaps.Has(f) { // it came from a leader that was deposed before the end, or the verdict got lost

@@ -19,6 +19,9 @@ type Options struct {
 	Nodes int      // 0 = 3
 	Args  []string // further flags of every node
 	Env   []string // further NAME=value of every node
+	// Hosts are the addresses that nodes are told to the others by, where it is not 127.0.0.1, on which they listen: whoever
+	// gives one forwards connections to it.
+	Hosts map[int]string
 }
 
 // endLimit is how long a node may take to end after SIGTERM or a refusal.
@@ -32,6 +35,7 @@ type Cluster struct {
 	opts Options
 	line string
 	port []int // client ports
+	peer []int // peer ports
 
 	mu   sync.Mutex
 	proc []*process // of the newest start of each node, nil before
@@ -45,10 +49,14 @@ func New(t testing.TB, o Options) *Cluster {
 	}
 	c := &Cluster{t: t, bin: Bin(t), dir: t.TempDir(), opts: o, proc: make([]*process, o.Nodes)}
 	ports := Ports(t, 2*o.Nodes)
-	c.port = ports[:o.Nodes]
+	c.port, c.peer = ports[:o.Nodes], ports[o.Nodes:]
 	var line []string
 	for i := range o.Nodes {
-		line = append(line, fmt.Sprintf("%s=%s@%d", c.Name(i+1), c.Addr(i+1), ports[o.Nodes+i]))
+		host := o.Hosts[i+1]
+		if host == "" {
+			host = "127.0.0.1"
+		}
+		line = append(line, fmt.Sprintf("%s=%s:%d@%d", c.Name(i+1), host, c.port[i], c.peer[i]))
 	}
 	c.line = strings.Join(line, ",")
 	t.Cleanup(c.finish)
@@ -72,6 +80,9 @@ func (c *Cluster) Name(i int) string { return "n" + strconv.Itoa(i) }
 
 // Port returns the client port of node i.
 func (c *Cluster) Port(i int) int { return c.port[i-1] }
+
+// PeerPort returns the port of node i for the other nodes.
+func (c *Cluster) PeerPort(i int) int { return c.peer[i-1] }
 
 // Addr returns the client address of node i.
 func (c *Cluster) Addr(i int) string { return local(c.Port(i)) }
