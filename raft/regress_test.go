@@ -396,3 +396,42 @@ func TestEntriesOfFallingTermsAreIgnored(t *testing.T) {
 	l.recv(Message{Type: MsgAppend, From: 2, Term: 3, Entries: entries(1, 1, 1, 1, 1)})
 	require.Equal(t, uint64(2), l.LastIndex())
 }
+
+// tikv#3572: a learner keeps its term and vote like a voter, so that it cannot vote twice when it becomes one.
+func TestLearnerKeepsTermAndVote(t *testing.T) {
+	m := testMembers(1, 2, 3)
+	m.Members[0].Learner = true
+	core, err := New(testConfig(1, 1000*ms), Recovered{First: 1, Snapshot: SnapshotMeta{Membership: m}})
+	require.NoError(t, err)
+	l := &lone{Raft: core, t: t, now: 1000 * ms}
+	require.Empty(t, l.recv(Message{Type: MsgAppend, From: 2, Term: 4}), "not before the term is on the disk")
+	require.Equal(t, HardState{Term: 4}, l.eff.Persist.Hard)
+	require.NotEmpty(t, l.sync())
+	l.wait(200 * ms)
+	require.Empty(t, l.recv(Message{Type: MsgVote, From: 3, Term: 5}))
+	require.Equal(t, HardState{Term: 5, Vote: 3}, l.eff.Persist.Hard)
+	require.False(t, l.sync()[0].Reject)
+	require.True(t, l.recv(Message{Type: MsgVote, From: 2, Term: 5})[0].Reject)
+}
+
+// hashicorp/raft#605: what was promised to a leader does not keep that leader from running after it has stepped down.
+func TestFormerLeaderMayRunAtOnce(t *testing.T) {
+	l := newLone(t, 3, HardState{})
+	l.recv(Message{Type: MsgAppend, From: 2, Term: 1})
+	l.sync()
+	require.True(t, l.recv(Message{Type: MsgPreVote, From: 3, Term: 2})[0].Reject)
+	require.False(t, l.recv(Message{Type: MsgPreVote, From: 2, Term: 2})[0].Reject)
+	l.recv(Message{Type: MsgVote, From: 2, Term: 2})
+	require.False(t, l.sync()[0].Reject)
+}
+
+// A heartbeat says how much is committed, and that may be more than this log has in common with the leader's.
+func TestCommitStopsWhereTheLogsMatch(t *testing.T) {
+	l := newLone(t, 3, HardState{Term: 3, Commit: 1}, 1, 1, 2)
+	l.recv(Message{Type: MsgAppend, From: 2, Term: 3, Index: 2, LogTerm: 1, Commit: 9})
+	require.Equal(t, uint64(2), l.Commit(), "entry 3 may be another one at the leader")
+	l.recv(Message{Type: MsgAppend, From: 2, Term: 3, Index: 2, LogTerm: 1, Commit: 1})
+	require.Equal(t, uint64(2), l.Commit())
+	l.recv(Message{Type: MsgAppend, From: 2, Term: 3, Index: 2, LogTerm: 1, Commit: 9, Entries: entries(3, 3)})
+	require.Equal(t, uint64(3), l.Commit())
+}
