@@ -1,7 +1,10 @@
 package node
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -179,4 +182,29 @@ func TestTransferIsGivenUp(t *testing.T) {
 		w.isolate(lead.id, true)
 		require.ErrorIs(t, f.get().Transfer(0, 2000), raft.ErrNotLeader, "nobody to ask")
 	})
+}
+
+func TestMembersAreLogged(t *testing.T) {
+	var b bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	old := []raft.Member{member(1), member(2), member(3), member(4), {ID: 5, Name: "n5", Learner: true}}
+	leaving, learner := raft.Member{ID: 3, Name: "n3", Learner: true, Leaving: true}, raft.Member{ID: 6, Name: "n6", Learner: true}
+	now := []raft.Member{member(1), member(2), leaving, member(4), member(5), learner}
+	now[1].PeerAddr, now[3].Learner = "elsewhere:1", true
+	logMembers(log, old, now)
+	require.Equal(t, []string{
+		"msg=member_moved node=n2 clients=c2:1 peers=elsewhere:1",
+		"msg=member_demoted node=n4",
+		"msg=member_promoted node=n5",
+		`msg=member_added node=n6 clients="" peers="" learner=true`,
+		"msg=member_removed node=n3",
+	}, strings.Split(strings.TrimSpace(b.String()), "\n"))
+	b.Reset()
+	logMembers(log, now, append(now[:2:2], now[3:]...))
+	require.Empty(t, b.String(), "it was said when it began")
 }

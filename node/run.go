@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"sync"
 	"time"
@@ -107,7 +108,10 @@ func (n *Node) perform(ctx context.Context, w *Work) {
 		if w.View.Role != n.view.Load().Role && n.deps.OnRole != nil {
 			n.deps.OnRole(w.View.Role)
 		}
-		n.logChange(n.view.Load(), w.View)
+		if n.deps.Logger != nil {
+			n.logChange(n.view.Load(), w.View)
+			logMembers(n.deps.Logger, n.view.Load().Members, w.View.Members)
+		}
 		n.view.Store(w.View)
 	}
 	if w.Members != nil {
@@ -135,7 +139,7 @@ func (n *Node) perform(ctx context.Context, w *Work) {
 }
 
 func (n *Node) logChange(old, v *View) {
-	if n.deps.Logger == nil || (old.Role == v.Role && old.Term == v.Term && old.Leader == v.Leader) {
+	if old.Role == v.Role && old.Term == v.Term && old.Leader == v.Leader {
 		return
 	}
 	switch {
@@ -145,6 +149,37 @@ func (n *Node) logChange(old, v *View) {
 		n.deps.Logger.Warn("stepped_down", "term", v.Term)
 	case v.Leader != 0 && v.Leader != old.Leader:
 		n.deps.Logger.Info("follows_leader", "term", v.Term, "leader", memberName(v, v.Leader))
+	}
+}
+
+// logMembers tells how one membership differs from the one before. A voter that is on its way out is removed already.
+func logMembers(log *slog.Logger, old, now []raft.Member) {
+	find := func(all []raft.Member, id raft.NodeID) (m raft.Member, ok bool) {
+		for _, m := range all {
+			if m.ID == id && !m.Leaving {
+				return m, true
+			}
+		}
+		return raft.Member{}, false
+	}
+	for _, m := range now {
+		was, ok := find(old, m.ID)
+		switch {
+		case m.Leaving:
+		case !ok:
+			log.Info("member_added", "node", m.Name, "clients", m.ClientAddr, "peers", m.PeerAddr, "learner", m.Learner)
+		case was.Learner && !m.Learner:
+			log.Info("member_promoted", "node", m.Name)
+		case !was.Learner && m.Learner:
+			log.Info("member_demoted", "node", m.Name)
+		case was.ClientAddr != m.ClientAddr || was.PeerAddr != m.PeerAddr:
+			log.Info("member_moved", "node", m.Name, "clients", m.ClientAddr, "peers", m.PeerAddr)
+		}
+	}
+	for _, m := range old {
+		if _, ok := find(now, m.ID); !ok && !m.Leaving {
+			log.Info("member_removed", "node", m.Name)
+		}
 	}
 }
 
