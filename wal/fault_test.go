@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	tidwall "github.com/tidwall/wal"
 	"golang.org/x/sys/unix"
 
 	"kvapp/raft"
@@ -142,14 +141,16 @@ func TestSyncFails(t *testing.T) {
 }
 
 // Case 12: the directory cannot be synced after a new segment, a compaction and a repair.
-func TestDirSyncFails(t *testing.T) {
+func TestDirSyncFails(t *testing.T) { onBoth(t, testDirSyncFails) }
+
+func testDirSyncFails(t *testing.T, with func(FS) FS) {
 	var fail string
-	fs := hookFS{hook: func(op, path string) error {
+	fs := with(hookFS{hook: func(op, path string) error {
 		if op == fail && strings.HasSuffix(path, logName) {
 			return unix.EIO
 		}
 		return nil
-	}}
+	}})
 	opt := Options{SegmentSize: 400, FS: fs}
 	dir := newDir(t)
 	l, _ := mustOpen(t, dir, opt)
@@ -172,15 +173,17 @@ func TestDirSyncFails(t *testing.T) {
 }
 
 // A segment that cannot be read any more, or is damaged under a running node, is final too.
-func TestReadFails(t *testing.T) {
+func TestReadFails(t *testing.T) { onBoth(t, testReadFails) }
+
+func testReadFails(t *testing.T, with func(FS) FS) {
 	dir := newDir(t)
 	var fail bool
-	fs := hookFS{hook: func(op, _ string) error {
+	fs := with(hookFS{hook: func(op, _ string) error {
 		if fail && op == "read" {
 			return unix.EIO
 		}
 		return nil
-	}}
+	}})
 	l, _ := mustOpen(t, dir, Options{FS: fs})
 	require.NoError(t, l.Append(batch(1, 0, ents(1, 9, 1, 50))))
 	fail = true
@@ -541,17 +544,19 @@ func TestReadOnlyDirectory(t *testing.T) {
 }
 
 // Case 9: Create crashes before each of its operations, and is called again.
-func TestCreateCrashes(t *testing.T) {
+func TestCreateCrashes(t *testing.T) { onBoth(t, testCreateCrashes) }
+
+func testCreateCrashes(t *testing.T, with func(FS) FS) {
 	errCrash := errors.New("crash")
 	for crashAt := 0; ; crashAt++ {
 		dir := filepath.Join(t.TempDir(), "a", "b")
 		ops := 0
-		fs := hookFS{hook: func(string, string) error {
+		fs := with(hookFS{hook: func(string, string) error {
 			if ops++; ops > crashAt {
 				return errCrash
 			}
 			return nil
-		}}
+		}})
 		err := CreateOn(fs, dir, testID)
 		if err == nil {
 			require.Greater(t, crashAt, 8)
@@ -569,30 +574,5 @@ func TestCreateCrashes(t *testing.T) {
 		require.NoError(t, l.Close())
 	}
 }
-
-// Case 24: appending allocates nothing of its own.
-func TestAppendAllocs(t *testing.T) {
-	l, _ := mustOpen(t, newDir(t), Options{wrap: func(backend) backend { return &discard{} }})
-	b := batch(1, 0, ents(1, 16, 1, 128))
-	run := func() {
-		if err := l.Append(b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 10 {
-		run()
-	}
-	require.Zero(t, testing.AllocsPerRun(100, run))
-}
-
-// discard is a disk that takes everything, to see what the log itself costs.
-type discard struct{ batch tidwall.Batch }
-
-func (d *discard) Add(seq uint64, rec []byte) { d.batch.Write(seq, rec) }
-func (d *discard) Flush() error               { d.batch.Clear(); return nil }
-func (*discard) Sync(string) error            { return nil }
-func (*discard) TruncateFront(uint64) error   { return nil }
-func (*discard) ClearCache() error            { return nil }
-func (*discard) Close() error                 { return nil }
 
 var _ io.Writer = (*SnapshotWriter)(nil)

@@ -3,6 +3,7 @@ package wal
 import (
 	"io"
 	"os"
+	"testing"
 )
 
 // hookFS is the operating system's file system with a hook in front of every operation that tests make fail: its error
@@ -14,6 +15,12 @@ type hookFS struct {
 
 // plainFS hides that an FS is the operating system's: then the segments are written through it.
 type plainFS struct{ FS }
+
+// onBoth runs a test with segments written by tidwall/wal, and written through the FS.
+func onBoth(t *testing.T, test func(t *testing.T, with func(FS) FS)) {
+	t.Run("tidwall", func(t *testing.T) { test(t, func(fs FS) FS { return fs }) })
+	t.Run("files", func(t *testing.T) { test(t, func(fs FS) FS { return plainFS{fs} }) })
+}
 
 func (h hookFS) before(op, path string) error {
 	if err := h.hook(op, path); err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	tidwall "github.com/tidwall/wal"
 
 	"kvapp/raft"
 )
@@ -192,3 +193,28 @@ func TestTermsBelowTheSnapshot(t *testing.T) {
 	require.Equal(t, []raft.TermStart{{Index: 1, Term: 1}, {Index: 6, Term: 3}, {Index: 9, Term: 4}}, rec.Terms)
 	require.Equal(t, ents(11, 12, 4, 20), rec.Entries)
 }
+
+// Case 24: appending allocates nothing of its own.
+func TestAppendAllocs(t *testing.T) {
+	l, _ := mustOpen(t, newDir(t), Options{wrap: func(backend) backend { return &discard{} }})
+	b := batch(1, 0, ents(1, 16, 1, 128))
+	run := func() {
+		if err := l.Append(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10 {
+		run()
+	}
+	require.Zero(t, testing.AllocsPerRun(100, run))
+}
+
+// discard is a disk that takes everything, to see what the log itself costs.
+type discard struct{ batch tidwall.Batch }
+
+func (d *discard) Add(seq uint64, rec []byte) { d.batch.Write(seq, rec) }
+func (d *discard) Flush() error               { d.batch.Clear(); return nil }
+func (*discard) Sync(string) error            { return nil }
+func (*discard) TruncateFront(uint64) error   { return nil }
+func (*discard) ClearCache() error            { return nil }
+func (*discard) Close() error                 { return nil }

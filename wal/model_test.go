@@ -106,7 +106,10 @@ func (x *machine) append(t *rapid.T) {
 	x.m.apply(b, b.records())
 }
 
-func (x *machine) compact(t *rapid.T) {
+func (x *machine) compact(t *rapid.T) { x.compactBoth(t, x.l) }
+
+// compactBoth does the same with a twin of the log.
+func (x *machine) compactBoth(t *rapid.T, twin *Log) {
 	s := Snapshot{Meta: raft.SnapshotMeta{Index: rapid.Uint64Range(x.m.snap.Meta.Index, x.m.last()).Draw(t, "index"), Membership: testMembership()}}
 	keep := rapid.Uint64Range(0, s.Meta.Index+1).Draw(t, "keep")
 	before := x.l.First()
@@ -114,6 +117,11 @@ func (x *machine) compact(t *rapid.T) {
 	require.NoError(t, err)
 	require.LessOrEqual(t, before, first)
 	require.LessOrEqual(t, first, max(keep, before))
+	if twin != x.l {
+		same, err := twin.Compact(s, keep)
+		require.NoError(t, err)
+		require.Equal(t, first, same)
+	}
 	x.m.snap = s
 	x.m.entries = append([]raft.Entry(nil), x.m.entries[max(keep, x.m.first)-x.m.first:]...)
 	x.m.first = max(keep, x.m.first)
