@@ -47,9 +47,6 @@ func CreateOn(fs FS, dir string, id Identity) error {
 	if err := checkEmpty(fs, dir); err != nil {
 		return err
 	}
-	if err := syncParent(fs, dir); err != nil {
-		return fmt.Errorf("wal: create: %w", err)
-	}
 	if err := format(fs, dir, &id); err != nil {
 		return fmt.Errorf("wal: create %s: %w", dir, err)
 	}

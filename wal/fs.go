@@ -172,12 +172,14 @@ func (osFS) Free(path string) (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }
 
-// mkdirAll creates path and its missing parents, each made durable in the directory that holds it.
+// mkdirAll creates path and its missing parents, each made durable in the directory that holds it. That is done for the
+// first one that is there, too: the process that made it may have died before it did. Those above it are durable,
+// because they were made so before it was made.
 func mkdirAll(fs FS, path string) error {
 	path = filepath.Clean(path)
 	switch st, err := fs.Stat(path); {
 	case err == nil && st.Dir:
-		return nil
+		return syncParent(fs, path)
 	case err == nil:
 		return &os.PathError{Op: "mkdir", Path: path, Err: unix.ENOTDIR}
 	case !errors.Is(err, os.ErrNotExist):
@@ -240,8 +242,8 @@ func writeAtomic(fs FS, path, temp string, data []byte) error {
 	return fs.SyncDir(filepath.Dir(path))
 }
 
-// syncParent makes the name of dir durable in the directory that holds it, in case the process that made dir died before
-// it did. A parent that this user cannot open was not made by such a process.
+// syncParent makes the name of dir durable in the directory that holds it. A parent that this user cannot open was not
+// made by a process of ours.
 func syncParent(fs FS, dir string) error {
 	if err := fs.SyncDir(filepath.Dir(filepath.Clean(dir))); err != nil && !errors.Is(err, os.ErrPermission) {
 		return err

@@ -166,7 +166,6 @@ func TestPartWriteFails(t *testing.T) {
 	sn, raw := sender(t, 12, 4, 200_000)
 	for failAt := 0; ; failAt++ {
 		dir := t.TempDir()
-		openSnaps(t, dir)
 		ops := 0
 		fs := hookFS{hook: func(op, path string) error {
 			if ops++; ops > failAt {
@@ -174,8 +173,8 @@ func TestPartWriteFails(t *testing.T) {
 			}
 			return nil
 		}}
-		s, err := OpenSnapshotsOn(fs, dir)
-		require.NoError(t, err)
+		s := openSnaps(t, dir)
+		s.fs = fs
 		attempt := func() error {
 			for _, upTo := range []int{150_000, len(raw)} {
 				w, err := s.Receive(sn)

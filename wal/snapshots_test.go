@@ -179,8 +179,8 @@ func TestSnapshotWriteFails(t *testing.T) {
 			}
 			return nil
 		}}
-		s, err := OpenSnapshotsOn(fs, dir)
-		require.NoError(t, err)
+		s := openSnaps(t, dir)
+		s.fs = fs
 		w, err := s.Create(raft.SnapshotMeta{Index: 1, Term: 1})
 		if err == nil {
 			_, err = w.Write(payload(snapFlush + 100_000))
