@@ -77,20 +77,20 @@ type snapReader struct {
 	total  int64 // payload bytes verified so far
 	blocks uint64
 	head   [snapBlockHead]byte
-	block  []byte // buffer of snapBlock bytes
+	block  []byte // buffer, as large as the largest block so far
 	rest   []byte // of block, not handed out yet
 	err    error  // sticky; io.EOF behind a good trailer
 	// atEnd checks the whole file when its last byte has been read; nil: nothing to compare with.
 	atEnd func() error
 }
 
-// openSnapReader opens the file at path and reads its header.
+// openSnapReader opens the file at path and reads its header, for which a small buffer will do.
 func openSnapReader(fs FS, path string) (*snapReader, raft.SnapshotMeta, error) {
 	file, err := fs.Open(path)
 	if err != nil {
 		return nil, raft.SnapshotMeta{}, fmt.Errorf("wal: snapshot: %w", err)
 	}
-	r, meta, err := newSnapReader(path, file)
+	r, meta, err := newSnapReader(path, file, 4<<10)
 	if err != nil {
 		closeQuietly(file)
 		return nil, meta, err
@@ -99,8 +99,9 @@ func openSnapReader(fs FS, path string) (*snapReader, raft.SnapshotMeta, error) 
 	return r, meta, nil
 }
 
-func newSnapReader(path string, in io.Reader) (*snapReader, raft.SnapshotMeta, error) {
-	r := &snapReader{path: path, in: bufio.NewReaderSize(in, snapBlock+snapBlockHead), block: make([]byte, snapBlock)}
+// newSnapReader reads through a buffer of at most size bytes, which need not be larger than the file.
+func newSnapReader(path string, in io.Reader, size int64) (*snapReader, raft.SnapshotMeta, error) {
+	r := &snapReader{path: path, in: bufio.NewReaderSize(in, int(min(size, snapBlock+snapBlockHead)))}
 	meta, err := r.header()
 	return r, meta, err
 }
@@ -190,6 +191,9 @@ func (r *snapReader) next() error {
 	if r.total%snapBlock != 0 {
 		return r.damage(at, "a block follows one that is not full")
 	}
+	if len(r.block) < int(n) {
+		r.block = make([]byte, n)
+	}
 	b := r.block[:n]
 	if err := r.fill(b, at); err != nil {
 		return err
@@ -249,7 +253,7 @@ func openSnapshot(fs FS, path string, sn Snapshot) (*snapReader, error) {
 		return nil, fmt.Errorf("wal: snapshot: %w", err)
 	}
 	sums := &sumReader{r: file}
-	r, meta, err := newSnapReader(path, sums)
+	r, meta, err := newSnapReader(path, sums, sn.Size)
 	if err == nil && (meta.Index != sn.Meta.Index || meta.Term != sn.Meta.Term || !sameMembership(&meta.Membership, &sn.Meta.Membership)) {
 		err = r.damage(16, fmt.Sprintf("the file is of index %d, term %d, expected %d, %d with the same membership", meta.Index, meta.Term, sn.Meta.Index, sn.Meta.Term))
 	}

@@ -194,7 +194,7 @@ func (s *Snapshots) Create(meta raft.SnapshotMeta) (*SnapshotWriter, error) {
 		return nil, err
 	}
 	w.want.Meta = meta
-	w.buf = make([]byte, snapBlockHead, snapBlockHead+snapBlock)
+	w.buf = make([]byte, snapBlockHead, 1<<10)
 	if err := w.out(appendSnapHeader(nil, &meta)); err != nil {
 		return nil, errors.Join(err, w.Abort())
 	}

@@ -238,7 +238,7 @@ func FuzzSnapshot(f *testing.F) {
 	}
 	f.Add([]byte(strings.Repeat("KVAPSNAP", 20)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, _, err := newSnapReader("fuzz", bytes.NewReader(b))
+		r, _, err := newSnapReader("fuzz", bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			return
 		}
