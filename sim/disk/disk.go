@@ -362,17 +362,18 @@ func (d *Disk) Lock(name string) (io.Closer, error) {
 		return nil, fmt.Errorf("%w: %s", wal.ErrLocked, name)
 	}
 	n.locked = d.epoch
-	return &lock{n: n, epoch: d.epoch}, nil
+	return &lock{d: d, n: n, epoch: d.epoch}, nil
 }
 
 type lock struct {
+	d     *Disk
 	n     *inode
 	epoch uint64
 }
 
 // Close ends the lock.
 func (l *lock) Close() error {
-	if l.n.locked != l.epoch {
+	if l.epoch != l.d.epoch || l.n.locked != l.epoch {
 		return fs.ErrClosed
 	}
 	l.n.locked = 0
