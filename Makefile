@@ -12,7 +12,7 @@ TAGS = oracle,clients
 tagged = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build $(1)' .)))
 need   = command -v $(1) >/dev/null || { echo "make $@ needs $(1) (Debian: apt-get install $(2))"; exit 1; }
 
-.PHONY: help build run test race diff clients soak fuzz bench lint cover clean
+.PHONY: help build run test race diff clients soak explore fuzz bench lint cover clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ clients: ## client libraries of Go, npm and Python against a cluster whose leade
 
 soak: ## the tests that kill, pause and damage real nodes, SOAK (20) times
 	$(GO) test -count $(SOAK) -timeout 0 ./internal/e2e
+
+explore: ## every state of small clusters, the large worlds too
+	$(GO) test -run TestWorlds -count 1 -timeout 0 -v ./sim/explore -deep
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \

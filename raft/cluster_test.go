@@ -104,6 +104,7 @@ type cluster struct {
 	leads  map[uint64]NodeID
 	config func(id NodeID, now int64) Config
 	held   bool // writes stay in memory until persist
+	twins  bool // every step is made by a clone too
 	seen   situations
 	trace  func(format string, args ...any)
 }
@@ -194,7 +195,12 @@ func (c *cluster) step(h *host, ev Event) {
 	}
 	ev.Now = c.now
 	was := h.moment()
+	compare := func() {}
+	if c.twins {
+		compare = c.twin(h, ev)
+	}
 	require.NoError(c.t, h.core.Step(&ev, &h.eff))
+	compare()
 	require.NoError(c.t, h.core.Check())
 	require.GreaterOrEqual(c.t, h.core.Term(), was.term, "term goes back")
 	require.GreaterOrEqual(c.t, h.core.Commit(), was.commit, "commit goes back")

@@ -27,6 +27,8 @@ var rules = map[string]rule{
 	},
 	"wal":       {kvapp: []string{"raft"}, modules: []string{"github.com/tidwall/wal", "golang.org/x/sys"}},
 	"transport": {kvapp: []string{"internal/nonblock", "raft"}},
+	// explore searches all that cores can do; what is around them it models itself.
+	"sim/explore": {kvapp: []string{"raft"}, banned: []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "sync"}},
 	// node declares what it needs of wal, transport, clock and disk as interfaces; it knows none of them.
 	"node": {kvapp: []string{"fsm", "raft"}},
 	// resp talks to the node through node.Client only, whose words (role, membership) are raft's.
