@@ -49,7 +49,7 @@
 //
 // # Goroutines
 //
-// The package starts none. One goroutine, the appender, calls Append, Compact and Close. Read, First, Last, Bytes and
-// Segments may be called from any goroutine. Snapshots and Registry may be used from any goroutine; a SnapshotWriter
-// belongs to one.
+// The package starts none. One goroutine, the appender, calls Append, Compact and Close. Read, First, Last, Bytes,
+// Segments and Free may be called from any goroutine. Snapshots and Registry may be used from any goroutine; a
+// SnapshotWriter belongs to one.
 package wal

@@ -184,6 +184,15 @@ func (l *Log) Bytes() int64 { return l.bytes.Load() }
 // Segments is the number of segment files.
 func (l *Log) Segments() int { return int(l.nsegments.Load()) }
 
+// Free is the number of bytes that can still be written where the journal lies, by anybody. Any goroutine.
+func (l *Log) Free() (int64, error) {
+	free, err := l.fs.Free(l.dir)
+	if err != nil {
+		return 0, fmt.Errorf("wal: free space: %w", err)
+	}
+	return free, nil
+}
+
 // publishCounts makes the counters follow idx and segments. REQUIRES: mu is held or l is not shared yet.
 func (l *Log) publishCounts() {
 	l.first.Store(l.idx.first)

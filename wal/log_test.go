@@ -218,3 +218,15 @@ func (*discard) Sync(string) error            { return nil }
 func (*discard) TruncateFront(uint64) error   { return nil }
 func (*discard) ClearCache() error            { return nil }
 func (*discard) Close() error                 { return nil }
+
+func TestFree(t *testing.T) {
+	dir := newDir(t)
+	l, _ := mustOpen(t, dir, Options{})
+	free, err := l.Free()
+	require.NoError(t, err)
+	require.Positive(t, free)
+	require.Less(t, free, int64(1)<<60)
+	require.NoError(t, os.RemoveAll(dir))
+	_, err = l.Free()
+	require.ErrorIs(t, err, os.ErrNotExist)
+}

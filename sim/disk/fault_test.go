@@ -175,9 +175,12 @@ func TestFullDisk(t *testing.T) {
 		n := newNode(7)
 		require.NoError(t, n.run(4))
 		n.d.SetSpace(room)
+		free, err := n.l.Free()
+		require.NoError(t, err)
+		require.Equal(t, room, free)
 		b := n.batch()
 		b.Entries = n.entries(n.acked.last()+1, 3, b.Hard.Term)
-		err := n.append(b)
+		err = n.append(b)
 		if err == nil {
 			require.Greater(t, room, int64(200))
 			return
