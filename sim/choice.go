@@ -15,7 +15,11 @@ func (c choice) number() uint64 { return uint64(c) & (1<<48 - 1) }
 
 // luck decides whether the thing at an address happens, by the odds of its class, and returns random bits for its details.
 func (w *World) luck(c class, who uint8, number uint64) (bits uint64, happens bool) {
-	odds := w.o.Odds[c]
+	return w.luckier(c, who, number, w.o.Odds[c])
+}
+
+// luckier is luck with other odds.
+func (w *World) luckier(c class, who uint8, number uint64, odds int64) (bits uint64, happens bool) {
 	if odds == 0 {
 		return 0, false
 	}

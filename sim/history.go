@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -87,6 +89,11 @@ const (
 // judge asks porcupine, which knows nothing of logs and indices, whether the histories of the keys are linearizable. A
 // verdict that takes too long is counted.
 func (w *World) judge() {
+	for _, c := range w.clients {
+		if c.attempt != nil { // it still waits, and its commands may have been executed
+			w.inDoubt(c.attempt)
+		}
+	}
 	left := judged
 	for _, k := range w.keys {
 		if left -= len(k.history); left < 0 {
@@ -99,10 +106,24 @@ func (w *World) judge() {
 		}
 		switch porcupine.CheckOperationsTimeout(oneKey, ops, judgeTime) {
 		case porcupine.Illegal:
-			w.fail("linearizable-by-porcupine", "key %s: %d operations", k.name, len(ops))
+			w.fail("linearizable-by-porcupine", "key %s:%s", k.name, historyText(k.history))
 			return
 		case porcupine.Unknown:
 			w.reach(verdictUnknown)
 		}
 	}
+}
+
+func historyText(ops []operation) string {
+	var b strings.Builder
+	for i := range ops {
+		op := &ops[i]
+		fmt.Fprintf(&b, "\n  client %d %s %s", op.client+1, verbNames[op.verb], op.arg)
+		if op.known {
+			fmt.Fprintf(&b, " = %s from %d to %d us", &op.reply, op.begin/us, op.end/us)
+		} else {
+			fmt.Fprintf(&b, " from %d us, unknown", op.begin/us)
+		}
+	}
+	return b.String()
 }

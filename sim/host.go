@@ -1,53 +1,68 @@
 package sim
 
 import (
-	"fmt"
-
 	"kvapp/fsm"
 	"kvapp/node"
 	"kvapp/raft"
+	"kvapp/sim/disk"
+	"kvapp/wal"
 )
 
-// host is one machine: what a node has while it lives, and what survives it.
+// host is one machine: a disk and a clock, and the process that runs on it.
 type host struct {
 	n     int // position in World.hosts
 	id    raft.NodeID
 	clock clock
-	disk  *memJournal
 
-	up   bool
+	fs          *disk.Disk
+	incarnation uint64
+	shadow      shadow          // what the disk certainly holds
+	cut         *node.AppendJob // what it worked on when the process died
+	faulty      bool            // an operation was told to fail
+	full        bool            // there is no room
+	rotten      bool            // a bit was flipped
+	wiped       bool            // the disk was lost
+	gone        bool            // never starts again
+	tail        string          // path of the last segment in front of the newest batch; empty before the first
+	tailAt      int64           // its size then
+
 	life uint32 // number of the process; counts up when it dies
+	// How often something has happened on this machine; these address chance.
+	seeds, turns, jobs, applied uint64
+	last                        raft.Brief // of the process, and of the one before where there is none
 
-	// Of the process.
+	process
+}
+
+// process is what dies with a process.
+type process struct {
+	up      bool
 	drv     *node.Driver
 	core    *raft.Raft
 	store   *fsm.Store
 	applier *node.Applier
-	seeds   uint64
+	log     *journal
+	snaps   snapshots
+	files   *wal.Snapshots
+	known   *wal.Registry
 
 	inbox    []node.Event
 	messages []raft.Message // of the inbox
 	busy     int64          // the loop takes no event before
+	paused   int64          // the whole process stands still until then
 	turnPut  bool           // an evTurn stands in the queue
 	timerAt  int64          // the evTimer in the queue; 0 = none
-	turns    uint64
 
 	job      *node.AppendJob // under way
-	jobs     uint64
-	write    *node.WriteJob // under way
+	write    *node.WriteJob  // under way
 	applies  []node.ApplyItem
 	applying bool
-	applied  uint64 // times the applier was slow or fast
+	handed   uint64 // last entry handed to the applier
 
 	lease   int64
 	wakeAt  uint64
-	paused  int64      // the whole process stands still until then
 	asked   []*attempt // handed to the Driver and not answered
 	serving []*attempt // connections at work on an answer
-	handed  uint64     // last entry handed to the applier
-
-	last   raft.Brief
-	shadow shadow
 }
 
 // config is what the node is started with.
@@ -65,32 +80,6 @@ func (w *World) config(h *host) node.Config {
 		MaxEntryBytes: o.MaxEntryBytes, SweepLimit: 10, SnapshotBytes: o.SnapshotBytes, SnapshotKeep: o.SnapshotKeep,
 		HoldBytes: o.HoldBytes, ApplyBacklog: o.ApplyBacklog,
 	}
-}
-
-// start makes a node of what the disk holds.
-func (w *World) start(h *host) {
-	if h.up || w.failure != nil {
-		return
-	}
-	rec := h.disk.recovered()
-	deps := node.Deps{
-		Log: h.disk, Snapshots: h.disk, Clock: &h.clock, Recovered: rec, Snapshot: h.disk.snap,
-		Seed: func() uint64 { h.seeds++; return mix(w.o.Seed ^ uint64(h.n)<<40 ^ h.seeds) },
-	}
-	drv, err := node.OpenDriver(w.config(h), &deps)
-	if err != nil {
-		w.fail("node-starts", "n%d: %v", h.n+1, err)
-		return
-	}
-	h.up = true
-	h.drv, h.core, h.store = drv, drv.Core(), drv.Store()
-	h.applier = node.NewApplier(h.store, h.disk, &h.clock, rec.Snapshot.Term)
-	h.last = h.core.Brief()
-	w.started(h, &rec)
-	if w.tracing {
-		w.trace(h, "start", "log %d..%d, snapshot %d, vote n%d in t%d", h.last.First, h.last.Last, h.last.Snapshot, w.index(h.last.Vote)+1, h.last.Term)
-	}
-	w.turn(h)
 }
 
 // post puts an event into the inbox of a node, which takes it at once if it is neither busy nor paused.
@@ -133,7 +122,11 @@ func (w *World) turn(h *host) {
 			w.fail("driver", "n%d: %v", h.n+1, err)
 			return
 		}
+		life := h.life
 		again := w.perform(h, work)
+		if h.life != life { // its disk was damaged
+			return
+		}
 		w.observe(h)
 		if w.failure != nil {
 			return
@@ -168,6 +161,9 @@ func (w *World) perform(h *host, work *node.Work) bool {
 	}
 	if work.Write != nil {
 		w.writeSnapshot(h, work.Write)
+	}
+	if !h.up {
+		return false
 	}
 	h.wakeAt = work.WakeAt
 	work.Reset()
@@ -211,35 +207,38 @@ func (w *World) handOver(h *host, items []node.ApplyItem) {
 		}
 		return
 	}
+	w.applyAll(h, items)
+}
+
+// applyAll executes items until the process dies of one.
+func (w *World) applyAll(h *host, items []node.ApplyItem) {
+	life := h.life
 	for i := range items {
-		w.apply(h, &items[i])
+		if w.apply(h, &items[i]); h.life != life || w.failure != nil {
+			return
+		}
 	}
 }
 
 // applyOn is the turn of a slow applier: it takes everything that waits.
 func (w *World) applyOn(h *host) {
 	h.applying = false
-	items := h.applies
+	items, life := h.applies, h.life
 	h.applies = nil
-	for i := range items {
-		w.apply(h, &items[i])
+	w.applyAll(h, items)
+	if h.life != life || w.failure != nil {
+		return
 	}
-	if w.failure == nil && (len(h.inbox) > 0 || h.wakeAt != 0 && h.store.Applied() >= h.wakeAt) {
+	if len(h.inbox) > 0 || (h.wakeAt != 0 && h.store.Applied() >= h.wakeAt) {
 		w.wake(h)
 	}
 	w.collect(h)
 }
 
 func (w *World) apply(h *host, item *node.ApplyItem) {
-	if w.failure != nil {
-		return
-	}
 	if err := h.applier.Apply(item, func(ev node.Event) { h.inbox = append(h.inbox, ev) }); err != nil {
-		w.fail("applier", "n%d: %v", h.n+1, err)
+		w.stopped(h, "state-is-sound", err)
 		return
 	}
 	w.appliedItem(h, item)
 }
-
-// String names a node in messages.
-func (h *host) String() string { return fmt.Sprintf("n%d", h.n+1) }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/bits"
+	"strings"
 
 	"kvapp/node"
 	"kvapp/raft"
@@ -16,7 +17,7 @@ type strike struct {
 // nemesis draws the faults that come over nodes and links. Those of messages, turns and writes are drawn where they are.
 func (w *World) nemesis() {
 	w.rounds++
-	for c := partitionClass; c <= pauseClass; c++ {
+	for c := partitionClass; c <= takeClass; c++ {
 		if r, ok := w.luck(c, 0, w.rounds); ok {
 			w.strike(c, dice(r))
 		}
@@ -52,7 +53,99 @@ func (w *World) strike(c class, d dice) {
 		if w.tracing {
 			w.trace(h, "pause", "for %dms", lasts/ms)
 		}
+	case wallClass:
+		w.reach(clockJumped)
+		h.clock.wall += d.between(1, 20_000) * (1 - 2*int64(d.n(2)))
+	case driftClass:
+		if w.o.Drift > 0 {
+			h.clock.turn(int64(d.n(int(2*w.o.Drift+1))) - w.o.Drift)
+		}
+	case takeClass:
+		if h.up {
+			w.post(h, node.Event{Kind: node.EvTakeSnapshot, Taken: make(chan uint64, 1)})
+		}
+	default:
+		w.strikeMachine(c, h, &d, lasts)
 	}
+}
+
+// strikeMachine is a fault of a process or a disk.
+func (w *World) strikeMachine(c class, h *host, d *dice, lasts int64) {
+	if h.gone {
+		return
+	}
+	if w.tracing {
+		w.trace(h, classNames[c], "for %dms", lasts/ms)
+	}
+	switch c {
+	case fullClass:
+		w.reach(diskFull)
+		h.full = true
+		h.fs.SetSpace(d.between(1, 2000))
+		w.queue.put(event{at: w.now + lasts, kind: evMend, ref: w.strikes.add(strike{class: c, from: 1 << h.n})})
+		return
+	case rotClass:
+		w.rot(h)
+		return
+	case killClass, wipeClass:
+		if !h.up {
+			return
+		}
+		w.reach(processKilled)
+		w.kill(h, d)
+		if c == wipeClass {
+			w.wipe(h)
+		}
+	case powerClass:
+		if !h.up {
+			return
+		}
+		w.reach(powerFailed)
+		w.powerLoss(h, d)
+	}
+	w.queue.put(event{at: w.now + lasts, kind: evStart, node: uint8(h.n)})
+}
+
+// spare says whether one more disk may be damaged: a majority never is, or nothing could be demanded of the others.
+func (w *World) spare(h *host) bool {
+	damaged := 0
+	for _, o := range w.hosts {
+		if o.damaged() {
+			damaged++
+		}
+	}
+	return !h.damaged() && damaged < (len(w.hosts)-1)/2
+}
+
+// damaged says that a disk has lost something: its node may refuse to start at any time, and does when it finds out.
+func (h *host) damaged() bool { return h.rotten || h.wiped || h.gone }
+
+// rot flips a durable bit, but not in the last batch of the journal: there it cannot be told from a torn write, as wal
+// documents.
+func (w *World) rot(h *host) {
+	if !w.spare(h) || h.job != nil {
+		return
+	}
+	trial := h.fs.Clone()
+	path, at, ok := trial.Rot(dir)
+	if !ok || (strings.HasPrefix(path, dir+"/log/") && (path > h.tail || path == h.tail && at >= h.tailAt)) {
+		return
+	}
+	h.fs.Rot(dir)
+	h.rotten = true
+	if w.tracing {
+		w.trace(h, "rot", "%s at byte %d", path, at)
+	}
+}
+
+// wipe loses the disk of a node that does not run.
+func (w *World) wipe(h *host) {
+	if !w.spare(h) {
+		return
+	}
+	h.wiped = true
+	h.fs.Wipe()
+	h.incarnation = mix(h.incarnation) | 1
 }
 
 // drawPartition draws which messages are lost: of one node, between two groups, or between two nodes; both ways or one.
@@ -92,6 +185,12 @@ func (w *World) split(s strike, by int) {
 
 // mend ends a fault, unless heal has ended all of them.
 func (w *World) mend(s strike) {
+	if s.class == fullClass {
+		h := w.hosts[bits.TrailingZeros8(s.from)]
+		h.full = false
+		h.fs.SetSpace(-1)
+		return
+	}
 	if w.phase.step == faults {
 		w.split(s, -1)
 	}

@@ -22,14 +22,27 @@ const (
 	partitionClass
 	clogClass // a link holds everything back and lets it go at once
 	pauseClass
-	busyClass  // a turn of the loop takes time
-	applyClass // the state machine lags
-	clients    // not a fault: what clients do, so that shrinking can leave it out
+	killClass   // kill -9
+	powerClass  // power failure
+	fullClass   // no room on the disk
+	rotClass    // a durable bit flips
+	wipeClass   // the disk is lost
+	wallClass   // wall time jumps
+	driftClass  // a clock goes at another speed
+	takeClass   // somebody asks for a snapshot
+	streamClass // a snapshot stream breaks
+	stallClass  // a write takes very long
+	hangClass   // a write never ends
+	errorClass  // a write fails
+	busyClass   // a turn of the loop takes time
+	applyClass  // the state machine lags
+	clients     // not a fault: what clients do, so that shrinking can leave it out
 	classes
 )
 
 var classNames = [classes]string{
-	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "busy", "apply", "clients",
+	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "kill", "power", "full", "rot", "wipe", "wall",
+	"drift", "take", "stream", "stall", "hang", "error", "busy", "apply", "clients",
 }
 
 // purpose names what random bits are for that always have a meaning, as a class names faults.
@@ -67,6 +80,7 @@ type Options struct {
 	MaxEntryBytes              int
 	SnapshotBytes, HoldBytes   int64
 	SnapshotKeep               uint64
+	SegmentSize                int // of the journal
 	ApplyBacklog               int64
 	QuorumReads                bool
 	ParkTimeout, CommitTimeout int64
@@ -110,13 +124,14 @@ func DrawLarge(seed uint64) Options {
 func draw(seed uint64, d *dice, small bool) Options {
 	o := Options{
 		Seed: seed, Small: small, Nodes: 3,
-		Duration: 20 * second, Quiet: second,
+		Duration: 12 * second, Quiet: second,
 		Election:       d.pick(100, 200, 400, 400, 1000) * ms,
 		MaxAppendBytes: int(d.between(1, 512)), MaxInflightMsgs: int(d.between(1, 8)),
 		MaxInflightBytes: int(d.between(64, 4096)), MaxUncommitted: d.between(64, 8192), CacheBytes: d.between(0, 2048),
-		MaxEntryBytes: int(d.between(32, 512)), SnapshotBytes: d.between(512, 32<<10), SnapshotKeep: uint64(d.n(20)),
+		MaxEntryBytes: int(d.between(32, 512)), SegmentSize: int(d.between(256, 8192)),
+		SnapshotBytes: d.between(256, 8<<10), SnapshotKeep: uint64(d.n(10)),
 		ApplyBacklog: d.between(128, 1<<16), ParkTimeout: 500 * ms, CommitTimeout: 1500 * ms,
-		Clients: 1 + d.n(6), Keys: 1 + d.n(3), Think: d.between(20, 400) * ms, Generation: 60,
+		Clients: 1 + d.n(6), Keys: 1 + d.n(3), Think: d.between(5, 200) * ms, Generation: 60,
 		CheckEvery: 7, CopyEntries: d.oneIn(4),
 	}
 	if !small {
@@ -125,6 +140,7 @@ func draw(seed uint64, d *dice, small bool) Options {
 		o.MaxAppendBytes, o.MaxInflightMsgs, o.MaxInflightBytes = 1<<20, 256, 16<<20
 		o.MaxUncommitted, o.CacheBytes, o.MaxEntryBytes = 64<<20, d.between(1<<10, 1<<20), 1<<20
 		o.SnapshotBytes, o.SnapshotKeep, o.ApplyBacklog = d.between(16<<10, 1<<20), uint64(d.n(10000)), 256<<20
+		o.SegmentSize = int(d.between(4<<10, 4<<20))
 		o.ParkTimeout, o.CommitTimeout = 2*second, 5*second
 		o.Clients, o.Keys, o.Think, o.CheckEvery = 4+d.n(30), 1+d.n(20), d.between(5, 200)*ms, 97
 		o.Generation = 200
@@ -165,6 +181,18 @@ func (o *Options) faults(d *dice) {
 	set(partitionClass, 300, 12000)
 	set(clogClass, 300, 12000)
 	set(pauseClass, 300, 8000)
+	set(killClass, 300, 8000)
+	set(powerClass, 300, 8000)
+	set(fullClass, 100, 2000)
+	set(rotClass, 100, 2000)
+	set(wipeClass, 50, 500)
+	set(wallClass, 300, 12000)
+	set(driftClass, 300, 12000)
+	set(takeClass, 300, 12000)
+	set(streamClass, 600, 10000)
+	set(stallClass, 30, 1000)
+	set(hangClass, 5, 100)
+	set(errorClass, 5, 200)
 	set(busyClass, 600, always)
 	set(applyClass, 600, always)
 	o.Turn = d.between(20*us, o.Election/10)

@@ -10,17 +10,18 @@ import (
 
 // World is one simulated cluster with its clients. It belongs to one goroutine and shares nothing with other worlds.
 type World struct {
-	o       Options
-	now     int64 // true time in ns since the beginning
-	queue   queue
-	hosts   []*host
-	members []raft.Member
-	links   [MaxNodes][MaxNodes]link
-	old     []raft.Message // some that have been sent, to be sent again
+	o        Options
+	now      int64 // true time in ns since the beginning
+	queue    queue
+	hosts    []*host
+	members  []raft.Member
+	links    [MaxNodes][MaxNodes]link
+	old      []raft.Message // some that have been sent, to be sent again
+	streamed uint64         // snapshot streams so far
 
 	packets  slab[packet]
 	fetches  slab[raft.Fetch]
-	streams  slab[stream]
+	streams  slab[*stream]
 	attempts slab[*attempt]
 	strikes  slab[strike]
 
@@ -137,7 +138,7 @@ func newWorld(o Options, c Config) *World {
 	}
 	d := dice(mix(o.Seed ^ golden))
 	for i := range o.Nodes {
-		h := &host{n: i, id: w.members[i].ID, disk: &memJournal{files: map[string][]byte{}}}
+		h := &host{n: i, id: w.members[i].ID}
 		h.clock = clock{w: w, zero: int64(d.n(1000)) * second, wall: int64(d.n(2000)) - 1000}
 		if o.Drift > 0 {
 			h.clock.ppm = int64(d.n(int(2*o.Drift+1))) - o.Drift
@@ -145,6 +146,9 @@ func newWorld(o Options, c Config) *World {
 		w.hosts = append(w.hosts, h)
 		w.found(h)
 		w.queue.put(event{at: d.between(1, o.Election), kind: evStart, node: uint8(i)})
+	}
+	if err := w.acquaint(); err != nil {
+		w.fail("founding", "%v", err)
 	}
 	for i := range o.Clients {
 		c := &client{n: i, node: d.n(o.Nodes)}
@@ -155,14 +159,6 @@ func newWorld(o Options, c Config) *World {
 	w.queue.put(event{at: o.Quiet, kind: evNemesis})
 	w.queue.put(event{at: w.faultsEnd, kind: evPhase})
 	return w
-}
-
-// found writes what every founding member of a cluster begins with.
-func (w *World) found(h *host) {
-	e := raft.Entry{Index: 1, Term: 1, Kind: raft.EntryMembership, Data: raft.AppendMembership(nil, raft.Membership{Members: w.members})}
-	h.disk.hard = raft.HardState{Term: 1, Commit: 1}
-	h.disk.entries = []raft.Entry{e}
-	h.shadow = shadow{hard: h.disk.hard, terms: []uint64{1}}
 }
 
 // handle is the table of events.
@@ -181,7 +177,7 @@ func (w *World) handle(e *event) {
 		h.turnPut = false
 		w.wake(h)
 	case evPersist:
-		w.persist(h)
+		w.persist(h, e.ref)
 	case evApply:
 		w.applyOn(h)
 	case evFetch:
