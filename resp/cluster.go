@@ -186,6 +186,9 @@ func clusterNodes(c *conn, _ [][]byte) {
 	v := c.srv.node.View()
 	lead := master(v)
 	var sb strings.Builder
+	if !v.Member { // not yet, or not any more; tools look for the node they talk to
+		sb.WriteString(c.srv.nodeLine(v, lead, &v.Self) + "\n")
+	}
 	for i := range v.Members {
 		sb.WriteString(c.srv.nodeLine(v, lead, &v.Members[i]) + "\n")
 	}
@@ -194,13 +197,11 @@ func clusterNodes(c *conn, _ [][]byte) {
 
 // memberByID finds the member that CLUSTER commands know by id, and answers the error if there is none.
 func (c *conn) memberByID(v *node.View, id []byte) *raft.Member {
-	for i := range v.Members {
-		if m := &v.Members[i]; c.srv.nodeID(m) == string(id) {
-			return m
-		}
+	m := c.srv.memberWithID(v, id)
+	if m == nil {
+		c.out.Error(unknownNode(id))
 	}
-	c.out.Error(oneLine("ERR Unknown node " + string(cString(id, len(id)))))
-	return nil
+	return m
 }
 
 func clusterReplicas(c *conn, args [][]byte) {
@@ -318,12 +319,15 @@ func clusterHelp(c *conn, _ [][]byte) {
 	c.help("CLUSTER",
 		"COUNT-FAILURE-REPORTS <node-id>", "    Answers 0: the nodes of this cluster do not report each other.",
 		"COUNTKEYSINSLOT <slot>", "    Counts the keys in <slot>.",
+		"FAILOVER [FORCE]", "    Makes this node the leader.",
+		"FORGET <node-id>", "    Removes a node from the cluster. OK also when it is gone already.",
 		"GETKEYSINSLOT <slot> <count>", "    Names up to <count> keys in <slot>.",
 		"INFO", "    Answers the state of the cluster.",
 		"KEYSLOT <key>", "    Computes the slot of <key>.",
 		"MYID", "    Answers the id of this node.",
 		"NODES", "    Lists the nodes, one a line:",
 		"    <id> <ip:port@bus-port> <flags> <master> <pings> <pongs> <epoch> <link> <slot> ...",
+		"REPLICATE <node-id>", "    Answers OK: every node replicates whoever leads.",
 		"REPLICAS <node-id>", "    Lists the replicas of a master, one line of NODES each.",
 		"SHARDS", "    Maps slots to nodes.",
 		"SLOTS", "    Maps slots to nodes: start, end, then address, port and id of the master and of its replicas.")

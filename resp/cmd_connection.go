@@ -171,6 +171,11 @@ func (c *conn) number(key string, n int64) {
 	c.out.Int(n)
 }
 
+func (c *conn) flag(key string, on bool) {
+	c.out.BulkString(key)
+	c.out.Bool(on)
+}
+
 // help answers a HELP sub-command: one status line per line.
 func (c *conn) help(name string, lines ...string) {
 	c.out.Array(len(lines) + 3)

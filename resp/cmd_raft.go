@@ -3,6 +3,7 @@ package resp
 import (
 	"fmt"
 
+	"kvapp/node"
 	"kvapp/raft"
 )
 
@@ -22,13 +23,13 @@ func roleName(v raft.Role, learner bool) string {
 
 func raftStatus(c *conn, _ [][]byte) {
 	st, v := c.srv.status(), c.srv.node.View()
-	leader := memberName(v, st.Leader)
-	c.out.Map(19)
+	voters, learners := census(v)
+	c.out.Map(24)
 	c.pair("node", st.Name)
 	c.pair("cluster", st.Cluster)
 	c.pair("role", roleName(st.Role, v.Self.Learner))
 	c.number("term", int64(st.Term))
-	c.pair("leader", leader)
+	c.pair("leader", memberName(v, st.Leader))
 	c.pair("leader_addr", leaderAddr(v, st.Leader))
 	c.number("commit", int64(st.Commit))
 	c.number("applied", int64(st.Applied))
@@ -40,32 +41,74 @@ func raftStatus(c *conn, _ [][]byte) {
 	c.number("uncommitted_bytes", st.Uncommitted)
 	c.number("log_bytes", st.LogBytes)
 	c.number("lease_ms", leaseMs(st.LeaseUntil, st.Now))
-	c.out.BulkString("healthy")
-	c.out.Bool(v.Healthy)
+	c.flag("healthy", v.Healthy)
+	c.flag("member", v.Member)
+	c.number("voters", voters)
+	c.number("learners", learners)
+	c.flag("changing", st.Changing)
+	c.pair("transfer", memberName(v, st.Transfer))
 	c.out.BulkString("members")
 	c.out.Array(len(v.Members))
 	for i := range v.Members {
-		m := &v.Members[i]
-		c.out.Map(5)
-		c.pair("name", m.Name)
-		c.pair("id", c.srv.nodeID(m))
-		c.pair("addr", m.ClientAddr)
-		c.pair("peer_addr", m.PeerAddr)
-		c.out.BulkString("learner")
-		c.out.Bool(m.Learner)
+		c.raftMember(&v.Members[i])
 	}
 	c.out.BulkString("peers")
 	c.out.Array(len(st.Peers))
 	for i := range st.Peers {
-		p := &st.Peers[i]
-		c.out.Map(6)
-		c.pair("name", memberName(v, p.ID))
-		c.pair("state", p.State)
-		c.number("match", int64(p.Match))
-		c.number("next", int64(p.Next))
-		c.number("lag", lag(st.LastIndex, p.Match))
-		c.number("last_contact_ms", contactMs(st.Now, p.LastContact))
+		c.raftPeer(&st, v, &st.Peers[i])
 	}
+}
+
+// raftMember is a member's part of RAFT STATUS, the same on every node.
+func (c *conn) raftMember(m *raft.Member) {
+	c.out.Map(9)
+	c.pair("name", m.Name)
+	c.pair("id", c.srv.nodeID(m))
+	c.pair("addr", m.ClientAddr)
+	c.pair("peer_addr", m.PeerAddr)
+	c.flag("learner", m.Learner)
+	c.flag("promote", m.Promote)
+	c.flag("leaving", m.Leaving)
+	c.number("priority", int64(m.Priority))
+	c.pair("incarnation", incarnation(m.Incarnation))
+}
+
+// incarnation prints the incarnation of a member's disk; nothing for a founding member, whose incarnation each node found
+// out for itself.
+func incarnation(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%016x", n)
+}
+
+// raftPeer is what the leader knows of another node.
+func (c *conn) raftPeer(st *node.Status, v *node.View, p *raft.PeerStatus) {
+	name := memberName(v, p.ID)
+	if name == "" {
+		name = fmt.Sprintf("%016x", uint64(p.ID)) // removed, and being told of that
+	}
+	c.out.Map(8)
+	c.pair("name", name)
+	c.pair("state", p.State)
+	c.number("match", int64(p.Match))
+	c.number("next", int64(p.Next))
+	c.number("lag", lag(st.LastIndex, p.Match))
+	c.number("last_contact_ms", contactMs(st.Now, p.LastContact))
+	c.flag("caught_up", p.CaughtUp)
+	c.flag("removed", p.Departed)
+}
+
+// census counts the members by their part.
+func census(v *node.View) (voters, learners int64) {
+	for i := range v.Members {
+		if v.Members[i].Learner {
+			learners++
+		} else {
+			voters++
+		}
+	}
+	return voters, learners
 }
 
 // leaseMs is how long a leader may still read without asking, 0 without a lease.
@@ -109,7 +152,15 @@ func raftSnapshot(c *conn, _ [][]byte) {
 
 func raftHelp(c *conn, _ [][]byte) {
 	c.help("RAFT",
+		"ADD <name> <address> [PEER <address>] [LEARNER] [INCARNATION <hex>]",
+		"    Makes a node a member, first as a learner; unless LEARNER is given it is promoted when it has caught up.",
+		"DEMOTE <name>", "    Makes a voter a learner.",
 		"HASH", "    Answers a hash of the whole state and the log index it stands for.",
+		"PRIORITY <name> <0..15>", "    Lets the node with the highest priority lead as soon as it has caught up.",
+		"PROMOTE <name>", "    Makes a learner a voter as soon as it has caught up.",
+		"REMOVE <name>|<node-id>", "    Removes a member. OK also when it is none.",
+		"SETADDR <name> <address> [PEER <address>]", "    Tells where a member is to be reached from now on.",
 		"SNAPSHOT", "    Takes a snapshot now and answers its log index.",
-		"STATUS", "    Answers role, term, log positions and peers of this node.")
+		"STATUS", "    Answers role, term, log positions, members and peers of this node.",
+		"TRANSFER [<name>]", "    Hands leadership to a voter, without a name to the best one.")
 }

@@ -36,6 +36,18 @@ const (
 	errBusy        = "TRYAGAIN too many uncommitted writes, the command was not executed"
 	errLoading     = "LOADING Redis is loading the dataset in memory"
 
+	errAddress     = "ERR an address is host:port"
+	errPeerPort    = "ERR the client port + 10000 is no port: give the address for the other nodes with PEER"
+	errIncarnation = "ERR an incarnation is a hexadecimal number of up to 16 digits, not 0"
+	errNodeName    = "ERR a node's name has 1 to 64 printable characters, no space and none of = , @"
+	errPriority    = "ERR a priority is an integer from 0 to 15"
+	errUnfinished  = "UNCERTAIN the leader has begun with it, but it is not done yet: RAFT STATUS shows how it goes on"
+
+	errForgetSelf     = "ERR I tried hard but I can't forget myself..."
+	errReplicateSelf  = "ERR Can't replicate myself"
+	errFailoverMaster = "ERR You should send CLUSTER FAILOVER to a replica"
+	errTakeover       = "ERR TAKEOVER is not supported: nobody leads without the votes of a majority"
+
 	errProtected = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. " +
 		"In this mode connections are only accepted from the loopback interface. To accept others, either set a password with the setting " +
 		"requirepass, or set protected-mode to no (CONFIG SET protected-mode no from the loopback interface, or in the configuration of the next " +
@@ -80,6 +92,27 @@ func unknownSub(args [][]byte) string {
 // wrongArity is the answer to a wrong number of arguments; name is the full name, such as client|list.
 func wrongArity(name string) string {
 	return "ERR wrong number of arguments for '" + name + "' command"
+}
+
+// unknownNode is the answer to an id that no node has.
+func unknownNode(id []byte) string {
+	return oneLine("ERR Unknown node " + string(cString(id, len(id))))
+}
+
+func addressTaken(name string) string {
+	return "ERR " + name + " has one of these addresses: remove it first"
+}
+
+// barrierError is the answer to a command that needs to know what the leader knows, and cannot.
+func barrierError(o node.Outcome) string {
+	switch o {
+	case node.Loading:
+		return errLoading
+	case node.Stopped:
+		return errStopped
+	default:
+		return errNoLeader
+	}
 }
 
 // oneLine keeps what a client sent from breaking the line of an error reply.

@@ -64,7 +64,8 @@ func newFake(g *group, self int, all []raft.Member) *fake {
 	} else {
 		f.outcome.Store(int32(node.NotLeader))
 	}
-	f.view.Store(&node.View{Self: all[self], Role: role, Term: 3, Leader: all[0].ID, Last: all[0].ID, Members: all, Healthy: true})
+	f.view.Store(&node.View{Self: all[self], Member: true, Role: role, Term: 3, Leader: all[0].ID, Last: all[0].ID, Members: all,
+		Healthy: true})
 	return f
 }
 

@@ -85,22 +85,15 @@ func connectedPeers(st *node.Status) (near []*raft.PeerStatus) {
 
 func infoRaft(r *infoReport) {
 	st, v := &r.status, r.view
-	voters, learners := 0, 0
-	for i := range v.Members {
-		if v.Members[i].Learner {
-			learners++
-		} else {
-			voters++
-		}
-	}
+	voters, learners := census(v)
 	r.str("raft_role", roleName(st.Role, v.Self.Learner))
 	r.str("raft_node_id", v.Self.Name)
 	r.str("raft_cluster_id", st.Cluster)
 	r.uint("raft_term", st.Term)
 	r.str("raft_leader_id", memberName(v, st.Leader))
 	r.str("raft_leader_addr", leaderAddr(v, st.Leader))
-	r.int("raft_voters", int64(voters))
-	r.int("raft_learners", int64(learners))
+	r.int("raft_voters", voters)
+	r.int("raft_learners", learners)
 	r.uint("raft_commit_index", st.Commit)
 	r.uint("raft_applied_index", st.Applied)
 	r.uint("raft_last_log_index", st.LastIndex)

@@ -34,6 +34,9 @@ type Options struct {
 	Cluster string
 	// Peers tells what went to and came from the other nodes; nil = it is not known.
 	Peers func() []PeerTraffic
+	// Incarnation asks the node called name, at its address for other nodes, for the incarnation of its disk; nil = it
+	// cannot be asked. Any goroutine.
+	Incarnation func(name, peerAddr string) (uint64, error)
 }
 
 // PeerTraffic is what one other node sent and was sent since this node started.
@@ -47,16 +50,17 @@ type PeerTraffic struct {
 
 // Server serves clients. Its methods may be called from any goroutine.
 type Server struct {
-	node     node.Client
-	settings *config.Settings
-	log      *slog.Logger
-	version  string
-	runID    string
-	peers    func() []PeerTraffic
-	cluster  atomic.Pointer[string] // nil until known
-	port     string
-	now      func() time.Time
-	started  time.Time
+	node        node.Client
+	settings    *config.Settings
+	log         *slog.Logger
+	version     string
+	runID       string
+	peers       func() []PeerTraffic
+	incarnation func(name, peerAddr string) (uint64, error)
+	cluster     atomic.Pointer[string] // nil until known
+	port        string
+	now         func() time.Time
+	started     time.Time
 
 	table   *table
 	guard   *Listener
@@ -94,6 +98,9 @@ func NewServer(opt Options) (*Server, error) {
 	}
 	if s.peers == nil {
 		s.peers = func() []PeerTraffic { return nil }
+	}
+	if s.incarnation = opt.Incarnation; s.incarnation == nil {
+		s.incarnation = func(string, string) (uint64, error) { return 0, errors.New("give it with INCARNATION") }
 	}
 	s.pause.changed = make(chan struct{})
 	if opt.Cluster != "" {

@@ -8,6 +8,7 @@ const (
 	early    = anyState | fsm.FlagNoScript | fsm.FlagFast | fsm.FlagNoAuth | fsm.FlagAllowBusy
 	ownState = anyState | fsm.FlagNoScript
 	admin    = ownState | fsm.FlagAdmin
+	reshape  = fsm.FlagStale | fsm.FlagNoAsyncLoading | fsm.FlagAdmin // not before this node knows who is a member
 )
 
 var (
@@ -163,15 +164,6 @@ var configCommands = []entry{
 		"Changes settings, all or none.", multiple(block("parameter_value", text("parameter"), text("value"))))},
 }
 
-var raftCommands = []entry{
-	{run: raftHash, tips: tipsRandom, spec: spec("hash", 2, admin, "", "7.2.0", "server", "O(N) where N is the number of keys",
-		"Answers a hash of the whole state and the log index it stands for.")},
-	{run: raftHelp, spec: spec("help", 2, anyState, "", "7.2.0", "server", "O(1)", "Lists the sub-commands.")},
-	{run: raftSnapshot, spec: spec("snapshot", 2, admin, "", "7.2.0", "server", "O(N) where N is the number of keys", "Takes a snapshot now and answers its log index.")},
-	{run: raftStatus, tips: tipsRandom, spec: spec("status", 2, admin, "", "7.2.0", "server", "O(N) where N is the number of nodes",
-		"Answers role, term, log positions and peers of this node.")},
-}
-
 // clusterCommands show one Raft group as a cluster of one master.
 var clusterCommands = []entry{
 	{subs: clusterSubs, spec: spec("cluster", -2, 0, "", "3.0.0", "cluster", "Depends on subcommand.", "Commands about the cluster.")},
@@ -184,6 +176,9 @@ var clusterSubs = []entry{
 	{run: clusterCountKeys, spec: spec("countkeysinslot", 3, anyState, "", "3.0.0", "cluster", "O(1)", "Counts the keys in a slot.", integer("slot"))},
 	{run: clusterFailures, tips: tipsRandom, spec: spec("count-failure-reports", 3, admin&^fsm.FlagNoScript, "", "3.0.0", "cluster", "O(1)",
 		"Answers how many nodes report that a node has failed.", text("node-id"))},
+	{run: clusterFailover, spec: spec("failover", -2, reshape, "", "3.0.0", "cluster", "O(1)", "Makes this node the leader.",
+		optional(oneOf("options", token("FORCE"), token("TAKEOVER"))))},
+	{run: clusterForget, spec: spec("forget", 3, reshape, "", "3.0.0", "cluster", "O(1)", "Removes a node from the cluster.", text("node-id"))},
 	{run: clusterGetKeys, tips: tipsRandom, spec: spec("getkeysinslot", 4, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of requested keys",
 		"Names keys in a slot.", integer("slot"), integer("count"))},
 	{run: clusterHelp, spec: spec("help", 2, anyState, "", "5.0.0", "cluster", "O(1)", "Lists the sub-commands.")},
@@ -191,6 +186,8 @@ var clusterSubs = []entry{
 	{run: clusterKeySlot, spec: spec("keyslot", 3, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of bytes in the key", "Computes the slot of a key.", text("key"))},
 	{run: clusterMyID, spec: spec("myid", 2, anyState, "", "3.0.0", "cluster", "O(1)", "Answers the id of this node.")},
 	{run: clusterNodes, tips: tipsRandom, spec: spec("nodes", 2, anyState, "", "3.0.0", "cluster", "O(N) where N is the number of nodes", "Lists the nodes, one a line.")},
+	{run: clusterReplicate, spec: spec("replicate", 3, reshape, "", "3.0.0", "cluster", "O(1)", "Has nothing to do: every node replicates whoever leads.",
+		text("node-id"))},
 	{run: clusterReplicas, tips: tipsRandom, spec: spec("replicas", 3, anyState|fsm.FlagAdmin, "", "5.0.0", "cluster", "O(1)", "Lists the replicas of a node.", text("node-id"))},
 	{run: clusterReplicas, tips: tipsRandom, spec: obsolete(spec("slaves", 3, anyState|fsm.FlagAdmin, "", "3.0.0", "cluster", "O(1)",
 		"Lists the replicas of a node.", text("node-id")), "5.0.0", "CLUSTER REPLICAS")},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -181,3 +182,16 @@ func (s *server) peerTraffic() []resp.PeerTraffic {
 	}
 	return all
 }
+
+// incarnationOf asks another node of this cluster which disk it has; any goroutine.
+func (s *server) incarnationOf(name, peerAddr string) (uint64, error) {
+	hello := s.hello()
+	hello.To = name
+	ctx, cancel := context.WithTimeout(context.Background(), probeLimit)
+	defer cancel()
+	theirs, err := transport.Probe(ctx, peerAddr, hello)
+	return theirs.Incarnation, err
+}
+
+// probeLimit is how long another node may take to say who it is.
+const probeLimit = 3 * time.Second

@@ -249,7 +249,7 @@ func (s *server) openNode(rec wal.Recovered) error {
 	s.node = n
 	s.clients, err = resp.NewServer(resp.Options{
 		Listener: s.clientListener, Node: n, Settings: s.set, Logger: s.log, Version: version, Cluster: s.id.Cluster,
-		Peers: s.peerTraffic,
+		Peers: s.peerTraffic, Incarnation: s.incarnationOf,
 	})
 	if err != nil {
 		return err
