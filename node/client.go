@@ -8,8 +8,8 @@ import (
 // Outcome says what became of a Batch.
 type Outcome uint8
 
-// The outcomes. Only Done means that replies were produced; NotLeader, NoLeader, Overwritten, Busy and Loading mean
-// that no command of the batch is or will be in any log.
+// The outcomes. Only Done means that replies were produced; NotLeader, NoLeader, Overwritten, Busy, Loading and DiskFull
+// mean that no command of the batch is or will be in any log.
 const (
 	Done        Outcome = iota
 	NotLeader           // Batch.Leader holds the leader's client address
@@ -19,6 +19,7 @@ const (
 	Busy                // not proposed in time: over the limit of uncommitted bytes, or what is under way does not commit
 	Loading             // the log is being replayed
 	Stopped             // this node is going down; nothing was proposed
+	DiskFull            // this node leads, and its disk has no room for the writes; nothing was proposed
 )
 
 // Batch is one run of data commands of one connection: proposed whole, answered in order. Its connection owns it and
@@ -76,6 +77,8 @@ type View struct {
 	Members []raft.Member
 	Loading bool
 	Healthy bool // this node leads with a quorum, or has heard a leader within two election timeouts
+	// DiskFull: less than the reserve is free on this node's disk. It takes no writes while it leads.
+	DiskFull bool
 }
 
 // Status is everything RAFT STATUS and INFO print; asking for it is an event of the loop.
@@ -99,8 +102,12 @@ type Status struct {
 	SnapshotNs    int64  // how long the newest own one of this run took, 0 = none yet
 	Snapshots     uint64 // own ones of this run
 	LoadedKeys    int    // keys in the snapshot that the node started from
-	LeaderSeen    int64  // interval clock: when a leader was known last
-	Now           int64  // the loop's interval clock, for ages
+	SnapshotLate  bool   // one is due and does not fit on the disk
+	DiskFree      int64  // bytes at the last look, less what was accepted since
+	DiskReserve   int64  // bytes that should stay free
+	DiskFull      bool
+	LeaderSeen    int64 // interval clock: when a leader was known last
+	Now           int64 // the loop's interval clock, for ages
 }
 
 // Client is what the client's side of the server needs of a node. All methods are safe for any goroutine.
@@ -125,6 +132,6 @@ type Client interface {
 	Change(changes []raft.Change, timeoutMs int64) error
 	// Transfer makes a voter the leader, 0 for the best one that is not; errors as Change.
 	Transfer(to raft.NodeID, timeoutMs int64) error
-	// Snapshot takes a snapshot now and returns its index.
+	// Snapshot takes a snapshot now and returns its index. ErrDiskFull: it would not fit.
 	Snapshot() (index uint64, err error)
 }

@@ -28,7 +28,7 @@
 //
 //   - A Batch is answered exactly once. Until then the node owns it; afterwards nothing here refers to it.
 //   - Done is answered only for an entry that is committed and applied on this node.
-//   - NotLeader, NoLeader, Overwritten, Busy, Loading and Stopped are answered only when no log holds the commands, or
+//   - NotLeader, NoLeader, Overwritten, Busy, Loading, DiskFull and Stopped are answered only when no log holds the commands, or
 //     another entry is committed in their place. Everything else is Uncertain.
 //   - At most one append job is under way; what piles up meanwhile is merged into the next one.
 //   - The first error of the journal, of the state machine or of an invariant ends the loop; Run returns it.

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"kvapp/fsm"
 	"kvapp/raft"
@@ -24,6 +25,8 @@ type Config struct {
 	SnapshotKeep  uint64 // most entries kept behind a snapshot for slow followers
 	HoldBytes     int64  // size of the journal up to which a leader keeps what a slow follower still needs
 	ApplyBacklog  int64  // bytes handed to the applier and not applied above which appends of the leader are refused
+	// DiskReserve is how many bytes of the disk are left free, see disk; nil: none. Loop goroutine.
+	DiskReserve func() int64
 }
 
 // Driver is the logic of one node; see the package comment. Only the loop goroutine may touch it.
@@ -76,6 +79,8 @@ type Driver struct {
 	published bool   // View.Healthy as last published
 	sweepAt   int64  // earliest interval time of the next sweep
 
+	disk disk
+
 	snap      SnapshotFile
 	snapBytes int64 // journal size after the last snapshot
 	snapBusy  bool
@@ -104,7 +109,7 @@ func NewDriver(
 	d := &Driver{
 		cfg: cfg, core: core, store: store, log: log, clock: clock, seed: seed, snap: snap, loadTo: loadTo,
 		rounds: map[uint64][]*Batch{}, applied: store.Applied(), snapBytes: log.Bytes(),
-		now: clock.Now(), seenAt: clock.Now(), self: cfg.Self,
+		now: clock.Now(), seenAt: clock.Now(), self: cfg.Self, disk: disk{free: math.MaxInt64},
 	}
 	for db := range fsm.Databases {
 		keys, _ := store.Keys(db)
@@ -196,12 +201,12 @@ func (d *Driver) step(ev raft.Event) error {
 	return nil
 }
 
-// messages passes on what peers say. Appends are refused while the applier is too far behind: the leader's window
+// messages passes on what peers say. Appends are dropped while the applier is too far behind: the leader's window
 // then closes, and memory stays bounded.
 func (d *Driver) messages(msgs []raft.Message) error {
 	full := d.backlog > d.cfg.ApplyBacklog
 	for i := range msgs {
-		if full && msgs[i].Type == raft.MsgAppend && len(msgs[i].Entries) > 0 {
+		if msgs[i].Type == raft.MsgAppend && len(msgs[i].Entries) > 0 && (full || !d.admits(&msgs[i])) {
 			continue
 		}
 		if err := d.step(raft.Event{Kind: raft.EvMessage, Msg: msgs[i]}); err != nil {
@@ -343,6 +348,7 @@ func (d *Driver) propose() error {
 	if d.role != raft.Leader || d.noop == 0 || d.applied < d.noop || d.appending {
 		return nil
 	}
+	d.refuseUnfit()
 	sweep := d.dueSweep()
 	if !sweep && len(d.waiting) < d.underWay() {
 		return nil
@@ -372,6 +378,7 @@ func (d *Driver) propose() error {
 			return nil // still waiting: for room, or for the new leader
 		}
 		p.index, p.term = res.Index, res.Term
+		d.disk.free -= int64(size)
 		d.pending = append(d.pending, p)
 		rest := copy(d.waiting, d.waiting[n:])
 		clear(d.waiting[rest:])
@@ -395,7 +402,7 @@ func (d *Driver) underWay() int {
 // dueSweep says whether keys are due whose deletion the leader should propose now.
 func (d *Driver) dueSweep() bool {
 	due := d.store.NextDeadline()
-	if due == 0 || d.now < d.sweepAt || due > d.clock.WallMs() {
+	if due == 0 || d.now < d.sweepAt || due > d.clock.WallMs() || d.disk.full {
 		return false
 	}
 	d.sweepAt = d.now + sweepEvery
@@ -451,7 +458,10 @@ func (d *Driver) Deadline() int64 {
 	if r := d.requestDeadline(); r != 0 {
 		at = min(at, r)
 	}
-	if d.role == raft.Leader {
+	if !d.appending {
+		at = min(at, d.disk.lookAt)
+	}
+	if d.role == raft.Leader && !d.disk.full {
 		if due := d.store.NextDeadline(); due != 0 {
 			in := max(due-d.clock.WallMs(), 0) * 1e6
 			at = min(at, max(d.now+in, d.sweepAt))

@@ -215,7 +215,7 @@ func (d *soloDriver) stored(w Work) Work {
 	if w.Append == nil {
 		return d.turn()
 	}
-	return d.turn(Event{Kind: EvAppended, Seq: w.Append.Seq})
+	return d.turn(Event{Kind: EvAppended, Seq: w.Append.Seq, Free: 1 << 50})
 }
 
 func (d *soloDriver) apply(w Work) {

@@ -116,7 +116,7 @@ func (d *Driver) handOver(e *raft.Entry) {
 
 // fill completes the work of the turn.
 func (d *Driver) fill() {
-	if !d.appending && (d.next.Seq != 0 || d.next.Compact) {
+	if !d.appending && (d.next.Seq != 0 || d.next.Compact || d.now >= d.disk.lookAt) {
 		job := d.next
 		d.next = AppendJob{}
 		d.appending = true
@@ -155,13 +155,12 @@ func (w *Work) Reset() {
 // appended takes the answer of the appender.
 func (d *Driver) appended(ev *Event) error {
 	d.appending = false
+	d.measured(ev.Free)
 	if ev.First != 0 {
 		d.snapBusy = false
-		d.snapBytes = d.log.Bytes()
-		for _, c := range d.takers {
-			c <- d.snap.Meta.Index
-		}
-		d.takers = d.takers[:0]
+		d.snapBytes = max(0, d.log.Bytes()-d.disk.growth)
+		d.disk.growth = 0
+		d.tellTakers(d.snap.Meta.Index)
 		if err := d.step(raft.Event{Kind: raft.EvSnapshotSaved, Snapshot: d.snap.Meta, Index: ev.First}); err != nil {
 			return err
 		}

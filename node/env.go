@@ -37,6 +37,8 @@ type Log interface {
 	Read(lo, hi uint64, maxBytes int) ([]raft.Entry, error)
 	Bytes() int64
 	Segments() int
+	// Free is the number of bytes that the disk still takes; appender goroutine.
+	Free() (int64, error)
 }
 
 // SnapshotWriter takes the payload of one snapshot. Exactly one of Commit and Abort ends it.

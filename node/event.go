@@ -13,10 +13,10 @@ const (
 	EvWrite            EventKind = 1 + iota // Batch: a client's run with at least one write
 	EvRead                                  // Batch: a client's run of reads that found no lease
 	EvMessages                              // Msgs: from one peer
-	EvAppended                              // Seq, First (after a compaction): an append job is durable
+	EvAppended                              // Seq, First (after a compaction), Free: an append job is durable
 	EvFetched                               // Fetch, Entries, Failed
 	EvFrozen                                // View, Snapshot.Meta.{Index,Term}: the applier froze the state
-	EvSnapshotWritten                       // Snapshot: the snapshotter is done
+	EvSnapshotWritten                       // Snapshot: the snapshotter is done; Failed: the disk had no room for the file
 	EvSnapshotSent                          // Peer, Snapshot.Meta, Failed, Refused
 	EvSnapshotReceived                      // Peer, Term, Snapshot
 	EvUnreachable                           // Peer
@@ -34,6 +34,7 @@ type Event struct {
 	Refused  bool
 	Seq      uint64
 	First    uint64
+	Free     int64
 	Term     uint64
 	Peer     raft.NodeID
 	Batch    *Batch
@@ -64,7 +65,7 @@ type Work struct {
 	WakeAt    uint64        // wake the loop when this index is applied; 0 = no need
 }
 
-// AppendJob is one write of the journal: a Record, or a compaction.
+// AppendJob is one write of the journal: a Record, a compaction, or both. With neither it only looks at the disk.
 type AppendJob struct {
 	Seq      uint64
 	Record   Record

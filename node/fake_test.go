@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type memLog struct {
 	snap    SnapshotFile
 	entries []raft.Entry
 	bytes   int64
+	disk    int64 // bytes of the disk, 0 = without end; a write beyond it fails as the operating system's does
 	latency time.Duration
 	fail    error
 }
@@ -75,7 +77,17 @@ func (l *memLog) Append(r *Record) error {
 		l.entries = append(l.entries, e)
 		l.bytes += int64(len(e.Data)) + 32
 	}
+	if l.disk != 0 && l.bytes > l.disk {
+		return syscall.ENOSPC
+	}
 	return nil
+}
+
+// resize makes the disk as large as that.
+func (l *memLog) resize(bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.disk = bytes
 }
 
 func (l *memLog) Compact(f SnapshotFile, keepFrom uint64) (uint64, error) {
@@ -118,6 +130,15 @@ func (l *memLog) Read(lo, hi uint64, maxBytes int) ([]raft.Entry, error) {
 func (l *memLog) Bytes() int64  { l.mu.Lock(); defer l.mu.Unlock(); return l.bytes }
 func (l *memLog) Segments() int { return 1 }
 
+func (l *memLog) Free() (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.disk == 0 {
+		return 1 << 50, nil
+	}
+	return l.disk - l.bytes, nil
+}
+
 func (l *memLog) recovered() raft.Recovered {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,6 +158,7 @@ func (l *memLog) recovered() raft.Recovered {
 type memSnaps struct {
 	mu    sync.Mutex
 	files map[string][]byte
+	fail  error // of every write
 }
 
 type memWriter struct {
@@ -150,12 +172,27 @@ func (s *memSnaps) Create(meta raft.SnapshotMeta) (SnapshotWriter, error) {
 }
 
 func (w *memWriter) Commit() (SnapshotFile, error) {
+	if err := w.s.failure(); err != nil {
+		return SnapshotFile{}, err
+	}
 	f := SnapshotFile{Meta: w.meta, Name: fmt.Sprintf("%d-%d", w.meta.Index, w.meta.Term), Size: int64(w.Len())}
 	w.s.put(f.Name, w.Bytes())
 	return f, nil
 }
 
 func (w *memWriter) Abort() {}
+
+func (s *memSnaps) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fail
+}
+
+func (s *memSnaps) setFailure(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
+}
 
 func (s *memSnaps) put(name string, b []byte) {
 	s.mu.Lock()

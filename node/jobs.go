@@ -84,32 +84,42 @@ func (j *AppendJob) Run(log Log, snaps Snapshots) (Event, error) {
 			return ev, err
 		}
 	}
+	var err error
 	switch {
 	case j.Compact:
-		var err error
-		if ev.First, err = log.Compact(j.Snapshot, j.KeepFrom); err != nil {
-			return ev, err
+		if ev.First, err = log.Compact(j.Snapshot, j.KeepFrom); err == nil {
+			err = snaps.PruneBelow(j.Prune)
 		}
-		return ev, snaps.PruneBelow(j.Prune)
 	case j.Record.Install != nil:
-		return ev, snaps.PruneBelow(j.Record.Install.Meta.Index)
+		err = snaps.PruneBelow(j.Record.Install.Meta.Index)
 	}
-	return ev, nil
+	if err == nil {
+		ev.Free, err = log.Free()
+	}
+	return ev, err
 }
 
-// Run writes the view to a file, closes it, and returns what EvSnapshotWritten has to say. Every error is final.
+// Run writes the view to a file, closes it, and returns what EvSnapshotWritten has to say. A full disk ends the file and
+// not the node: nothing refers to it yet. Every other error is final.
 func (j *WriteJob) Run(snaps Snapshots) (Event, error) {
 	defer j.View.Close()
+	f, err := j.write(snaps)
+	if diskFull(err) {
+		return Event{Kind: EvSnapshotWritten, Failed: true}, nil
+	}
+	return Event{Kind: EvSnapshotWritten, Snapshot: f}, err
+}
+
+func (j *WriteJob) write(snaps Snapshots) (SnapshotFile, error) {
 	w, err := snaps.Create(j.Meta)
 	if err != nil {
-		return Event{}, err
+		return SnapshotFile{}, err
 	}
 	if _, err := j.View.WriteTo(w); err != nil {
 		w.Abort()
-		return Event{}, err
+		return SnapshotFile{}, err
 	}
-	f, err := w.Commit()
-	return Event{Kind: EvSnapshotWritten, Snapshot: f}, err
+	return w.Commit()
 }
 
 // Fetched reads what a follower that is far behind needs, and returns what EvFetched has to say.

@@ -218,6 +218,9 @@ func (n *Node) Snapshot() (uint64, error) {
 	n.inbox.put(Event{Kind: EvTakeSnapshot, Taken: c})
 	select {
 	case index := <-c:
+		if index == 0 {
+			return 0, ErrDiskFull
+		}
 		return index, nil
 	case <-n.stopped:
 		return 0, ErrStopped

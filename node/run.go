@@ -139,10 +139,14 @@ func (n *Node) perform(ctx context.Context, w *Work) {
 }
 
 func (n *Node) logChange(old, v *View) {
-	if old.Role == v.Role && old.Term == v.Term && old.Leader == v.Leader {
-		return
+	switch {
+	case v.DiskFull && !old.DiskFull:
+		n.deps.Logger.Error("disk_full", "effect", "no writes while this node leads")
+	case !v.DiskFull && old.DiskFull:
+		n.deps.Logger.Info("disk_recovered")
 	}
 	switch {
+	case old.Role == v.Role && old.Term == v.Term && old.Leader == v.Leader:
 	case v.Role == raft.Leader && old.Role != raft.Leader:
 		n.deps.Logger.Info("leader_elected", "term", v.Term)
 	case old.Role == raft.Leader && v.Role != raft.Leader:

@@ -2,20 +2,54 @@ package node
 
 import "kvapp/raft"
 
-// maybeSnapshot starts a snapshot when the journal has grown enough.
+// maybeSnapshot starts a snapshot when the journal has grown enough, or the disk gets full.
 func (d *Driver) maybeSnapshot() {
-	if d.snapBusy || d.loading || d.log.Bytes()-d.snapBytes < d.cfg.SnapshotBytes {
+	if d.snapBusy || d.loading {
 		return
 	}
-	d.freeze()
+	due := d.log.Bytes()-d.snapBytes >= d.cfg.SnapshotBytes
+	fits := d.snapshotFits()
+	d.disk.late = !fits && (due || d.disk.late)
+	switch {
+	case fits && (due || d.pressed()):
+		d.freeze()
+	case d.disk.full && d.disk.trimmed < d.snap.Meta.Index:
+		d.trim()
+	}
+}
+
+// trim cuts what is kept of the log in front of the newest snapshot. It counts as a snapshot under way.
+func (d *Driver) trim() {
+	d.snapBusy, d.snapSince = true, d.now
+	d.disk.trimmed, d.disk.growth = d.snap.Meta.Index, d.log.Bytes()-d.snapBytes
+	d.compact(d.snap)
+}
+
+// compact has the appender mark a durable snapshot in the journal, cut the log and remove older snapshots.
+func (d *Driver) compact(f SnapshotFile) {
+	d.next.Compact, d.next.Snapshot = true, f
+	d.next.KeepFrom = d.keepFrom(f.Meta.Index)
+	d.next.Prune = d.prune(f.Meta.Index, d.next.KeepFrom)
 }
 
 // takeSnapshot serves an operator's wish; the answer is the index of the snapshot.
 func (d *Driver) takeSnapshot(answer chan<- uint64) {
 	d.takers = append(d.takers, answer)
-	if !d.snapBusy {
+	switch {
+	case d.snapBusy:
+	case d.snapshotFits():
 		d.freeze()
+	default:
+		d.tellTakers(0)
 	}
+}
+
+// tellTakers answers those who asked for a snapshot; 0 = none could be taken.
+func (d *Driver) tellTakers(index uint64) {
+	for _, c := range d.takers {
+		c <- index
+	}
+	d.takers = d.takers[:0]
 }
 
 func (d *Driver) freeze() {
@@ -38,27 +72,34 @@ func (d *Driver) frozen(ev *Event) {
 // snapshotWritten has the durable file: the appender marks it in the journal and cuts what is not needed.
 func (d *Driver) snapshotWritten(ev *Event) {
 	f := ev.Snapshot
+	if ev.Failed {
+		d.disk.late, d.disk.retryAt = true, d.now+retrySnapshot
+		d.snapBusy = false
+		d.tellTakers(0)
+		return
+	}
 	if f.Meta.Index <= d.snap.Meta.Index {
 		d.snapshotIdle() // a snapshot of the leader overtook it
 		return
 	}
-	d.next.KeepFrom = d.keepFrom(f.Meta.Index)
-	d.next.Prune = d.prune(f.Meta.Index, d.next.KeepFrom)
+	d.compact(f)
 	d.snap = f
 	d.snapshots++
 	d.snapAt, d.snapNs = d.clock.WallMs(), d.now-d.snapSince
-	d.next.Compact = true
-	d.next.Snapshot = f
 }
 
 // keepFrom returns the first entry to keep behind a new snapshot at index, for followers that are a little behind:
 // SnapshotKeep entries, but not more than back to the snapshot before, since an entry may have a megabyte. A leader keeps
 // more for a follower that answers and is further behind, or was sent a snapshot, until the log has HoldBytes:
-// without that, a follower that takes longer for a snapshot than the leader for the next one would never catch up.
+// without that, a follower that takes longer for a snapshot than the leader for the next one would never catch up. On a
+// disk that is full everybody gets a snapshot.
 func (d *Driver) keepFrom(index uint64) uint64 {
 	from := d.snap.Meta.Index + 1
 	if index > d.cfg.SnapshotKeep {
 		from = max(from, index+1-d.cfg.SnapshotKeep)
+	}
+	if d.disk.full {
+		return index + 1
 	}
 	if d.log.Bytes() >= d.cfg.HoldBytes {
 		return from
@@ -133,10 +174,7 @@ func (d *Driver) recovered(entries []raft.Entry) {
 func (d *Driver) snapshotIdle() {
 	d.snapBusy = false
 	d.snapBytes = d.log.Bytes()
-	for _, c := range d.takers {
-		c <- d.snap.Meta.Index
-	}
-	d.takers = d.takers[:0]
+	d.tellTakers(d.snap.Meta.Index)
 }
 
 // healthy says whether this node sees a working cluster.
@@ -149,7 +187,7 @@ func (d *Driver) view() *View {
 	m := d.core.Membership()
 	v := &View{
 		Role: d.role, Term: d.term, Leader: d.leader, Last: d.lastKnown, Members: m.Members,
-		Loading: d.loading, Healthy: d.healthy(),
+		Loading: d.loading, Healthy: d.healthy(), DiskFull: d.disk.full,
 	}
 	for _, x := range m.Members {
 		if x.ID == d.cfg.Raft.ID {
@@ -170,6 +208,7 @@ func (d *Driver) status() Status {
 		AppliedClock:  d.store.Clock(), SnapshotIndex: d.snap.Meta.Index, SnapshotBusy: d.snapBusy, Now: d.now,
 		SnapshotSince: d.snapSince, SnapshotAt: d.snapAt, SnapshotNs: d.snapNs, Snapshots: d.snapshots,
 		LoadedKeys: d.loaded, LeaderSeen: d.seenAt,
+		SnapshotLate: d.disk.late, DiskFree: d.disk.free, DiskReserve: d.disk.reserve, DiskFull: d.disk.full,
 	}
 	s.Applied = d.store.Applied()
 	for _, p := range d.pending {

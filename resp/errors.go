@@ -26,6 +26,7 @@ const (
 	errTimeout      = "ERR timeout is not an integer or out of range"
 	errTimeoutNeg   = "ERR timeout is negative"
 	errWaitReplica  = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+	errDiskFull     = "MISCONF The disk of the leader has no room for writes: less than raft-disk-reserve-bytes would stay free. Commands that may modify the data set are disabled until there is room again. Please check the logs and INFO persistence for details."
 	errInternal     = "ERR internal error"
 
 	errNoLeader    = "CLUSTERDOWN No raft leader"
@@ -141,6 +142,8 @@ func outcomeError(o node.Outcome, leader string, c *fsm.Command, keys []int) str
 		return errBusy
 	case node.Loading:
 		return errLoading
+	case node.DiskFull:
+		return errDiskFull
 	default:
 		return errStopped
 	}

@@ -253,7 +253,7 @@ func infoPersistence(r *infoReport) {
 		busy = max(0, st.Now-st.SnapshotSince) / 1e9
 	}
 	r.int("rdb_last_save_time", saved)
-	r.str("rdb_last_bgsave_status", "ok") // a snapshot that fails stops the node
+	r.str("rdb_last_bgsave_status", status(!st.SnapshotLate)) // any other failure than a full disk stops the node
 	r.int("rdb_last_bgsave_time_sec", took)
 	r.int("rdb_current_bgsave_time_sec", busy)
 	r.uint("rdb_saves", st.Snapshots)
@@ -266,10 +266,21 @@ func infoPersistence(r *infoReport) {
 	r.int("aof_current_rewrite_time_sec", -1)
 	r.str("aof_last_bgrewrite_status", "ok")
 	r.zeros("aof_rewrites", "aof_rewrites_consecutive_failures")
-	r.str("aof_last_write_status", "ok") // a write that fails stops the node
+	r.str("aof_last_write_status", status(!st.DiskFull)) // a write that fails stops the node; before it does, none is taken
 	r.zeros("aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size")
 	r.int("aof_current_size", st.LogBytes)
 	r.zeros("aof_pending_bio_fsync", "aof_delayed_fsync")
+	r.bool("disk_full", st.DiskFull)
+	r.int("disk_free_bytes", st.DiskFree)
+	r.int("disk_reserve_bytes", st.DiskReserve)
+}
+
+// status is Redis' word for whether something went well.
+func status(ok bool) string {
+	if ok {
+		return "ok"
+	}
+	return "err"
 }
 
 func infoStats(r *infoReport) {

@@ -181,7 +181,7 @@ func (c *conn) worthReading(x *command, o node.Outcome) bool {
 	switch o {
 	case node.NotLeader:
 		return c.servesItself(x)
-	case node.Uncertain, node.Overwritten, node.Busy:
+	case node.Uncertain, node.Overwritten, node.Busy, node.DiskFull:
 		return c.kindOf(x) != writeRun // a deadline needs the log's clock
 	default:
 		return false

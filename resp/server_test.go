@@ -186,6 +186,7 @@ func TestOutcomes(t *testing.T) {
 		{node.Uncertain, "-" + errUncertain + "\r\n", "-" + errReadAgain + "\r\n"},
 		{node.Overwritten, "-" + errOverwritten + "\r\n", "-" + errOverwritten + "\r\n"},
 		{node.Busy, "-" + errBusy + "\r\n", "-" + errBusy + "\r\n"},
+		{node.DiskFull, "-" + errDiskFull + "\r\n", "-" + errDiskFull + "\r\n"},
 		{node.Loading, "-" + errLoading + "\r\n", "-" + errLoading + "\r\n"},
 		{node.Stopped, "-" + errStopped + "\r\n", "-" + errStopped + "\r\n"},
 	} {
@@ -215,7 +216,7 @@ func TestReadsSurviveTheirRun(t *testing.T) {
 	for _, row := range []struct {
 		outcome node.Outcome
 		write   string
-	}{{node.Uncertain, errUncertain}, {node.Overwritten, errOverwritten}, {node.Busy, errBusy}} {
+	}{{node.Uncertain, errUncertain}, {node.Overwritten, errOverwritten}, {node.Busy, errBusy}, {node.DiskFull, errDiskFull}} {
 		f.refused.Store(int32(row.outcome))
 		f.outcome.Store(int32(node.Done))
 		write := "-" + row.write + "\r\n"

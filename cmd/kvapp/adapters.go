@@ -49,6 +49,8 @@ func (j *journalLog) Read(lo, hi uint64, maxBytes int) ([]raft.Entry, error) {
 func (j *journalLog) Bytes() int64  { return j.log.Bytes() }
 func (j *journalLog) Segments() int { return j.log.Segments() }
 
+func (j *journalLog) Free() (int64, error) { return j.log.Free() }
+
 // snapshotFiles makes a wal.Snapshots a node.Snapshots.
 type snapshotFiles struct{ s *wal.Snapshots }
 
@@ -136,15 +138,30 @@ func (s *server) receiveFile(f wal.Snapshot, begin func(have int64) (io.Reader, 
 	if err != nil {
 		return err
 	}
-	r, err := begin(w.Size())
+	err = s.roomFor(f.Size - w.Size())
 	if err == nil {
-		_, err = io.Copy(w, r)
+		var r io.Reader
+		if r, err = begin(w.Size()); err == nil {
+			_, err = io.Copy(w, r)
+		}
 	}
 	if err != nil {
 		return errors.Join(err, w.Keep())
 	}
 	_, err = w.Commit()
 	return err
+}
+
+// roomFor refuses a snapshot that would leave the journal less than it may need.
+func (s *server) roomFor(bytes int64) error {
+	free, err := s.journal.Free()
+	if err != nil {
+		return err
+	}
+	if room := free - s.set.Int("raft-disk-reserve-bytes")/2; bytes > room {
+		return fmt.Errorf("no room on the disk for %d bytes, only for %d", bytes, max(room, 0))
+	}
+	return nil
 }
 
 // bootClock counts suspended time (CLOCK_BOOTTIME), so that a lease cannot outlive a suspended machine.

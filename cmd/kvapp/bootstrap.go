@@ -131,6 +131,7 @@ func nodeConfig(set *config.Settings, id wal.Identity, self raft.Member) node.Co
 		SnapshotKeep:  10000,
 		HoldBytes:     holdFactor * set.Int("raft-snapshot-bytes"),
 		ApplyBacklog:  256 << 20,
+		DiskReserve:   func() int64 { return set.Int("raft-disk-reserve-bytes") },
 	}
 }
 

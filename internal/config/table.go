@@ -113,6 +113,7 @@ var table = []Setting{
 	{name: "propagation-error-behavior", kind: Enum, def: "ignore", allowed: "ignore panic panic-on-replicas"},
 	{name: "protected-mode", kind: Bool, def: "yes", doc: "without a password, refuse clients of other machines"},
 	{name: "proto-max-bulk-len", kind: Memory, def: "536870912", min: 1048576, max: 536870912, doc: "bytes of one argument"},
+	{name: "raft-disk-reserve-bytes", kind: Memory, def: "16777216", min: 9437184, doc: "bytes of the disk that stay free: with less the leader takes no writes; at least two segments of the log and a mark"},
 	{name: "raft-election-ms", kind: Int, def: "400", min: 20, max: 60000, fixed: true, doc: "shortest time without a leader before an election"},
 	{name: "raft-heartbeat-ms", kind: Int, def: "50", min: 1, max: 10000, fixed: true, doc: "pause between two heartbeats of an idle leader"},
 	{name: "raft-snapshot-bytes", kind: Memory, def: "67108864", min: 4096, fixed: true, doc: "growth of the log after which a snapshot is taken"},

@@ -45,6 +45,7 @@ func leader(t *testing.T) *still {
 	}
 	s.view = node.View{Leader: 1}
 	s.status = node.Status{
+		DiskFree: 300, DiskReserve: 200, DiskFull: true, SnapshotLate: true,
 		Status: raft.Status{
 			ID: 1, Role: raft.Leader, Leader: 1, Term: 7, Commit: 40, Applied: 39, LastIndex: 42,
 			Membership: raft.Membership{Members: []raft.Member{{ID: 1, Name: "n1"}, {ID: 2, Name: "n2"}, {ID: 3, Name: "n3"}}},
@@ -72,6 +73,7 @@ func TestMetrics(t *testing.T) {
 		"rr_raft_leader_changes_total 2", "rr_raft_proposals_pending 5",
 		`rr_raft_peer_lag_entries{peer="n2"} 0`, `rr_raft_peer_lag_entries{peer="n3"} 3`,
 		"rr_disk_wal_fsync_duration_seconds_sum 0.0025", "rr_disk_wal_fsync_duration_seconds_count 10", "rr_disk_wal_bytes 4096",
+		"rr_disk_free_bytes 300", "rr_disk_reserve_bytes 200", "rr_disk_full 1", "rr_snapshot_late 1",
 		`redis_db_keys{db="db0"} 1`, `redis_db_keys{db="db1"} 1`, `redis_db_keys_expiring{db="db0"} 0`, `redis_db_keys_expiring{db="db1"} 1`,
 		"redis_keyspace_hits_total 0", "redis_expired_keys_total 0",
 	} {
