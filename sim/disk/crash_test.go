@@ -95,7 +95,7 @@ type transfer struct {
 
 func newNode(seed uint64) *node {
 	n := &node{d: New(seed), rand: rand.New(rand.NewPCG(seed, 1)), acked: state{peers: map[string]uint64{}}}
-	n.size = []int{200, 600, 3000}[n.rand.IntN(3)]
+	n.size = []int{200, 600, 1000}[n.rand.IntN(3)]
 	return n
 }
 
@@ -255,17 +255,22 @@ func (n *node) receiveRest() error {
 	return err
 }
 
+// compact drops what is behind a snapshot; every other time all that can be dropped.
 func (n *node) compact() error {
-	index := n.acked.snap.Meta.Index + n.rand.Uint64N(uint64(len(n.acked.entries))+1)
+	index, tail := n.acked.last(), uint64(0)
 	if index == 0 {
 		return nil
+	}
+	if n.rand.IntN(2) == 0 {
+		index -= n.rand.Uint64N(min(index, uint64(len(n.acked.entries))+1))
+		tail = n.rand.Uint64N(min(5, index+1))
 	}
 	sn, err := n.snapshot(n.snaps, index)
 	if err != nil {
 		return err
 	}
 	n.maybe = append(n.maybe, n.acked.compacted(sn))
-	if _, err := n.l.Compact(sn, index+1-min(n.rand.Uint64N(5), index)); err != nil {
+	if _, err := n.l.Compact(sn, index+1-tail); err != nil {
 		return err
 	}
 	n.acked = n.acked.compacted(sn)
@@ -410,8 +415,8 @@ func (n *node) reads(sn wal.Snapshot) error {
 // The machine fails at every changing operation of a workload, and loses what it may lose in every way; and it fails
 // once more while the node starts again.
 func TestCrashAnywhere(t *testing.T) {
-	const steps = 12
-	for seed := range uint64(6) {
+	const steps = 14
+	for seed := range uint64(4) {
 		whole := newNode(seed)
 		require.NoError(t, whole.run(steps))
 		total := int(whole.d.Ops())

@@ -48,7 +48,7 @@ func TestWhatWasSeenStays(t *testing.T) {
 			return
 		}
 		d.Kill()
-		r, err = wal.OpenRegistryOn(d, dir)
+		_, err = wal.OpenRegistryOn(d, dir)
 		require.NoError(t, err)
 		before := d.Clone()
 		beforeReg, err := wal.OpenRegistryOn(before, dir)
