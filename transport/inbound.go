@@ -58,8 +58,19 @@ func (t *Transport) track(conn net.Conn) bool {
 	if t.closed || len(t.inbound) >= maxInbound {
 		return false
 	}
-	t.inbound[conn] = struct{}{}
+	t.inbound[conn] = Hello{}
 	t.wg.Add(1)
+	return true
+}
+
+// identify notes who opened conn. It reports false when that node was replaced while it was being welcomed.
+func (t *Transport) identify(conn net.Conn, hello *Hello) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if outlived(*t.peers.Load(), hello) {
+		return false
+	}
+	t.inbound[conn] = *hello
 	return true
 }
 
@@ -77,6 +88,9 @@ func (t *Transport) serve(conn net.Conn) {
 	what, hello, err := t.welcome(conn)
 	if err != nil {
 		t.logStranger(conn, hello, err)
+		return
+	}
+	if !t.identify(conn, &hello) {
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})

@@ -16,11 +16,12 @@ import (
 
 // peer is one other node: its queue, and the goroutine that owns the connection to it (run).
 type peer struct {
-	t      *Transport
-	id     raft.NodeID
-	name   string
-	ctx    context.Context // ends when the peer is removed or the transport closes
-	cancel context.CancelFunc
+	t           *Transport
+	id          raft.NodeID
+	name        string
+	incarnation uint64
+	ctx         context.Context // ends when the peer is removed or the transport closes
+	cancel      context.CancelFunc
 
 	counters
 	connected atomic.Bool
@@ -59,12 +60,13 @@ type item struct {
 
 func newPeer(t *Transport, p Peer) *peer {
 	n := &peer{
-		t:    t,
-		id:   p.ID,
-		name: p.Name,
-		addr: p.Addr,
-		wake: make(chan struct{}, 1),
-		kick: make(chan struct{}, 1),
+		t:           t,
+		id:          p.ID,
+		name:        p.Name,
+		addr:        p.Addr,
+		incarnation: p.Incarnation,
+		wake:        make(chan struct{}, 1),
+		kick:        make(chan struct{}, 1),
 	}
 	n.ctx, n.cancel = context.WithCancel(t.ctx)
 	return n
@@ -279,7 +281,11 @@ func (p *peer) call(ctx context.Context, addr string, what purpose) (net.Conn, e
 		_ = conn.Close()
 		return nil, fmt.Errorf("the answer comes from node %q with id %x, not %x", h.Name, uint64(h.Node), uint64(p.id))
 	}
-	if err := p.t.cfg.Admit(h.Name, h.Incarnation); err != nil {
+	err = p.t.cfg.Admit(h.Name, h.Incarnation)
+	if err == nil && p.incarnation != 0 && p.incarnation != h.Incarnation { // replaced since
+		err = fmt.Errorf("it is incarnation %016x, not %016x", h.Incarnation, p.incarnation)
+	}
+	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("this node does not admit it: %w", err)
 	}
@@ -456,7 +462,7 @@ func (p *peer) pause(began time.Time, wait time.Duration) bool {
 func (p *peer) public() Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Peer{ID: p.id, Name: p.name, Addr: p.addr}
+	return Peer{ID: p.id, Name: p.name, Addr: p.addr, Incarnation: p.incarnation}
 }
 
 func (p *peer) stats() PeerStats {
@@ -464,7 +470,7 @@ func (p *peer) stats() PeerStats {
 	s.Connected = p.connected.Load()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.Peer = Peer{ID: p.id, Name: p.name, Addr: p.addr}
+	s.Peer = Peer{ID: p.id, Name: p.name, Addr: p.addr, Incarnation: p.incarnation}
 	s.QueuedMessages, s.QueuedBytes, s.LastError = len(p.queue), p.bytes, p.lastError
 	return s
 }

@@ -43,8 +43,9 @@ var (
 
 // Peer is another node as the membership describes it.
 type Peer struct {
-	ID         raft.NodeID
-	Name, Addr string // Addr is host:port
+	ID          raft.NodeID
+	Name, Addr  string // Addr is host:port
+	Incarnation uint64 // of its disk; 0 = whichever Admit lets in
 }
 
 // Config is fixed for the life of a Transport. Every func but Refused, Unreachable and Logger is required.
@@ -109,7 +110,7 @@ type Transport struct {
 	mu      sync.Mutex
 	started bool
 	closed  bool
-	inbound map[net.Conn]struct{}
+	inbound map[net.Conn]Hello       // empty before the handshake
 	streams map[uint32]*inStreams    // snapshots being received, by group
 	readers map[raft.NodeID]net.Conn // newest inbound message connection of each node
 }
@@ -140,7 +141,7 @@ func New(cfg Config) (*Transport, error) {
 		notify:       make(chan struct{}, 1),
 		resumeWindow: resumeWindow,
 		streams:      make(map[uint32]*inStreams),
-		inbound:      make(map[net.Conn]struct{}),
+		inbound:      make(map[net.Conn]Hello),
 		readers:      make(map[raft.NodeID]net.Conn),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
@@ -196,7 +197,8 @@ func (t *Transport) Close() error {
 }
 
 // SetPeers makes peers the nodes to talk to: new ones are dialled, those that are missing are dropped with their
-// queue, a changed address takes effect at once. The node itself may be among them. Any goroutine.
+// queue, a changed address takes effect at once. One whose incarnation changes is another node: nothing goes to the old
+// one any more, and its connections end. The node itself may be among them. Any goroutine.
 func (t *Transport) SetPeers(peers []Peer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -210,7 +212,7 @@ func (t *Transport) SetPeers(peers []Peer) {
 			continue
 		}
 		p := old[want.ID]
-		if p != nil && p.name == want.Name {
+		if p != nil && p.name == want.Name && p.incarnation == want.Incarnation {
 			p.setAddr(want.Addr)
 			next[want.ID] = p
 			continue
@@ -227,6 +229,17 @@ func (t *Transport) SetPeers(peers []Peer) {
 			p.cancel()
 		}
 	}
+	for conn, hello := range t.inbound {
+		if outlived(next, &hello) {
+			_ = conn.Close()
+		}
+	}
+}
+
+// outlived says that a node that said hello was replaced by one of the same name with another disk.
+func outlived(peers map[raft.NodeID]*peer, hello *Hello) bool {
+	p := peers[hello.Node]
+	return p != nil && p.incarnation != 0 && p.incarnation != hello.Incarnation
 }
 
 // Send queues messages for the peers they name in To, all of one group. It never blocks: what does not fit a peer's

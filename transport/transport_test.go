@@ -197,3 +197,34 @@ func TestCloseWithEverythingInFlight(t *testing.T) {
 	require.ErrorIs(t, receive(t, done), ErrClosed)
 	a.Send(0, []raft.Message{{Type: raft.MsgAppend, To: 2}})
 }
+
+// A peer with another disk is another node: what the old one still has open ends, whichever side opened it, and it does
+// not get in again.
+func TestPeerWithAnotherDisk(t *testing.T) {
+	a, old := startNode(t, 1, ""), startNode(t, 2, "")
+	connect(a, old)
+	a.waitConnected(t, 2)
+	old.waitConnected(t, 1)
+	a.Send(0, []raft.Message{{Type: raft.MsgVote, From: 1, To: 2}})
+	old.next(t)
+
+	peer := old.peer()
+	peer.Incarnation = 203
+	a.SetPeers([]Peer{peer}) // Admit would still let the old one in, as if it had been asked before
+	eventually(t, func() bool { return old.row(t, 1).Reconnects >= 2 })
+	a.forbid("n2", 102)
+	require.Equal(t, CodeAdmit, receive(t, old.refused).Code)
+	eventually(t, func() bool { return !a.row(t, 2).Connected })
+	require.NoError(t, old.Close())
+
+	next := startNode(t, 2, old.addr, func(cfg *Config) { cfg.Self.Incarnation = 203 })
+	next.SetPeers([]Peer{a.peer()})
+	a.waitConnected(t, 2)
+	a.Send(0, []raft.Message{{Type: raft.MsgTimeoutNow, From: 1, To: 2}})
+	require.Equal(t, raft.MsgTimeoutNow, next.next(t).msgs[0].Type)
+	next.Send(0, []raft.Message{{Type: raft.MsgAppendResp, From: 2, To: 1}})
+	require.Equal(t, raft.MsgAppendResp, a.next(t).msgs[0].Type)
+	require.Empty(t, a.got, "nothing of the old one came through")
+	a.SetPeers([]Peer{peer})
+	require.True(t, a.row(t, 2).Connected, "the same again changes nothing")
+}

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"sort"
 	"sync"
+	"sync/atomic"
+
+	"kvapp/raft"
 )
 
 const (
@@ -22,9 +25,20 @@ const (
 //	"KVAPPEER" | version u32 | count u32 | count x (name: uvarint length, bytes | incarnation u64) | crc32c u32
 //
 // names in ascending order. Its methods may be called from any goroutine.
+//
+// Of a founding member, whose incarnation stands nowhere else, the first one seen counts, for ever. Of a member that was
+// added later the membership says which incarnation it has; it counts from when it takes effect on this node, whatever
+// was accepted before. So a name whose disk is lost comes back in two steps that an operator takes, removal and addition,
+// and the old disk does not get in again. No name is forgotten when it is removed: an empty disk that comes under its
+// name, and was not added, is refused as before.
+//
+// A node that was away during both steps refuses the new disk until it has heard of them from the leader. It must: by
+// what it knows the name still votes, and the new disk, perhaps empty yet, would vote in its place.
 type Registry struct {
 	dir string
 	fs  FS
+
+	members atomic.Pointer[map[string]uint64] // incarnations that the membership in effect names
 
 	mu     sync.Mutex
 	known  map[string]uint64
@@ -38,6 +52,7 @@ func OpenRegistry(dir string) (*Registry, error) { return OpenRegistryOn(nil, di
 func OpenRegistryOn(fs FS, dir string) (*Registry, error) {
 	fs = orOS(fs)
 	r := &Registry{dir: dir, fs: fs, known: map[string]uint64{}}
+	r.Follow(nil)
 	path := filepath.Join(dir, peersName)
 	b, err := fs.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -56,8 +71,20 @@ func OpenRegistryOn(fs FS, dir string) (*Registry, error) {
 	return r, nil
 }
 
-// Admit accepts the node name with this incarnation if it is the first one ever seen of it, and then records that
-// durably, or the one recorded. Any other incarnation is refused with a *WipedError.
+// Follow tells of the membership in effect. It writes nothing and never waits.
+func (r *Registry) Follow(members []raft.Member) {
+	named := make(map[string]uint64)
+	for i := range members {
+		if m := &members[i]; m.Incarnation != 0 {
+			named[m.Name] = m.Incarnation
+		}
+	}
+	r.members.Store(&named)
+}
+
+// Admit accepts the node name with the incarnation that the membership names; where it names none, with the first one
+// ever seen of it, or else the one recorded. What is accepted is recorded durably. Any other incarnation is refused with
+// a *WipedError.
 func (r *Registry) Admit(name string, incarnation uint64) error {
 	if name == "" || len(name) > maxName {
 		return fmt.Errorf("wal: peers: node name of %d bytes, want 1 to %d", len(name), maxName)
@@ -67,13 +94,16 @@ func (r *Registry) Admit(name string, incarnation uint64) error {
 	if r.failed != nil {
 		return r.failed
 	}
-	if known, ok := r.known[name]; ok {
-		if known != incarnation {
-			return &WipedError{Name: name, Known: known, Seen: incarnation}
-		}
+	known, ok := r.known[name]
+	switch named := (*r.members.Load())[name]; {
+	case named != 0 && named != incarnation:
+		return &WipedError{Name: name, Known: named, Seen: incarnation}
+	case ok && known == incarnation:
 		return nil
+	case ok && named == 0:
+		return &WipedError{Name: name, Known: known, Seen: incarnation}
 	}
-	if len(r.known) >= maxPeers {
+	if !ok && len(r.known) >= maxPeers {
 		return fmt.Errorf("wal: peers: %d nodes are known already", maxPeers)
 	}
 	r.known[name] = incarnation

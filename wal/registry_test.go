@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"kvapp/raft"
 )
 
 func TestRegistry(t *testing.T) {
@@ -35,6 +37,59 @@ func TestRegistry(t *testing.T) {
 	r, err = OpenRegistry(dir)
 	require.NoError(t, err)
 	require.Len(t, r.known, 6)
+}
+
+func named(name string, incarnation uint64) []raft.Member {
+	return []raft.Member{{Name: name, Incarnation: incarnation}}
+}
+
+// A name whose disk was lost comes back with another one when the membership says so, and only then; the old disk never
+// does, whatever becomes of the name.
+func TestRegistryFollowsTheMembership(t *testing.T) {
+	dir := t.TempDir()
+	r, err := OpenRegistry(dir)
+	require.NoError(t, err)
+	require.NoError(t, r.Admit("n2", 5), "a founding member")
+	r.Follow(named("n2", 0))
+	var we *WipedError
+	require.ErrorAs(t, r.Admit("n2", 6), &we, "wiped, and not added again")
+	r.Follow(nil)
+	require.ErrorAs(t, r.Admit("n2", 6), &we, "removed, and not added again")
+	require.NoError(t, r.Admit("n2", 5), "it still has to be told of its removal")
+
+	r.Follow(named("n2", 6))
+	require.ErrorAs(t, r.Admit("n2", 5), &we)
+	require.Equal(t, WipedError{Name: "n2", Known: 6, Seen: 5}, *we)
+	r.Follow(named("n2", 0)) // the addition was rolled back before the new disk came
+	require.NoError(t, r.Admit("n2", 5))
+	r.Follow(named("n2", 6))
+	require.NoError(t, r.Admit("n2", 6))
+	require.ErrorAs(t, r.Admit("n2", 5), &we)
+	for range 2 { // the second time from the file
+		r.Follow(nil)
+		require.ErrorAs(t, r.Admit("n2", 5), &we, "removed again")
+		require.NoError(t, r.Admit("n2", 6))
+		r, err = OpenRegistry(dir)
+		require.NoError(t, err)
+	}
+
+	// The first one seen of a name is no reason against the one that is added.
+	require.NoError(t, r.Admit("n4", 1))
+	r.Follow(named("n4", 2))
+	require.ErrorAs(t, r.Admit("n4", 1), &we)
+	require.NoError(t, r.Admit("n4", 2))
+}
+
+// The list is full: members that are known already can still change their disk.
+func TestRegistryIsFull(t *testing.T) {
+	r, err := OpenRegistry(t.TempDir())
+	require.NoError(t, err)
+	for i := range maxPeers {
+		r.known[fmt.Sprint("n", i)] = 1
+	}
+	require.ErrorContains(t, r.Admit("x", 1), "are known already")
+	r.Follow(named("n7", 2))
+	require.NoError(t, r.Admit("n7", 2))
 }
 
 func TestRegistryDamage(t *testing.T) {

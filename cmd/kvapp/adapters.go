@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	mrand "math/rand/v2"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -78,11 +79,16 @@ func (f snapshotFiles) Open(s node.SnapshotFile) (io.ReadCloser, error) {
 
 func (f snapshotFiles) PruneBelow(index uint64) error { return f.s.PruneBelow(index) }
 
-// peerTransport makes a transport.Transport a node.Transport. Loop goroutine.
+// peerTransport makes a transport.Transport a node.Transport. Loop goroutine, except introduce.
 type peerTransport struct {
-	t     *transport.Transport
-	snaps *wal.Snapshots
-	self  raft.NodeID
+	t        *transport.Transport
+	snaps    *wal.Snapshots
+	registry *wal.Registry
+	self     raft.NodeID
+
+	mu        sync.Mutex
+	members   []raft.Member // of the log, and those that it removed lately; none before a node that joins has one
+	strangers []raft.Member // who is to be reached as long as there are no members
 }
 
 func (p *peerTransport) Send(msgs []raft.Message) { p.t.Send(group, msgs) }
@@ -100,11 +106,33 @@ func (p *peerTransport) SendSnapshot(to raft.NodeID, term uint64, f node.Snapsho
 	})
 }
 
+// SetMembers also tells the registry: whom the log names is admitted, with the disk that it names.
 func (p *peerTransport) SetMembers(members []raft.Member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.members = members
+	p.registry.Follow(members)
+	p.reach()
+}
+
+// introduce names the nodes to be reached while the own log names none; any goroutine.
+func (p *peerTransport) introduce(members []raft.Member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.strangers = members
+	p.reach()
+}
+
+// reach is called with mu held.
+func (p *peerTransport) reach() {
+	members := p.members
+	if len(members) == 0 {
+		members = p.strangers
+	}
 	peers := make([]transport.Peer, 0, len(members))
 	for _, m := range members {
 		if m.ID != p.self {
-			peers = append(peers, transport.Peer{ID: m.ID, Name: m.Name, Addr: m.PeerAddr})
+			peers = append(peers, transport.Peer{ID: m.ID, Name: m.Name, Addr: m.PeerAddr, Incarnation: m.Incarnation})
 		}
 	}
 	p.t.SetPeers(peers)
@@ -115,30 +143,30 @@ const group = 0
 
 // receiveSnapshot takes a snapshot file from the leader; reader goroutine of the stream. The file is durable before
 // the node hears of it, and means nothing before the journal names it. What has arrived when the stream breaks is kept.
-func (s *server) receiveSnapshot(h transport.SnapshotHeader, begin func(have int64) (io.Reader, error)) error {
-	n := s.running()
+func (in *instance) receiveSnapshot(h transport.SnapshotHeader, begin func(have int64) (io.Reader, error)) error {
+	n := in.running()
 	if n == nil {
 		return fmt.Errorf("%w: still starting", transport.ErrTryLater)
 	}
 	f := wal.Snapshot{Meta: h.Meta, Name: h.Name, Size: h.Size, Sum: h.Sum}
-	if s.snaps.Has(f) { // it came from a leader that was deposed before the end, or the verdict got lost
+	if in.snaps.Has(f) { // it came from a leader that was deposed before the end, or the verdict got lost
 		if _, err := begin(f.Size); err != nil {
 			return err
 		}
-	} else if err := s.receiveFile(f, begin); err != nil {
+	} else if err := in.receiveFile(f, begin); err != nil {
 		return err
 	}
-	s.log.Info("snapshot_received", "index", f.Meta.Index, "bytes", f.Size)
+	in.srv.log.Info("snapshot_received", "index", f.Meta.Index, "bytes", f.Size)
 	n.SnapshotReceived(h.From, h.Term, node.SnapshotFile(f))
 	return nil
 }
 
-func (s *server) receiveFile(f wal.Snapshot, begin func(have int64) (io.Reader, error)) error {
-	w, err := s.snaps.Receive(f)
+func (in *instance) receiveFile(f wal.Snapshot, begin func(have int64) (io.Reader, error)) error {
+	w, err := in.snaps.Receive(f)
 	if err != nil {
 		return err
 	}
-	err = s.roomFor(f.Size - w.Size())
+	err = in.roomFor(f.Size - w.Size())
 	if err == nil {
 		var r io.Reader
 		if r, err = begin(w.Size()); err == nil {
@@ -153,12 +181,12 @@ func (s *server) receiveFile(f wal.Snapshot, begin func(have int64) (io.Reader, 
 }
 
 // roomFor refuses a snapshot that would leave the journal less than it may need.
-func (s *server) roomFor(bytes int64) error {
-	free, err := s.journal.Free()
+func (in *instance) roomFor(bytes int64) error {
+	free, err := in.journal.Free()
 	if err != nil {
 		return err
 	}
-	if room := free - s.set.Int("raft-disk-reserve-bytes")/2; bytes > room {
+	if room := free - in.srv.set.Int("raft-disk-reserve-bytes")/2; bytes > room {
 		return fmt.Errorf("no room on the disk for %d bytes, only for %d", bytes, max(room, 0))
 	}
 	return nil
@@ -188,9 +216,9 @@ func randomSeed() func() uint64 {
 }
 
 // peerTraffic tells the client's side what the transport has counted.
-func (s *server) peerTraffic() []resp.PeerTraffic {
+func (in *instance) peerTraffic() []resp.PeerTraffic {
 	var all []resp.PeerTraffic
-	for _, p := range s.peers.Stats() {
+	for _, p := range in.peers.Stats() {
 		if p.ID == 0 {
 			continue // connections that belong to no peer
 		}
@@ -201,8 +229,8 @@ func (s *server) peerTraffic() []resp.PeerTraffic {
 }
 
 // incarnationOf asks another node of this cluster which disk it has; any goroutine.
-func (s *server) incarnationOf(name, peerAddr string) (uint64, error) {
-	hello := s.hello()
+func (in *instance) incarnationOf(name, peerAddr string) (uint64, error) {
+	hello := in.hello()
 	hello.To = name
 	ctx, cancel := context.WithTimeout(context.Background(), probeLimit)
 	defer cancel()

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,23 +16,15 @@ import (
 	"kvapp/wal"
 )
 
-// clusterID names a cluster by its founding line: every member computes the same.
-func clusterID(members []raft.Member) string {
-	h := sha256.New()
-	for _, m := range members {
-		fmt.Fprintf(h, "%s=%s/%s\n", m.Name, m.ClientAddr, m.PeerAddr)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
 // register makes a majority of the other members remember this node's incarnation before its empty log may vote.
 //
 // Why a majority of the others: a node whose disk was wiped comes back with a new incarnation and has to register
 // again. Two majorities of the others share a member, and that member refuses the second incarnation. So an empty log
 // can never replace, in an election, the log that once acknowledged writes.
-func (s *server) register(ctx context.Context) error {
+func (in *instance) register(ctx context.Context) error {
+	s := in.srv
 	var others []raft.Member
-	for _, m := range s.members {
+	for _, m := range s.line {
 		if m.ID != s.self.ID {
 			others = append(others, m)
 		}
@@ -49,7 +39,7 @@ func (s *server) register(ctx context.Context) error {
 	var have atomic.Int32
 	for _, m := range others {
 		wg.Go(func() {
-			if err := s.registerAt(ctx, m); err != nil {
+			if err := in.registerAt(ctx, m); err != nil {
 				cancel(err)
 				return
 			}
@@ -73,18 +63,18 @@ func (s *server) register(ctx context.Context) error {
 var errRegistered = errors.New("registered")
 
 // registerAt asks one member until it answers. nil: registered; an error: refused for good, or ctx ended.
-func (s *server) registerAt(ctx context.Context, m raft.Member) error {
+func (in *instance) registerAt(ctx context.Context, m raft.Member) error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		hello := s.hello()
+		hello := in.hello()
 		hello.To = m.Name
 		theirs, err := transport.Probe(ctx, m.PeerAddr, hello)
 		if err == nil {
-			return s.registry.Admit(theirs.Name, theirs.Incarnation)
+			return in.registry.Admit(theirs.Name, theirs.Incarnation)
 		}
 		var refused *transport.RefusedError
 		if errors.As(err, &refused) {
 			if refused.Code == transport.CodeAdmit {
-				return wipedError(s.id.Name, s.set.Get("dir"), refused)
+				return wipedError(in.id.Name, in.srv.set.Get("dir"), refused)
 			}
 			return fmt.Errorf("%s at %s refuses this node: %w", m.Name, m.PeerAddr, refused)
 		}
@@ -137,6 +127,3 @@ func nodeConfig(set *config.Settings, id wal.Identity, self raft.Member) node.Co
 
 // holdFactor is how many snapshots' worth of log a leader keeps for a follower that is slow but alive.
 const holdFactor = 16
-
-// running returns the node once it exists; any goroutine.
-func (s *server) running() *node.Node { return s.published.Load() }

@@ -23,12 +23,14 @@ const (
 	devNodes = 3
 	devPort  = 7001
 	devDir   = "kvapp-dev"
+	devMost  = 9 // nodes, those that have joined included
 )
 
 // devOptions describe a cluster of child processes on this machine.
 type devOptions struct {
 	nodes, port int
 	dir         string
+	join        string   // of start: addresses of members of the cluster that the node is to join
 	extra       []string // settings passed on to every node
 }
 
@@ -49,14 +51,16 @@ func devCommand() *cobra.Command {
 	cmd.PersistentFlags().IntVar(&o.nodes, "nodes", devNodes, "number of nodes")
 	cmd.PersistentFlags().IntVar(&o.port, "port", devPort, "client port of the first node; the others follow")
 	cmd.PersistentFlags().StringVar(&o.dir, "dir", devDir, "directory of the nodes' data, logs and pid files")
+	start := &cobra.Command{
+		Use: "start N", Short: "Start node N again in the background, or a further one that joins", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return devStart(&o, args[0], cmd.OutOrStdout()) },
+	}
+	start.Flags().StringVar(&o.join, "join", "", "join the cluster of these nodes (host:port of clients) with an empty directory")
 	cmd.AddCommand(
+		start,
 		&cobra.Command{
 			Use: "kill N", Short: "Kill node N with SIGKILL", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error { return devKill(&o, args[0], cmd.OutOrStdout()) },
-		},
-		&cobra.Command{
-			Use: "start N", Short: "Start node N again in the background", Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error { return devStart(&o, args[0], cmd.OutOrStdout()) },
 		},
 	)
 	return cmd
@@ -95,8 +99,13 @@ func (o *devOptions) command(i int) (*exec.Cmd, error) {
 	}
 	args := []string{
 		"server", "--node", o.name(i), "--dir", filepath.Join(o.home(i), "data"), "--port", strconv.Itoa(o.port + i - 1),
-		"--cluster", strings.Join(line, ","), "--logfile", o.logfile(i), "--pidfile", o.pidfile(i),
-		"--status-port", strconv.Itoa(o.port + i - 1 + 20000),
+		"--logfile", o.logfile(i), "--pidfile", o.pidfile(i), "--status-port", strconv.Itoa(o.port + i - 1 + 20000),
+	}
+	if i <= o.nodes {
+		args = append(args, "--cluster", strings.Join(line, ","))
+	}
+	if o.join != "" {
+		args = append(args, "--join", o.join)
 	}
 	cmd := exec.Command(self, append(args, o.extra...)...)
 	cmd.Stderr = os.Stderr
@@ -113,8 +122,8 @@ type child struct {
 }
 
 func runDev(ctx context.Context, o *devOptions, out io.Writer) error {
-	if o.nodes < 1 || o.nodes > 9 {
-		return fmt.Errorf("--nodes %d: 1 to 9", o.nodes)
+	if o.nodes < 1 || o.nodes > devMost {
+		return fmt.Errorf("--nodes %d: 1 to %d", o.nodes, devMost)
 	}
 	for i := 1; i <= o.nodes; i++ {
 		l, err := net.Listen("tcp", o.addr(i))
@@ -183,7 +192,7 @@ func (o *devOptions) watch(ctx context.Context, children []*child, out io.Writer
 	}
 	<-ctx.Done()
 	others := map[string]int{} // nodes that `dev start` brought back are not our children
-	for i := 1; i <= o.nodes; i++ {
+	for i := 1; i <= devMost; i++ {
 		if pid, err := o.running(i); err == nil && !ours(children, pid) {
 			others[o.pidfile(i)] = pid
 		}
@@ -320,10 +329,14 @@ func tail(name string, n int) string {
 	return "  " + strings.Join(lines, "\n  ") + "\n"
 }
 
+// number reads which node is meant: one of those that dev starts, one that has joined, or one that is about to.
 func (o *devOptions) number(text string) (int, error) {
 	i, err := strconv.Atoi(strings.TrimPrefix(text, "n"))
-	if err != nil || i < 1 || i > o.nodes {
-		return 0, fmt.Errorf("%q is no node: 1 to %d", text, o.nodes)
+	if err != nil || i < 1 || i > devMost {
+		return 0, fmt.Errorf("%q is no node: 1 to %d", text, devMost)
+	}
+	if _, err := os.Stat(o.home(i)); i > o.nodes && o.join == "" && err != nil {
+		return 0, fmt.Errorf("%q is no node: 1 to %d, or one that joins (--join)", text, o.nodes)
 	}
 	return i, nil
 }

@@ -30,8 +30,8 @@ func TestDevCommandLine(t *testing.T) {
 	require.NoError(t, err)
 	line := strings.Join(cmd.Args[1:], " ")
 	require.Equal(t, fmt.Sprintf("server --node n2 --dir %[1]s/n2/data --port %[3]d"+
-		" --cluster n1=127.0.0.1:%[2]d,n2=127.0.0.1:%[3]d,n3=127.0.0.1:%[4]d"+
-		" --logfile %[1]s/n2/kvapp.log --pidfile %[1]s/n2/kvapp.pid --status-port %[5]d --read-mode quorum",
+		" --logfile %[1]s/n2/kvapp.log --pidfile %[1]s/n2/kvapp.pid --status-port %[5]d"+
+		" --cluster n1=127.0.0.1:%[2]d,n2=127.0.0.1:%[3]d,n3=127.0.0.1:%[4]d --read-mode quorum",
 		o.dir, o.port, o.port+1, o.port+2, o.port+20001), line)
 	// What dev passes on is a command line that server takes.
 	set, err := settings(t, nil, cmd.Args[2:]...)
@@ -39,6 +39,15 @@ func TestDevCommandLine(t *testing.T) {
 	require.Equal(t, "n2", set.Get("node"))
 	require.Equal(t, "quorum", set.Get("read-mode"))
 	require.DirExists(t, filepath.Join(o.dir, "n2"))
+
+	// A further node has no part in the founding line.
+	o.join = "127.0.0.1:7001"
+	cmd, err = o.command(4)
+	require.NoError(t, err)
+	set, err = settings(t, nil, cmd.Args[2:]...)
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:7001", set.Get("join"))
+	require.Empty(t, set.Get("cluster"))
 }
 
 func TestDevRefuses(t *testing.T) {
@@ -50,9 +59,9 @@ func TestDevRefuses(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, runDev(t.Context(), o, nil), "n2: listen tcp")
 	require.NoError(t, l.Close())
-	for _, arg := range []string{"0", "3", "x", ""} {
-		require.ErrorContains(t, devKill(o, arg, nil), "1 to 2")
-		require.ErrorContains(t, devStart(o, arg, nil), "1 to 2")
+	for arg, want := range map[string]string{"0": "1 to 9", "3": "1 to 2", "9": "1 to 2", "10": "1 to 9", "x": "1 to 9", "": "1 to 9"} {
+		require.ErrorContains(t, devKill(o, arg, nil), want)
+		require.ErrorContains(t, devStart(o, arg, nil), want)
 	}
 	require.ErrorContains(t, devKill(o, "n1", nil), "n1 is not running")
 

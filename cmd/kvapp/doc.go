@@ -5,8 +5,11 @@
 //	main.go       commands and exit status
 //	server.go     kvapp server: settings from flags, environment and file
 //	dev.go        kvapp dev: a whole cluster of child processes on this machine
-//	serve.go      open -> wire -> run -> close
+//	serve.go      the client port, and the node behind it
+//	instance.go   the node on its directory: open -> wire -> run -> close
 //	bootstrap.go  the first start: founding members, registration, wiped disks
+//	join.go       how a node joins a running cluster
+//	ask.go        asks another node, as its client
 //	adapters.go   joins packages that do not know each other
 //	listen.go     several addresses as one listener
 //	members.go    the cluster line

@@ -31,7 +31,7 @@ type reader struct {
 
 func newReader(t *testing.T) *reader {
 	t.Helper()
-	r := &reader{dir: t.TempDir(), port: cluster.DevPort(t, devNodes), out: new(lockedBuffer)}
+	r := &reader{dir: t.TempDir(), port: cluster.DevPort(t, 5), out: new(lockedBuffer)}
 	bin := filepath.Join(r.dir, "bin")
 	require.NoError(t, os.Mkdir(bin, 0o755))
 	require.NoError(t, os.Symlink(cluster.Bin(t), filepath.Join(bin, "kvapp")))
@@ -44,7 +44,7 @@ func newReader(t *testing.T) *reader {
 	return r
 }
 
-var devPorts = regexp.MustCompile(`\b(1|2)?700([1-3])\b`)
+var devPorts = regexp.MustCompile(`\b(1|2)?700([1-5])\b`)
 
 // ported moves the ports of `make run` to those of this test.
 func (r *reader) ported(text string) string {

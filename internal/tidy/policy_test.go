@@ -61,7 +61,7 @@ var rules = map[string]rule{
 	// cmd/kvapp is the only package that knows all the others.
 	"cmd/kvapp": {
 		kvapp:   []string{"fsm", "internal/config", "internal/status", "node", "raft", "resp", "sim", "transport", "wal"},
-		modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys"},
+		modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/tidwall/redcon", "golang.org/x/sys"},
 		tests:   []string{"internal/e2e/cluster", "github.com/redis/go-redis"},
 	},
 	// End to end: these start the program and know it by its ports and files.
@@ -78,7 +78,7 @@ var endToEnd = rule{
 
 // modules are the direct dependencies of go.mod, each with its reason to be there.
 var modules = map[string]string{
-	"github.com/tidwall/redcon":           "the client port's RESP server, behind the guard of resp",
+	"github.com/tidwall/redcon":           "the client port's RESP server, behind the guard of resp; reads what other nodes answer",
 	"github.com/tidwall/wal":              "the segment files under wal",
 	"github.com/tidwall/btree":            "ordered sets and deadlines in fsm",
 	"github.com/spf13/cobra":              "commands and flags",

@@ -16,9 +16,11 @@ import (
 
 // Options say what to start.
 type Options struct {
-	Nodes int      // 0 = 3
-	Args  []string // further flags of every node
-	Env   []string // further NAME=value of every node
+	Nodes int // 0 = 3
+	// Founders is how many of the nodes found the cluster, 0 = all: the others join it when they are started.
+	Founders int
+	Args     []string // further flags of every node
+	Env      []string // further NAME=value of every node
 	// Hosts are the addresses that nodes are told to the others by, where it is not 127.0.0.1, on which they listen: whoever
 	// gives one forwards connections to it.
 	Hosts map[int]string
@@ -47,6 +49,9 @@ func New(t testing.TB, o Options) *Cluster {
 	if o.Nodes == 0 {
 		o.Nodes = 3
 	}
+	if o.Founders == 0 {
+		o.Founders = o.Nodes
+	}
 	c := &Cluster{t: t, bin: Bin(t), dir: t.TempDir(), opts: o, proc: make([]*process, o.Nodes)}
 	ports := Ports(t, 2*o.Nodes)
 	c.port, c.peer = ports[:o.Nodes], ports[o.Nodes:]
@@ -56,14 +61,16 @@ func New(t testing.TB, o Options) *Cluster {
 		if host == "" {
 			host = "127.0.0.1"
 		}
-		line = append(line, fmt.Sprintf("%s=%s:%d@%d", c.Name(i+1), host, c.port[i], c.peer[i]))
+		if i < o.Founders {
+			line = append(line, fmt.Sprintf("%s=%s:%d@%d", c.Name(i+1), host, c.port[i], c.peer[i]))
+		}
 	}
 	c.line = strings.Join(line, ",")
 	t.Cleanup(c.finish)
 	return c
 }
 
-// Start prepares a cluster, starts every node and waits until all serve. It fails the test.
+// Start prepares a cluster, starts every founding node and waits until all serve. It fails the test.
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
 	c := New(t, o)
@@ -107,8 +114,11 @@ func (c *Cluster) LogTail(i, n int) string { return tail(c.LogFile(i), n) }
 
 // CommandLine returns the arguments with which node i is started; more come last and override.
 func (c *Cluster) CommandLine(i int, more ...string) []string {
-	args := []string{
-		"server", "--node", c.Name(i), "--dir", c.DataDir(i), "--port", strconv.Itoa(c.Port(i)), "--cluster", c.line,
+	args := []string{"server", "--node", c.Name(i), "--dir", c.DataDir(i), "--port", strconv.Itoa(c.Port(i))}
+	if i <= c.opts.Founders {
+		args = append(args, "--cluster", c.line)
+	} else {
+		args = append(args, "--peer-port", strconv.Itoa(c.PeerPort(i)), "--join", strings.Join(c.Addrs()[:c.opts.Founders], ","))
 	}
 	return slices.Concat(args, c.opts.Args, more)
 }
@@ -142,11 +152,12 @@ func (c *Cluster) start(i int, more ...string) error {
 	return nil
 }
 
-// StartAll starts every node that is not running and returns at once. It fails the test.
+// StartAll starts every node that is not running, of those that join the ones that have been started before, and returns
+// at once. It fails the test.
 func (c *Cluster) StartAll() {
 	c.t.Helper()
 	for i := 1; i <= c.opts.Nodes; i++ {
-		if !c.Running(i) {
+		if !c.Running(i) && (i <= c.opts.Founders || c.process(i) != nil) {
 			c.Start(i)
 		}
 	}

@@ -1,0 +1,200 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"kvapp/internal/e2e/cluster"
+)
+
+// memberState is what a node's RAFT STATUS says of one member.
+func memberState(c *cluster.Cluster, asked int, name string) (map[any]any, error) {
+	st, err := c.Status(asked)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := st["members"].([]any)
+	if !ok {
+		return nil, fmt.Errorf("members: %v", st["members"])
+	}
+	for _, x := range list {
+		if m, ok := x.(map[any]any); ok && m["name"] == name {
+			return m, nil
+		}
+	}
+	return nil, nil
+}
+
+// awaitVoter waits until every one of the nodes has it that node i votes.
+func awaitVoter(t *testing.T, c *cluster.Cluster, i int, nodes ...int) {
+	t.Helper()
+	require.NoError(t, cluster.Until(60*time.Second, c.Name(i)+" votes", func() error {
+		for _, n := range nodes {
+			m, err := memberState(c, n, c.Name(i))
+			if err != nil {
+				return err
+			}
+			if m == nil || m["learner"] != false {
+				return fmt.Errorf("%s knows it as %v", c.Name(n), m)
+			}
+		}
+		return nil
+	}))
+}
+
+// command sends one command to node i.
+func command(t *testing.T, c *cluster.Cluster, i int, args ...any) error {
+	t.Helper()
+	cl := cluster.Dial(c.Addr(i))
+	defer cl.Close() //nolint:errcheck // nothing is pending
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return cl.Do(ctx, args...).Err()
+}
+
+// A node joins with nothing but the address of a member, whichever, and is a voter soon.
+func TestJoin(t *testing.T) {
+	c := cluster.New(t, cluster.Options{Nodes: 3, Founders: 1})
+	c.Start(1)
+	c.Start(2) // it may be there first
+	c.WaitReady()
+	require.NoError(t, c.Client(c.Leader()).Set(context.Background(), "a", "1", 0).Err())
+	awaitVoter(t, c, 2, 1, 2)
+	c.Start(3, "--join", c.Addr(2))
+	awaitVoter(t, c, 3, 1, 2, 3)
+	c.SameState()
+	for _, i := range []int{1, 2, 3} { // any of them may go
+		c.Kill(i)
+		v, err := c.Client(c.Leader()).Get(context.Background(), "a").Result()
+		require.NoError(t, err)
+		require.Equal(t, "1", v)
+		c.Start(i)
+		c.WaitReady()
+	}
+	log, err := os.ReadFile(c.LogFile(3))
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(log), " join_accepted "), "it asks no more once it has a log")
+}
+
+// A node that dies at any moment of its way in goes on when it is started again, also without being told how.
+func TestJoinIsKilled(t *testing.T) {
+	c := cluster.New(t, cluster.Options{Nodes: 2, Founders: 1})
+	c.Start(1)
+	c.WaitReady()
+	for n := range 12 { // the later, the further it has come
+		c.Start(2)
+		deadline := time.After(time.Duration(n*n) * 3 * time.Millisecond)
+		<-deadline
+		c.Kill(2)
+	}
+	if _, err := os.Stat(c.DataDir(2) + "/log"); err == nil {
+		c.Start(2, "--join", "")
+	} else {
+		require.ErrorIs(t, err, os.ErrNotExist)
+		c.Start(2)
+	}
+	awaitVoter(t, c, 2, 1, 2)
+	c.SameState()
+}
+
+// A disk that was wiped comes back as a learner after its name was removed, and not before. The old disk does not.
+func TestWipedDiskComesBack(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	ctx := context.Background()
+	require.NoError(t, c.Client(c.Leader()).Set(ctx, "a", "1", 0).Err())
+	lost := c.Follower()
+	c.SameState()
+	c.Kill(lost)
+	require.NoError(t, os.Rename(c.DataDir(lost), c.DataDir(lost)+".lost"))
+	join := []string{"--join", strings.Join(c.Addrs(), ",")}
+	c.Start(lost, join...)
+	require.Equal(t, 1, c.WaitExit(lost))
+	require.Contains(t, c.LogTail(lost, 1), "a member of that name exists with other data: remove it first")
+
+	require.NoError(t, command(t, c, c.Follower(), "RAFT", "REMOVE", c.Name(lost)))
+	require.NoError(t, command(t, c, c.Follower(), "RAFT", "REMOVE", c.Name(lost)), "again")
+	c.Start(lost, join...)
+	awaitVoter(t, c, lost, 1, 2, 3)
+	c.WaitReady()
+	c.SameState()
+
+	c.Kill(lost)
+	require.NoError(t, os.Rename(c.DataDir(lost), c.DataDir(lost)+".new"))
+	require.NoError(t, os.Rename(c.DataDir(lost)+".lost", c.DataDir(lost)))
+	c.Start(lost)
+	require.Equal(t, 1, c.WaitExit(lost), "the old disk")
+	require.Contains(t, c.LogTail(lost, 1), "has been wiped or replaced")
+	require.NoError(t, os.Rename(c.DataDir(lost), c.DataDir(lost)+".lost"))
+	require.NoError(t, os.Rename(c.DataDir(lost)+".new", c.DataDir(lost)))
+	c.Start(lost)
+	c.WaitReady()
+	c.SameState()
+}
+
+// A member that was away while a name was removed and added again with another disk takes the new one in when it is back.
+func TestAwayWhileADiskIsReplaced(t *testing.T) {
+	c := cluster.New(t, cluster.Options{Nodes: 4, Founders: 4})
+	c.StartAll()
+	c.WaitReady()
+	f := c.Followers()
+	away, lost := f[0], f[1]
+	c.SameState()
+	c.Kill(away)
+	c.Kill(lost)
+	require.Error(t, command(t, c, f[2], "RAFT", "REMOVE", c.Name(lost)), "two of four are no majority")
+	c.Start(away)
+	c.WaitReady()
+	require.NoError(t, command(t, c, f[2], "RAFT", "REMOVE", c.Name(lost)))
+	c.Kill(away)
+	require.NoError(t, os.RemoveAll(c.DataDir(lost)))
+	lead := c.Leader()
+	c.Start(lost, "--join", c.Addr(lead))
+	awaitVoter(t, c, lost, lost, lead, f[2])
+	c.Start(away)
+	c.WaitReady()
+	awaitVoter(t, c, lost, away)
+	c.SameState()
+
+	// It is needed now, and it counts.
+	c.Kill(f[2])
+	require.NoError(t, cluster.Until(30*time.Second, "a write is acknowledged", func() error {
+		i, err := c.FindLeader(5 * time.Second)
+		if err != nil {
+			return err
+		}
+		return c.Client(i).Set(context.Background(), "b", "2", 0).Err()
+	}))
+}
+
+// Who asks for another cluster than the one it has begun to join is told; so is one whose name is taken.
+func TestJoinIsRefused(t *testing.T) {
+	c := cluster.New(t, cluster.Options{Nodes: 2, Founders: 1, Args: []string{"--requirepass", "secret"}})
+	c.Start(1)
+	c.Start(2, "--requirepass", "", "--masterauth", "wrong")
+	require.Equal(t, 1, c.WaitExit(2))
+	require.Contains(t, c.LogTail(2, 1), "WRONGPASS")
+	c.Start(2, "--requirepass", "")
+	require.Equal(t, 1, c.WaitExit(2))
+	require.Contains(t, c.LogTail(2, 1), "NOAUTH")
+	c.Start(2, "--requirepass", "", "--join", "nonsense")
+	require.Equal(t, 1, c.WaitExit(2))
+	require.Contains(t, c.LogTail(2, 1), `--join: "nonsense" is not host:port`)
+	require.NoDirExists(t, c.DataDir(2), "nothing was begun")
+	c.Start(2, "--requirepass", "", "--masterauth", "secret", "--masteruser", "default", "--cluster-announce-port", fmt.Sprint(c.Port(1)))
+	require.Equal(t, 1, c.WaitExit(2))
+	require.Contains(t, c.LogTail(2, 1), "n1 has one of these addresses")
+	c.Start(2, "--requirepass", "", "--masterauth", "secret")
+	require.NoError(t, cluster.Until(30*time.Second, "it is added", func() error {
+		if !strings.Contains(c.LogTail(2, 50), " join_accepted ") {
+			return errors.New(c.LogTail(2, 1))
+		}
+		return nil
+	}))
+}
