@@ -84,7 +84,7 @@ func portNumber(port string) int64 {
 }
 
 func clusterMyID(c *conn, _ [][]byte) {
-	self := c.srv.node.View().Self
+	self := c.srv.node().View().Self
 	c.out.BulkString(c.srv.nodeID(&self))
 }
 
@@ -98,7 +98,7 @@ func clusterCountKeys(c *conn, args [][]byte) {
 	case slot < 0 || slot >= fsm.Slots:
 		c.out.Error(errSlot)
 	default:
-		c.out.Int(int64(c.srv.node.Store().CountKeysInSlot(int(slot))))
+		c.out.Int(int64(c.srv.node().Store().CountKeysInSlot(int(slot))))
 	}
 }
 
@@ -113,7 +113,7 @@ func clusterGetKeys(c *conn, args [][]byte) {
 		c.out.Error(errSlotCount)
 		return
 	}
-	keys := c.srv.node.Store().KeysInSlot(int(slot), int(min(n, 1<<31)))
+	keys := c.srv.node().Store().KeysInSlot(int(slot), int(min(n, 1<<31)))
 	c.out.Array(len(keys))
 	for _, k := range keys {
 		c.out.Bulk(k)
@@ -121,7 +121,7 @@ func clusterGetKeys(c *conn, args [][]byte) {
 }
 
 func clusterInfo(c *conn, _ [][]byte) {
-	v := c.srv.node.View()
+	v := c.srv.node().View()
 	var sent, received uint64
 	for _, p := range c.srv.peers() {
 		sent, received = sent+p.Sent, received+p.Received
@@ -183,7 +183,7 @@ func (s *Server) nodeLine(v *node.View, lead, m *raft.Member) string {
 }
 
 func clusterNodes(c *conn, _ [][]byte) {
-	v := c.srv.node.View()
+	v := c.srv.node().View()
 	lead := master(v)
 	var sb strings.Builder
 	if !v.Member { // not yet, or not any more; tools look for the node they talk to
@@ -205,7 +205,7 @@ func (c *conn) memberByID(v *node.View, id []byte) *raft.Member {
 }
 
 func clusterReplicas(c *conn, args [][]byte) {
-	v := c.srv.node.View()
+	v := c.srv.node().View()
 	m := c.memberByID(v, args[2])
 	if m == nil {
 		return
@@ -229,13 +229,13 @@ func clusterReplicas(c *conn, args [][]byte) {
 
 // clusterFailures answers 0: nodes do not report each other, a leader that is not heard is replaced.
 func clusterFailures(c *conn, args [][]byte) {
-	if c.memberByID(c.srv.node.View(), args[2]) != nil {
+	if c.memberByID(c.srv.node().View(), args[2]) != nil {
 		c.out.Int(0)
 	}
 }
 
 func clusterSlots(c *conn, _ [][]byte) {
-	v := c.srv.node.View()
+	v := c.srv.node().View()
 	lead := master(v)
 	if lead == nil {
 		c.out.Array(0)
@@ -276,7 +276,7 @@ func offsetOf(st *node.Status, v *node.View, id raft.NodeID) uint64 {
 }
 
 func clusterShards(c *conn, _ [][]byte) {
-	v := c.srv.node.View()
+	v := c.srv.node().View()
 	lead := master(v)
 	if lead == nil {
 		c.out.Array(0)
@@ -324,11 +324,13 @@ func clusterHelp(c *conn, _ [][]byte) {
 		"GETKEYSINSLOT <slot> <count>", "    Names up to <count> keys in <slot>.",
 		"INFO", "    Answers the state of the cluster.",
 		"KEYSLOT <key>", "    Computes the slot of <key>.",
+		"MEET <ip> <port> [<bus-port>]", "    Makes this node, alone and empty, join the cluster of another one.",
 		"MYID", "    Answers the id of this node.",
 		"NODES", "    Lists the nodes, one a line:",
 		"    <id> <ip:port@bus-port> <flags> <master> <pings> <pongs> <epoch> <link> <slot> ...",
 		"REPLICATE <node-id>", "    Answers OK: every node replicates whoever leads.",
 		"REPLICAS <node-id>", "    Lists the replicas of a master, one line of NODES each.",
+		"RESET [HARD|SOFT]", "    Makes this node, removed from its cluster, an empty cluster of its own. What it holds is set aside.",
 		"SHARDS", "    Maps slots to nodes.",
 		"SLOTS", "    Maps slots to nodes: start, end, then address, port and id of the master and of its replicas.")
 }

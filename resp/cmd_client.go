@@ -89,8 +89,7 @@ const longestPause = 1 << 40 // ms
 func clientPause(c *conn, args [][]byte) {
 	all := true
 	if len(args) > 4 {
-		c.out.Error(oneLine("ERR unknown subcommand or wrong number of arguments for '" + string(cString(args[1], quoteLimit)) +
-			"'. Try CLIENT HELP."))
+		c.out.Error(wrongUse(args))
 		return
 	}
 	if len(args) == 4 {

@@ -145,7 +145,7 @@ func hello(c *conn, args [][]byte) {
 // greet answers HELLO.
 func (c *conn) greet(proto int) {
 	role := "replica"
-	if c.srv.node.View().Role == raft.Leader {
+	if c.srv.node().View().Role == raft.Leader {
 		role = "master"
 	}
 	c.out.Map(7)
@@ -227,7 +227,7 @@ func timeNow(c *conn, _ [][]byte) {
 const waitSlice = 200 // ms
 
 func wait(c *conn, args [][]byte) {
-	if c.srv.node.View().Role != raft.Leader {
+	if c.srv.node().View().Role != raft.Leader {
 		c.out.Error(errWaitReplica)
 		return
 	}
@@ -254,7 +254,7 @@ func (c *conn) waitFor(want, ms int64) int {
 		return c.others()
 	}
 	if want <= 0 {
-		return c.srv.node.Wait(c.lastWrite, 0, 1)
+		return c.srv.node().Wait(c.lastWrite, 0, 1)
 	}
 	c.flush()
 	defer c.block()()
@@ -264,7 +264,7 @@ func (c *conn) waitFor(want, ms int64) int {
 			slice = min(slice, left)
 		}
 		asked := time.Now()
-		have := c.srv.node.Wait(c.lastWrite, int(min(want, 1<<20)), slice)
+		have := c.srv.node().Wait(c.lastWrite, int(min(want, 1<<20)), slice)
 		// An answer before its time that is too low comes from a node that stopped or leads no more.
 		early := time.Since(asked) < time.Duration(slice)*time.Millisecond/2
 		if int64(have) >= want || ms > 0 && left <= waitSlice || early {
@@ -284,11 +284,11 @@ func (c *conn) waitFor(want, ms int64) int {
 
 // others counts the nodes beside this one.
 func (c *conn) others() int {
-	return max(0, len(c.srv.node.View().Members)-1)
+	return max(0, len(c.srv.node().View().Members)-1)
 }
 
 func role(c *conn, _ [][]byte) {
-	v, st := c.srv.node.View(), c.srv.status()
+	v, st := c.srv.node().View(), c.srv.status()
 	if v.Role == raft.Leader {
 		c.out.Array(3)
 		c.out.BulkString("master")
@@ -320,14 +320,14 @@ func role(c *conn, _ [][]byte) {
 
 // status asks the node, and falls back to what is known without it when the node has stopped.
 func (s *Server) status() node.Status {
-	st, err := s.node.Status()
+	st, err := s.node().Status()
 	if err == nil {
 		return st
 	}
-	v := s.node.View()
+	v := s.node().View()
 	st.ID, st.Role, st.Term, st.Leader, st.Name, st.Cluster = v.Self.ID, v.Role, v.Term, v.Leader, v.Self.Name, s.clusterID()
-	st.Applied = s.node.Store().Applied()
+	st.Applied = s.node().Store().Applied()
 	st.Commit, st.LastIndex = st.Applied, st.Applied
-	st.AppliedClock = s.node.Store().Clock()
+	st.AppliedClock = s.node().Store().Clock()
 	return st
 }

@@ -39,21 +39,21 @@ func (c *conn) requested(name string, f func() error) {
 
 func (c *conn) change(name string, kind raft.ChangeKind, m raft.Member) {
 	changes := []raft.Change{{Kind: kind, Member: m}}
-	c.requested(name, func() error { return c.srv.node.Change(changes, requestMs) })
+	c.requested(name, func() error { return c.srv.node().Change(changes, requestMs) })
 }
 
 func (c *conn) transfer(name string, to raft.NodeID) {
-	c.requested(name, func() error { return c.srv.node.Transfer(to, requestMs) })
+	c.requested(name, func() error { return c.srv.node().Transfer(to, requestMs) })
 }
 
 // members is the membership as the leader has it now, or the error that was answered instead: what a node believes
 // may be old, and a change must not undo a newer one.
 func (c *conn) members() *node.View {
-	b := node.NewBatch(c.out)
+	n, b := c.srv.node(), node.NewBatch(c.out)
 	b.ReadOnly = true
-	c.srv.node.Read(b, 0) // of nothing: it returns when this node is as far as the leader was
+	n.Read(b, 0) // of nothing: it returns when this node is as far as the leader was
 	if b.Outcome == node.Done {
-		return c.srv.node.View()
+		return n.View()
 	}
 	c.out.Error(barrierError(b.Outcome))
 	return nil
@@ -266,7 +266,7 @@ func raftSetAddr(c *conn, args [][]byte) {
 		_, port, _ := hostPort([]byte(m.PeerAddr))
 		a.peer, _ = peerOf(a.client, port)
 	}
-	if other := taken(c.srv.node.View(), m.Name, &a); other != "" {
+	if other := taken(c.srv.node().View(), m.Name, &a); other != "" {
 		c.out.Error(addressTaken(other))
 		return
 	}
@@ -327,7 +327,7 @@ func isNodeID(b []byte) bool {
 
 // clusterFailover makes this node the leader.
 func clusterFailover(c *conn, args [][]byte) {
-	v := c.srv.node.View()
+	v := c.srv.node().View()
 	switch {
 	case len(args) > 3:
 		c.out.Error(errSyntax)
@@ -344,12 +344,65 @@ func clusterFailover(c *conn, args [][]byte) {
 
 // clusterReplicate has nothing to do: the nodes of a group replicate whoever leads.
 func clusterReplicate(c *conn, args [][]byte) {
-	v := c.srv.node.View()
+	v := c.srv.node().View()
 	m := c.memberByID(v, args[2])
 	switch {
 	case m == nil:
 	case m.ID == v.Self.ID:
 		c.out.Error(errReplicateSelf)
+	default:
+		c.out.Simple("OK")
+	}
+}
+
+// clusterMeet makes this node, which must be alone and empty, join the cluster of another one.
+func clusterMeet(c *conn, args [][]byte) {
+	port, ok := parseInt(args[3])
+	switch {
+	case len(args) > 5:
+		c.out.Error(wrongUse(args))
+		return
+	case !ok:
+		c.out.Error(oneLine("ERR Invalid TCP base port specified: " + string(cString(args[3], quoteLimit))))
+		return
+	}
+	if len(args) == 5 { // where Redis would meet the other one; here the members say it themselves
+		if _, ok := parseInt(args[4]); !ok {
+			c.out.Error(oneLine("ERR Invalid TCP bus port specified: " + string(cString(args[4], quoteLimit))))
+			return
+		}
+	}
+	addr := net.JoinHostPort(string(args[2]), strconv.FormatInt(port, 10))
+	if _, _, ok := hostPort([]byte(addr)); !ok {
+		c.out.Error(oneLine("ERR Invalid node address specified: " + string(cString(args[2], quoteLimit)) + ":" + string(args[3])))
+		return
+	}
+	c.relocate(func() error { return c.srv.meet(addr) })
+}
+
+// clusterReset makes a node that belongs to no cluster any more an empty one of its own.
+func clusterReset(c *conn, args [][]byte) {
+	switch {
+	case len(args) > 3:
+		c.out.Error(wrongUse(args))
+	case len(args) == 3 && !is(args[2], "hard") && !is(args[2], "soft"):
+		c.out.Error(errSyntax)
+	default:
+		c.relocate(c.srv.reset)
+	}
+}
+
+// relocate lets this server move to another cluster and answers OK or why not.
+func (c *conn) relocate(f func() error) {
+	c.flush()
+	done := c.block()
+	err := f()
+	done()
+	switch {
+	case errors.Is(err, ErrHoldsKeys):
+		c.out.Error(errHoldsKeys)
+	case err != nil:
+		c.out.Error(oneLine("ERR " + err.Error()))
 	default:
 		c.out.Simple("OK")
 	}

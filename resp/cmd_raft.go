@@ -22,7 +22,7 @@ func roleName(v raft.Role, learner bool) string {
 }
 
 func raftStatus(c *conn, _ [][]byte) {
-	st, v := c.srv.status(), c.srv.node.View()
+	st, v := c.srv.status(), c.srv.node().View()
 	voters, learners := census(v)
 	c.out.Map(28)
 	c.pair("node", st.Name)
@@ -135,7 +135,7 @@ func contactMs(now, at int64) int64 {
 }
 
 func raftHash(c *conn, _ [][]byte) {
-	index, hash, err := c.srv.node.StateHash()
+	index, hash, err := c.srv.node().StateHash()
 	if err != nil {
 		c.out.Error(oneLine("ERR state hash: " + err.Error()))
 		return
@@ -146,7 +146,7 @@ func raftHash(c *conn, _ [][]byte) {
 }
 
 func raftSnapshot(c *conn, _ [][]byte) {
-	index, err := c.srv.node.Snapshot()
+	index, err := c.srv.node().Snapshot()
 	if err != nil {
 		c.out.Error(oneLine("ERR snapshot: " + err.Error()))
 		return

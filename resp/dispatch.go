@@ -187,7 +187,7 @@ func (c *conn) judge(args [][]byte) (*command, verdict) {
 	if !c.authed && !x.is(fsm.FlagNoAuth) && c.srv.password() != "" {
 		return x, noAuth
 	}
-	if !x.data() && !x.is(fsm.FlagLoading) && c.srv.node.View().Loading {
+	if !x.data() && !x.is(fsm.FlagLoading) && c.srv.node().View().Loading {
 		return x, loading
 	}
 	return x, accepted

@@ -2,6 +2,7 @@ package resp
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -44,6 +45,7 @@ const (
 	errPriority    = "ERR a priority is an integer from 0 to 15"
 	errUnfinished  = "UNCERTAIN the leader has begun with it, but it is not done yet: RAFT STATUS shows how it goes on"
 
+	errHoldsKeys      = "ERR CLUSTER RESET can't be called with master nodes containing keys"
 	errForgetSelf     = "ERR I tried hard but I can't forget myself..."
 	errReplicateSelf  = "ERR Can't replicate myself"
 	errFailoverMaster = "ERR You should send CLUSTER FAILOVER to a replica"
@@ -54,6 +56,9 @@ const (
 		"requirepass, or set protected-mode to no (CONFIG SET protected-mode no from the loopback interface, or in the configuration of the next " +
 		"start) after making sure that strangers cannot reach this port."
 )
+
+// ErrHoldsKeys says that the node cannot leave its cluster, which is its own: it would take keys with it.
+var ErrHoldsKeys = errors.New("the node holds keys")
 
 // cString is what printf's %.<max>s shows of b: up to the first NUL byte, at most max bytes.
 func cString(b []byte, limit int) []byte {
@@ -114,6 +119,12 @@ func barrierError(o node.Outcome) string {
 	default:
 		return errNoLeader
 	}
+}
+
+// wrongUse is the answer to too many arguments of some sub-commands.
+func wrongUse(args [][]byte) string {
+	return oneLine("ERR unknown subcommand or wrong number of arguments for '" + string(cString(args[1], quoteLimit)) +
+		"'. Try " + strings.ToUpper(string(args[0])) + " HELP.")
 }
 
 // oneLine keeps what a client sent from breaking the line of an error reply.

@@ -38,6 +38,8 @@ type fake struct {
 	acks    atomic.Int64
 	silence atomic.Int64 // ns since peers answered
 
+	onWrite atomic.Pointer[func()] // called first in every Write
+
 	writes, reads atomic.Int64 // calls
 	largest       atomic.Int64 // commands in one Write
 
@@ -84,6 +86,9 @@ func (g *group) begin() {
 }
 
 func (f *fake) Write(b *node.Batch) {
+	if g := f.onWrite.Load(); g != nil {
+		(*g)()
+	}
 	f.writes.Add(1)
 	f.largest.Store(max(f.largest.Load(), int64(len(b.Cmds))))
 	b.Outcome, b.Leader = node.Outcome(f.outcome.Load()), *f.leader.Load()

@@ -85,7 +85,7 @@ func info(c *conn, args [][]byte) {
 			wanted[word] = true
 		}
 	}
-	r := &infoReport{srv: c.srv, now: c.srv.now(), view: c.srv.node.View(), status: c.srv.status()}
+	r := &infoReport{srv: c.srv, now: c.srv.now(), view: c.srv.node().View(), status: c.srv.status()}
 	for _, p := range c.srv.peers() {
 		r.links += btoi(p.Connected)
 		r.peers.BytesSent += p.BytesSent
@@ -175,7 +175,7 @@ func (r *infoReport) bytes(key string, n uint64) {
 func infoMemory(r *infoReport) {
 	heap, rss := readHeap(), residentBytes()
 	used := heap.objects
-	dataset := min(used, uint64(max(0, r.srv.node.Store().MemoryUsed())))
+	dataset := min(used, uint64(max(0, r.srv.node().Store().MemoryUsed())))
 	peak := max(used, r.srv.stats.peakHeap.Load())
 	limit := uint64(max(0, r.srv.settings.Int("maxmemory")))
 	var clients int64
@@ -284,7 +284,7 @@ func status(ok bool) string {
 }
 
 func infoStats(r *infoReport) {
-	st, store := &r.srv.stats, r.srv.node.Store()
+	st, store := &r.srv.stats, r.srv.node().Store()
 	base := st.baseline()
 	in, out := r.srv.traffic()
 	ops, inRate, outRate := st.rates.perSecond()
@@ -361,7 +361,7 @@ func infoErrors(r *infoReport) {
 }
 
 func infoKeyspace(r *infoReport) {
-	store := r.srv.node.Store()
+	store := r.srv.node().Store()
 	for db := range fsm.Databases {
 		if keys, expires := store.Keys(db); keys > 0 {
 			r.str("db"+strconv.Itoa(db), fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d", keys, expires, store.AvgTTL(db)))

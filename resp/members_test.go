@@ -218,3 +218,82 @@ func TestStrangerListsItself(t *testing.T) {
 	require.Contains(t, c.do("CLUSTER NODES"), " myself,slave - 0 0 3 connected\n")
 	require.Equal(t, "*0\r\n", c.do("CLUSTER SLOTS"))
 }
+
+// CLUSTER MEET and RESET leave it to the program to move the node, and tell why it did not.
+func TestMeetAndReset(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	f := newFake(newGroup(), 0, members(ln.Addr().String()))
+	s, err := NewServer(Options{Listener: ln, Node: f, Settings: config.New(), Cluster: "test",
+		Meet:  func(addr string) error { return f.request(addr) },
+		Reset: func() error { return f.request("reset") }})
+	require.NoError(t, err)
+	serveUntilEnd(t, s)
+	c := dial(t, ln.Addr().String())
+	for _, line := range []string{"CLUSTER MEET 10.0.0.1 7001", "CLUSTER MEET ::1 7001 17001", "CLUSTER RESET", "CLUSTER RESET hard", "CLUSTER RESET SOFT"} {
+		require.Equal(t, "+OK\r\n", c.do(line), line)
+	}
+	require.Equal(t, []any{"10.0.0.1:7001", "[::1]:7001", "reset", "reset", "reset"}, f.asked())
+	for line, want := range map[string]string{
+		"CLUSTER MEET 10.0.0.1 x":     "ERR Invalid TCP base port specified: x",
+		"CLUSTER MEET 10.0.0.1 1 x":   "ERR Invalid TCP bus port specified: x",
+		"CLUSTER MEET 10.0.0.1 0":     "ERR Invalid node address specified: 10.0.0.1:0",
+		"CLUSTER MEET 10.0.0.1 70000": "ERR Invalid node address specified: 10.0.0.1:70000",
+		"CLUSTER MEET h 1 2 3":        "ERR unknown subcommand or wrong number of arguments for 'MEET'. Try CLUSTER HELP.",
+		"CLUSTER RESET now":           "ERR syntax error",
+		"CLUSTER RESET HARD SOFT":     "ERR unknown subcommand or wrong number of arguments for 'RESET'. Try CLUSTER HELP.",
+	} {
+		require.Equal(t, "-"+want+"\r\n", c.do(line), line)
+	}
+	require.Empty(t, f.asked())
+	for err, want := range map[error]string{ErrHoldsKeys: errHoldsKeys, errors.New("no\r\nway"): "ERR no  way"} {
+		f.refuse(err)
+		require.Equal(t, "-"+want+"\r\n", c.do("CLUSTER MEET h 1"))
+		require.Equal(t, "-"+want+"\r\n", c.do("CLUSTER RESET"))
+	}
+	_, _, c = admins(t)
+	require.Equal(t, "-ERR "+errRooted.Error()+"\r\n", c.do("CLUSTER RESET"), "nobody can")
+}
+
+// Another node of another cluster takes over behind the same connections: what they send from then on goes to it, and
+// what they cache is worth nothing any more.
+func TestAttach(t *testing.T) {
+	old, s, c := one(t)
+	c.do("SET a old")
+	cached := dial(t, addrOf(s))
+	cached.do("HELLO 3")
+	require.Equal(t, "+OK\r\n", cached.do("CLIENT TRACKING ON"))
+	require.Equal(t, bulk("old"), cached.do("GET a"))
+	id := c.do("CLUSTER MYID")
+
+	next := newFake(newGroup(), 0, members(addrOf(s)))
+	old.outcome.Store(int32(node.Stopped))
+	s.Attach(next, "another")
+	require.Equal(t, ">2\r\n"+bulk("invalidate")+"_\r\n", cached.reply())
+	require.NotEqual(t, id, c.do("CLUSTER MYID"), "ids are of a cluster")
+	c.send("GET a", "SET a new", "GET a")
+	require.Equal(t, "$-1\r\n", c.reply())
+	require.Equal(t, "+OK\r\n", c.reply())
+	require.Equal(t, bulk("new"), c.reply())
+	require.Equal(t, bulk("new"), cached.do("GET a"))
+	c.do("SET a newer")
+	require.Equal(t, ">2\r\n"+bulk("invalidate")+"*1\r\n"+bulk("a"), cached.reply())
+	require.Equal(t, "+OK\r\n", cached.do("CLIENT TRACKING OFF"))
+	require.EqualValues(t, 1, old.writes.Load())
+}
+
+// A pipeline that was begun with one node is not finished by another: commands that follow a write may rely on it.
+func TestAttachWithinAPipeline(t *testing.T) {
+	old, s, c := one(t)
+	next := newFake(newGroup(), 0, members(addrOf(s)))
+	takeOver := func() {
+		old.outcome.Store(int32(node.Stopped))
+		s.Attach(next, "another")
+	}
+	old.onWrite.Store(&takeOver)
+	c.send("SET a 1", "GET a", "PING", "SET b 2")
+	for _, want := range []string{"-" + errStopped + "\r\n", "-" + errStopped + "\r\n", "+PONG\r\n", "+OK\r\n"} {
+		require.Equal(t, want, c.reply())
+	}
+	require.Zero(t, old.group.store.CountKeysInSlot(15495))
+}

@@ -36,6 +36,7 @@ type run struct {
 	kind   runKind
 	riding int
 	raw    int
+	node   *backend // which the run belongs to; what was placed by its state machine must not meet another one
 	batch  *node.Batch
 	cmds   []*command // parallel to batch.Cmds
 }
@@ -49,7 +50,7 @@ func (c *conn) enqueue(x *command, rc *redcon.Command) {
 	}
 	r := &c.run
 	if r.kind == noRun {
-		r.kind = kind
+		r.kind, r.node = kind, c.srv.node()
 	}
 	if r.kind == writeRun && kind != writeRun {
 		r.riding++
@@ -57,7 +58,7 @@ func (c *conn) enqueue(x *command, rc *redcon.Command) {
 	r.raw += len(rc.Raw)
 	r.cmds = append(r.cmds, x)
 	r.batch.Cmds = append(r.batch.Cmds, fsm.Command{Spec: x.spec, DB: c.db, Args: rc.Args, Raw: rc.Raw})
-	c.srv.node.Store().Place(&r.batch.Cmds[len(r.batch.Cmds)-1])
+	r.node.Store().Place(&r.batch.Cmds[len(r.batch.Cmds)-1])
 	if c.reply == replySkip {
 		c.flushRun()
 	}
@@ -86,7 +87,8 @@ func (c *conn) fits(kind runKind, rc *redcon.Command) bool {
 
 // clockStale says that this node leads and its log's clock is too old to tell the distance to a deadline.
 func (s *Server) clockStale() bool {
-	return s.node.View().Role == raft.Leader && s.now().UnixMilli()-s.node.Store().Clock() > staleClockMs
+	n := s.node()
+	return n.View().Role == raft.Leader && s.now().UnixMilli()-n.Store().Clock() > staleClockMs
 }
 
 // flushRun executes the run and leaves its replies in c.out.
@@ -110,7 +112,7 @@ func (c *conn) flushRun() {
 	clear(r.batch.Cmds)
 	r.batch.Cmds = r.batch.Cmds[:0]
 	r.cmds = r.cmds[:0]
-	r.kind, r.riding, r.raw = noRun, 0, 0
+	r.kind, r.riding, r.raw, r.node = noRun, 0, 0, nil
 	if c.out.Len() > flushBytes {
 		c.flush()
 	}
@@ -121,7 +123,7 @@ func (c *conn) runWrite() {
 	b.ReadOnly = c.readOnly.Load()
 	mark := c.out.Len()
 	c.out.errors = 0
-	c.srv.node.Write(b)
+	c.run.node.Write(b)
 	if b.Outcome != node.Done {
 		c.out.Truncate(mark)
 		c.refuse(b.Outcome, b.Leader, 0)
@@ -141,7 +143,7 @@ func (c *conn) runReads() {
 		mark := c.out.Len()
 		c.out.errors = 0
 		start := c.srv.now()
-		next := c.srv.node.Read(b, from)
+		next := c.run.node.Read(b, from)
 		if b.Outcome != node.Done {
 			c.out.Truncate(mark)
 			c.refuse(b.Outcome, b.Leader, from)
@@ -203,7 +205,7 @@ func (c *conn) readAlone(i int) bool {
 	mark := c.out.Len()
 	c.out.errors = 0
 	start := c.srv.now()
-	c.srv.node.Read(c.alone, 0)
+	c.run.node.Read(c.alone, 0)
 	if c.alone.Outcome != node.Done {
 		c.out.Truncate(mark)
 		return false

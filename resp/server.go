@@ -37,6 +37,11 @@ type Options struct {
 	// Incarnation asks the node called name, at its address for other nodes, for the incarnation of its disk; nil = it
 	// cannot be asked. Any goroutine.
 	Incarnation func(name, peerAddr string) (uint64, error)
+	// Meet makes this server's node, alone and empty, join the cluster of the node at addr; Reset makes it an empty cluster
+	// of its own, when it belongs to no other. They use Attach, and return when it is done: nil also when nothing was to be
+	// done. Any goroutine; nil = it is not possible.
+	Meet  func(addr string) error
+	Reset func() error
 }
 
 // PeerTraffic is what one other node sent and was sent since this node started.
@@ -48,16 +53,23 @@ type PeerTraffic struct {
 	Snapshots                uint64 // sent whole
 }
 
+// backend is the node behind the server.
+type backend struct {
+	node.Client
+	cluster atomic.Pointer[string] // id of its cluster, nil until known
+}
+
 // Server serves clients. Its methods may be called from any goroutine.
 type Server struct {
-	node        node.Client
+	at          atomic.Pointer[backend]
 	settings    *config.Settings
 	log         *slog.Logger
 	version     string
 	runID       string
 	peers       func() []PeerTraffic
 	incarnation func(name, peerAddr string) (uint64, error)
-	cluster     atomic.Pointer[string] // nil until known
+	meet        func(addr string) error
+	reset       func() error
 	port        string
 	now         func() time.Time
 	started     time.Time
@@ -93,7 +105,7 @@ func NewServer(opt Options) (*Server, error) {
 		opt.RunID = hex.EncodeToString(b[:])
 	}
 	s := &Server{
-		node: opt.Node, settings: opt.Settings, log: opt.Logger, version: opt.Version, runID: opt.RunID, peers: opt.Peers,
+		settings: opt.Settings, log: opt.Logger, version: opt.Version, runID: opt.RunID, peers: opt.Peers,
 		now: time.Now, started: time.Now(), table: newTable(), conns: make(map[uint64]*conn), closed: make(chan struct{}),
 	}
 	if s.peers == nil {
@@ -102,10 +114,11 @@ func NewServer(opt Options) (*Server, error) {
 	if s.incarnation = opt.Incarnation; s.incarnation == nil {
 		s.incarnation = func(string, string) (uint64, error) { return 0, errors.New("give it with INCARNATION") }
 	}
-	s.pause.changed = make(chan struct{})
-	if opt.Cluster != "" {
-		s.cluster.Store(&opt.Cluster)
+	if s.meet, s.reset = opt.Meet, opt.Reset; s.meet == nil || s.reset == nil {
+		s.meet, s.reset = func(string) error { return errRooted }, func() error { return errRooted }
 	}
+	s.pause.changed = make(chan struct{})
+	s.at.Store(newBackend(opt.Node, opt.Cluster))
 	if _, port, err := net.SplitHostPort(opt.Listener.Addr().String()); err == nil {
 		s.port = port
 	}
@@ -117,6 +130,25 @@ func NewServer(opt Options) (*Server, error) {
 	s.rc = redcon.NewServerNetwork("tcp", opt.Listener.Addr().String(), handle, s.accept, s.left)
 	return s, nil
 }
+
+func newBackend(n node.Client, cluster string) *backend {
+	b := &backend{Client: n}
+	if cluster != "" {
+		b.cluster.Store(&cluster)
+	}
+	return b
+}
+
+// node is the node behind the server. A command asks for it once: between two calls it may be another.
+func (s *Server) node() *backend { return s.at.Load() }
+
+// Attach puts another node, of another cluster, behind the server: what comes from now on goes to n. The one before must
+// have stopped, so that what it was given last has been answered.
+func (s *Server) Attach(n node.Client, cluster string) {
+	s.tracker.move(func() { s.at.Store(newBackend(n, cluster)) })
+}
+
+var errRooted = errors.New("this server's node stays where it is")
 
 // Serve accepts clients until Close; it returns nil then. It is called once.
 func (s *Server) Serve() error {
@@ -252,14 +284,15 @@ func (s *Server) passwordIs(p []byte) bool {
 
 // clusterID is the id of the cluster, "" when the node stopped before it told.
 func (s *Server) clusterID() string {
-	if id := s.cluster.Load(); id != nil {
+	b := s.node()
+	if id := b.cluster.Load(); id != nil {
 		return *id
 	}
-	st, err := s.node.Status()
+	st, err := b.Status()
 	if err != nil {
 		return ""
 	}
-	s.cluster.Store(&st.Cluster)
+	b.cluster.Store(&st.Cluster)
 	return st.Cluster
 }
 

@@ -75,7 +75,7 @@ func (st *serverStats) errorWords() (words []string, counts []uint64) {
 func (s *Server) resetStats() {
 	st := &s.stats
 	in, out := s.traffic()
-	store := s.node.Store()
+	store := s.node().Store()
 	st.mu.Lock()
 	clear(st.words)
 	st.base = baseline{hits: store.Hits(), misses: store.Misses(), expired: store.Expired(),

@@ -120,7 +120,7 @@ func (t *tracker) enable(c *conn) {
 	defer t.mu.Unlock()
 	if !c.cache.on {
 		if t.clients++; t.clients == 1 {
-			t.srv.node.Store().SetObserver(t)
+			t.srv.node().Store().SetObserver(t)
 		}
 	}
 	for _, p := range c.cache.prefixes {
@@ -142,10 +142,22 @@ func (t *tracker) disable(c *conn) {
 		}
 	}
 	if t.clients--; t.clients == 0 {
-		t.srv.node.Store().SetObserver(nil)
+		t.srv.node().Store().SetObserver(nil)
 		t.forget()
 	}
 	t.count()
+}
+
+// move lets exchange put another state machine behind the server. It holds other values for every key.
+func (t *tracker) move(exchange func()) {
+	t.mu.Lock()
+	t.srv.node().Store().SetObserver(nil)
+	exchange()
+	if t.clients > 0 {
+		t.srv.node().Store().SetObserver(t)
+	}
+	t.mu.Unlock()
+	t.AllChanged(nil)
 }
 
 // forget empties the table. mu is held.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Exists says whether dir holds a log, that is whether Create has completed there.
@@ -62,7 +63,7 @@ func checkEmpty(fs FS, dir string) error {
 	}
 	for _, de := range names {
 		switch name := de.Name; {
-		case name == lockName, name == newLogName, name == "lost+found":
+		case name == lockName, name == newLogName, name == "lost+found", strings.Contains(name, asideMark):
 		case !de.Dir && slices.Contains([]string{".conf", ".log", ".pid"}, filepath.Ext(name)):
 		case name == snapshotsName:
 			if sub, err := fs.ReadDir(filepath.Join(dir, name)); err != nil || len(sub) != 0 {
@@ -71,6 +72,32 @@ func checkEmpty(fs FS, dir string) error {
 		default:
 			return fmt.Errorf("%w: %s holds %s", ErrNotEmpty, dir, name)
 		}
+	}
+	return nil
+}
+
+// asideMark stands in the names of what SetAside keeps.
+const asideMark = ".old-"
+
+// SetAside makes room in dir for another node: the log, the snapshots and the list of peers get the names log.old-mark
+// and so on, and stay as they are. What is not there is passed over, so that it can be called again after a crash; until
+// it has returned nil dir is no node's. No Log may have dir open.
+func SetAside(dir, mark string) error {
+	fs := orOS(nil)
+	lock, err := lockDir(fs, dir)
+	if err != nil {
+		return fmt.Errorf("wal: set aside: %w", err)
+	}
+	defer closeQuietly(lock)
+	for _, name := range []string{logName, snapshotsName, peersName} {
+		from := filepath.Join(dir, name)
+		err := fs.Rename(from, from+asideMark+mark)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("wal: set aside: %w", err)
+		}
+	}
+	if err := fs.SyncDir(dir); err != nil {
+		return fmt.Errorf("wal: set aside: %w", err)
 	}
 	return nil
 }

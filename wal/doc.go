@@ -7,6 +7,7 @@
 //	dir/log/        the journal: segments written by tidwall/wal, plus <segment>.torn, the bytes a repair cut off
 //	dir/snapshots/  one file per snapshot, and at most one that is partly received (Snapshots)
 //	dir/peers       the incarnations of other nodes (Registry)
+//	dir/*.old-*     what SetAside has kept of an earlier node
 //
 // All of it lies on an FS, the operating system's unless another one is given. tidwall/wal knows the operating system's
 // only; on any other the segments are written by an own backend, byte for byte as tidwall/wal writes them.

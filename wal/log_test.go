@@ -230,3 +230,44 @@ func TestFree(t *testing.T) {
 	_, err = l.Free()
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
+
+// What is set aside stays as it is, and makes room for another node, also when it was only begun.
+func TestSetAside(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, SetAside(dir, "0"), "there is nothing")
+	for _, done := range [][]string{nil, {logName}, {logName, snapshotsName}} {
+		dir := t.TempDir()
+		require.NoError(t, Create(dir, Identity{Cluster: "c", Name: "n1", Node: 1, Incarnation: 7}))
+		_, err := OpenSnapshots(dir)
+		require.NoError(t, err)
+		r, err := OpenRegistry(dir)
+		require.NoError(t, err)
+		require.NoError(t, r.Admit("n2", 5))
+		for _, name := range done {
+			require.NoError(t, os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+".old-x")))
+		}
+		require.NoError(t, SetAside(dir, "x"))
+		ok, err := Exists(dir)
+		require.NoError(t, err)
+		require.False(t, ok)
+		require.NoError(t, Create(dir, Identity{Cluster: "d", Name: "n1", Node: 1, Incarnation: 8}))
+		r, err = OpenRegistry(dir)
+		require.NoError(t, err)
+		require.NoError(t, r.Admit("n2", 6), "another cluster has other nodes")
+
+		l, _, err := Open(dir, Identity{Cluster: "d"}, Options{})
+		require.NoError(t, err)
+		require.ErrorIs(t, SetAside(dir, "y"), ErrLocked)
+		require.NoError(t, l.Close())
+		require.Error(t, SetAside(dir, "x"), "the name is taken")
+
+		for _, name := range []string{logName, snapshotsName, peersName} { // back again
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, name)))
+			require.NoError(t, os.Rename(filepath.Join(dir, name+".old-x"), filepath.Join(dir, name)))
+		}
+		l, rec, err := Open(dir, Identity{}, Options{})
+		require.NoError(t, err)
+		require.Equal(t, uint64(7), rec.Identity.Incarnation)
+		require.NoError(t, l.Close())
+	}
+}

@@ -51,7 +51,7 @@ var pages = []string{"README.md", "docs/operations.md"}
 
 // Every block of commands is one that the tests run, and every option that a page names exists.
 func TestPagesNameOptionsThatExist(t *testing.T) {
-	known := map[string]bool{"help": true}
+	known := map[string]bool{"help": true, "cluster": true, "cluster-slave": true, "raw": true} // the last three are redis-cli's
 	for _, name := range config.Names() {
 		known[name] = true
 	}
@@ -61,9 +61,6 @@ func TestPagesNameOptionsThatExist(t *testing.T) {
 		text, _ := page(t, name)
 		require.NotRegexp(t, "(?m)^```(sh|bash|shell)?\n\\S*(\\$|make|kvapp|redis-cli)", text, "commands stand in console blocks")
 		for _, m := range regexp.MustCompile("(?:`| )--([a-z][a-z-]*)").FindAllStringSubmatch(text, -1) {
-			if m[1] == "cluster" { // redis-cli's, and ours
-				continue
-			}
 			require.True(t, known[m[1]] || dev.PersistentFlags().Lookup(m[1]) != nil, "%s: --%s", name, m[1])
 		}
 	}

@@ -40,6 +40,7 @@ type instance struct {
 
 	published atomic.Pointer[node.Node] // what the transport may talk to
 	failed    chan error                // capacity 1: why the node must end
+	closing   sync.Once
 }
 
 // open makes the directory this process' own and opens everything in it, as a member of cluster if it holds no log yet;
@@ -70,7 +71,11 @@ func (s *server) open(cluster string, ready func() error) (_ *instance, err erro
 	}
 	in.virgin = !in.joined && rec.Hard.Term <= bootstrapTerm && rec.Snapshot.Meta.Index == 0 && len(rec.Entries) <= 1
 	if in.joined && len(recoveredMembers(rec)) == 0 {
-		if in.joins, err = s.joinAddrs(); err != nil {
+		from, err := readOrigin(s.set.Get("dir"))
+		if err != nil {
+			return nil, err
+		}
+		if in.joins, err = s.joinAddrs(from); err != nil {
 			return nil, err
 		}
 	}
@@ -101,9 +106,11 @@ func (in *instance) openJournal(cluster string) (wal.Recovered, error) {
 	if err != nil {
 		return none, err
 	}
-	if in.joined, err = joins(dir); err != nil {
+	from, err := readOrigin(dir)
+	if err != nil {
 		return none, err
 	}
+	in.joined = len(from.join) > 0
 	if exists && !in.joined && s.set.Get("join") != "" {
 		s.log.Warn("join_ignored", "reason", "this directory's node belongs to a cluster already", "dir", dir)
 	}
@@ -143,16 +150,19 @@ func (s *server) format(dir, cluster string) error {
 	fresh := wal.Identity{
 		Cluster: cluster, Node: s.self.ID, Name: s.self.Name, Incarnation: binary.LittleEndian.Uint64(b[:]) | 1,
 	}
+	o, err := readOrigin(dir)
+	if err != nil {
+		return err
+	}
 	switch {
 	case cluster != "":
-		addrs, err := s.joinAddrs()
-		if err != nil {
+		if o.join, err = s.joinAddrs(o); err != nil {
 			return err
 		}
-		if err := noteJoin(dir, addrs); err != nil {
+		if err := o.write(dir); err != nil {
 			return err
 		}
-	case s.set.Get("cluster") != "":
+	case s.set.Get("cluster") != "" && !o.alone:
 		fresh.Cluster = clusterID(s.line)
 	default:
 		fresh.Cluster = loneID(fresh)
@@ -302,6 +312,7 @@ func (in *instance) openNode(rec wal.Recovered) error {
 		return err
 	}
 	in.node = n
+	logRole(raft.Follower)
 	if port := s.set.Get("status-port"); port != "0" {
 		l, err := listenAll(s.set.Words("bind"), port)
 		if err != nil {
@@ -324,7 +335,9 @@ func (in *instance) run(ctx context.Context) error {
 			err = in.register(ctx)
 		}
 		if err == nil {
-			in.published.Store(in.node)
+			if len(in.joins) == 0 {
+				in.published.Store(in.node)
+			}
 			err = in.node.Run(ctx)
 		}
 		cancel(err)
@@ -353,8 +366,10 @@ func (in *instance) run(ctx context.Context) error {
 // running returns the node once it takes part; any goroutine.
 func (in *instance) running() *node.Node { return in.published.Load() }
 
-// close takes down what is open, the journal last.
-func (in *instance) close() {
+// close takes down what is open, the journal last. A second call does nothing.
+func (in *instance) close() { in.closing.Do(in.takeDown) }
+
+func (in *instance) takeDown() {
 	var errs []error
 	if in.status != nil {
 		errs = append(errs, in.status.Close())

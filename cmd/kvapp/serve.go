@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"kvapp/internal/config"
 	"kvapp/raft"
@@ -17,16 +18,22 @@ import (
 type server struct {
 	set  *config.Settings
 	log  *slog.Logger
-	self raft.Member   // this node, as the settings describe it
-	line []raft.Member // the founding members that they name; without a cluster line this node alone
+	ctx  context.Context // ends when the process is to end
+	self raft.Member     // this node, as the settings describe it
+	line []raft.Member   // the founding members that they name; without a cluster line this node alone
 
 	clientListener net.Listener
+	clients        *resp.Server
+	current        atomic.Pointer[instance] // the node behind the client port
+	moves          chan move
 }
 
 // serve opens the node's directory, joins the cluster and serves clients until ctx ends or something is damaged. opened
 // is called when ports and directory are this process' own.
 func serve(ctx context.Context, set *config.Settings, log *slog.Logger, opened func() error) error {
-	s := &server{set: set, log: log}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &server{set: set, log: log, ctx: ctx, moves: make(chan move)}
 	var err error
 	if s.line, s.self, err = clusterMembers(set); err != nil {
 		return err
@@ -49,8 +56,9 @@ func serve(ctx context.Context, set *config.Settings, log *slog.Logger, opened f
 	if err != nil {
 		return err
 	}
-	defer in.close()
-	return s.run(ctx, in)
+	s.current.Store(in)
+	defer func() { s.current.Load().close() }()
+	return s.run(cancel)
 }
 
 // listen takes the client port before anything else, so that a second process on it fails at once.
@@ -66,26 +74,58 @@ func (s *server) listen() error {
 }
 
 // run serves clients until ctx ends or a part fails. Before the node takes part they are told LOADING.
-func (s *server) run(ctx context.Context, in *instance) error {
-	clients, err := resp.NewServer(resp.Options{
+func (s *server) run(cancel context.CancelCauseFunc) (err error) {
+	in := s.current.Load()
+	s.clients, err = resp.NewServer(resp.Options{
 		Listener: s.clientListener, Node: in.node, Settings: s.set, Logger: s.log, Version: version, Cluster: in.id.Cluster,
-		Peers: in.peerTraffic, Incarnation: in.incarnationOf,
+		Peers:       func() []resp.PeerTraffic { return s.current.Load().peerTraffic() },
+		Incarnation: func(name, addr string) (uint64, error) { return s.current.Load().incarnationOf(name, addr) },
+		Meet:        s.meet, Reset: s.reset,
 	})
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := clients.Serve(); err != nil {
+		if err := s.clients.Serve(); err != nil {
 			cancel(err)
 		}
 	})
-	s.log.Info("serving", "node", in.id.Name, "clients", s.clientListener.Addr().String(),
-		"peers", in.peerListener.Addr().String(), "dir", s.set.Get("dir"))
-	err = in.run(ctx)
-	err = errors.Join(err, clients.Close())
+	for err == nil && in != nil {
+		s.log.Info("serving", "node", in.id.Name, "clients", s.clientListener.Addr().String(),
+			"peers", in.peerListener.Addr().String(), "dir", s.set.Get("dir"))
+		in, err = s.runOne(in)
+	}
+	cancel(err)
+	err = errors.Join(err, s.clients.Close())
 	wg.Wait()
 	return err
+}
+
+// runOne runs a node until it is to be replaced; it returns the one to run next, nil at the end.
+func (s *server) runOne(in *instance) (*instance, error) {
+	ctx, stop := context.WithCancel(s.ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- in.run(ctx) }()
+	for {
+		select {
+		case err := <-ended:
+			return nil, err
+		case m := <-s.moves:
+			if m.from != in {
+				m.done <- errMoved
+				continue
+			}
+			stop()
+			err := <-ended
+			if err == nil {
+				in, err = s.replace(in, &m)
+			}
+			if err != nil {
+				m.done <- err
+			}
+			return in, err
+		}
+	}
 }

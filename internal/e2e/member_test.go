@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -197,4 +198,71 @@ func TestJoinIsRefused(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// A node that was alone joins another cluster without a restart, and keeps its place after one; a node that was removed
+// becomes a cluster of its own, and can join again. What it held is set aside.
+func TestMeetAndReset(t *testing.T) {
+	c := cluster.New(t, cluster.Options{Nodes: 3, Founders: 1})
+	ctx := context.Background()
+	c.Start(1)
+	c.Start(2, "--join", "")
+	c.Start(3, "--join", "")
+	for i := 1; i <= 3; i++ { // three clusters
+		cl := c.Client(i)
+		require.NoError(t, cluster.Until(30*time.Second, "it leads", func() error { return cl.Set(ctx, "k", i, 0).Err() }))
+	}
+	meet := func(i, with int) error {
+		return command(t, c, i, "CLUSTER", "MEET", "127.0.0.1", c.Port(with), c.PeerPort(with))
+	}
+	require.EqualError(t, meet(2, 1), "ERR CLUSTER RESET can't be called with master nodes containing keys")
+	require.NoError(t, c.Client(2).Del(ctx, "k").Err())
+	require.NoError(t, c.Client(3).Del(ctx, "k").Err())
+	nobody := cluster.Ports(t, 1)[0]
+	err := command(t, c, 2, "CLUSTER", "MEET", "127.0.0.1", nobody)
+	require.ErrorContains(t, err, "connection refused")
+	require.NoError(t, meet(2, 2), "itself")
+	other := cluster.New(t, cluster.Options{Nodes: 2})
+	other.StartAll()
+	other.WaitReady()
+	err = command(t, c, 2, "CLUSTER", "MEET", "127.0.0.1", other.Port(1))
+	require.ErrorContains(t, err, "has a member n2 already: start this node with another --node")
+
+	one := c.Client(2) // one connection, before and after
+	require.NoError(t, one.Ping(ctx).Err())
+	require.NoError(t, meet(2, 1))
+	awaitVoter(t, c, 2, 1, 2)
+	require.NoError(t, meet(2, 1), "they have met")
+	require.ErrorContains(t, meet(2, 3), "this node is not alone")
+	require.ErrorContains(t, one.Get(ctx, "k").Err(), "MOVED ")
+	c.Kill(2)
+	c.Start(2, "--join", "") // as it was started first
+	c.WaitReady()
+	require.NoError(t, meet(3, 2))
+	awaitVoter(t, c, 3, 1, 2, 3)
+	c.SameState()
+
+	err = command(t, c, 3, "CLUSTER", "RESET")
+	require.EqualError(t, err, "ERR n3 is a member of its cluster: remove it first (RAFT REMOVE n3)")
+	require.NoError(t, command(t, c, 2, "RAFT", "REMOVE", "n3"))
+	require.NoError(t, command(t, c, 3, "CLUSTER", "RESET", "SOFT"))
+	require.NoError(t, command(t, c, 3, "CLUSTER", "RESET"), "again")
+	cl := c.Client(3)
+	require.NoError(t, cluster.Until(30*time.Second, "it leads", func() error { return cl.Set(ctx, "k", 3, 0).Err() }))
+	require.EqualError(t, command(t, c, 3, "CLUSTER", "RESET"), "ERR CLUSTER RESET can't be called with master nodes containing keys")
+	c.Kill(3)
+	c.Start(3) // with --join, as always: but it belongs to a cluster
+	require.NoError(t, cluster.Until(30*time.Second, "it leads", func() error { return cl.Get(ctx, "k").Err() }))
+	require.Contains(t, c.LogTail(3, 100), "join_ignored")
+	require.NoError(t, cl.Del(ctx, "k").Err())
+	require.NoError(t, meet(3, 1))
+	awaitVoter(t, c, 3, 1, 2, 3)
+	c.WaitReady()
+	c.SameState()
+	kept, err := filepath.Glob(filepath.Join(c.DataDir(3), "log.old-*"))
+	require.NoError(t, err)
+	require.Len(t, kept, 3)
+	v, err := c.Client(c.Leader()).Get(ctx, "k").Result()
+	require.NoError(t, err)
+	require.Equal(t, "1", v)
 }
