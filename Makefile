@@ -48,6 +48,9 @@ clients: ## client libraries of Go, npm and Python against a cluster whose leade
 	npm ci --prefix internal/clients/node --no-audit --no-fund --loglevel error
 	PYTHON=$(python) $(GO) test -count 1 -parallel 8 -tags clients ./internal/clients
 
+failover: ## what clients notice of 20 SIGTERMs and 20 kill -9 of leaders; on a machine that does nothing else
+	E2E_ROUNDS=20 $(GO) test -count 1 -v -run 'TestSigtermHandsOver|TestCounterWhileLeadersAreKilled' ./internal/e2e
+
 soak: ## the tests that kill, pause and damage real nodes, SOAK (20) times
 	$(GO) test -count $(SOAK) -timeout 0 ./internal/e2e
 

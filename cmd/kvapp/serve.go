@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"kvapp/internal/config"
 	"kvapp/raft"
@@ -104,20 +105,27 @@ func (s *server) run(cancel context.CancelCauseFunc) (err error) {
 
 // runOne runs a node until it is to be replaced; it returns the one to run next, nil at the end.
 func (s *server) runOne(in *instance) (*instance, error) {
-	ctx, stop := context.WithCancel(s.ctx)
-	defer stop()
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(s.ctx))
+	defer stop(nil)
 	ended := make(chan error, 1)
 	go func() { ended <- in.run(ctx) }()
 	for {
 		select {
 		case err := <-ended:
 			return nil, err
+		case <-s.ctx.Done():
+			cause := context.Cause(s.ctx)
+			if errors.Is(cause, context.Canceled) {
+				s.retire(in, ended)
+			}
+			stop(cause)
+			return nil, <-ended
 		case m := <-s.moves:
 			if m.from != in {
 				m.done <- errMoved
 				continue
 			}
-			stop()
+			stop(nil)
 			err := <-ended
 			if err == nil {
 				in, err = s.replace(in, &m)
@@ -127,5 +135,33 @@ func (s *server) runOne(in *instance) (*instance, error) {
 			}
 			return in, err
 		}
+	}
+}
+
+const (
+	// transferSlack is how much longer than an election timeout, after which the core gives up, a hand-over may take.
+	transferSlack = 100 * time.Millisecond
+	// lingerFor is how long a node that has handed over stays and names the new leader: a client that is at work asks within
+	// this time, and then knows where to go. One that finds the port closed has to find out by itself.
+	lingerFor = 250 * time.Millisecond
+)
+
+// retire hands leadership over before the node ends, so that nobody has to wait until it is missed. Whatever comes of it,
+// the node ends then.
+func (s *server) retire(in *instance, ended chan error) {
+	if v := in.node.View(); v.Role != raft.Leader || alone(v) {
+		return
+	}
+	began := time.Now()
+	limit := s.set.Int("raft-election-ms") + transferSlack.Milliseconds()
+	if err := in.node.Transfer(0, limit); err != nil {
+		s.log.Warn("hand_over_failed", "error", err)
+		return
+	}
+	s.log.Info("handed_over", "took_ms", time.Since(began).Milliseconds())
+	select {
+	case <-time.After(lingerFor):
+	case err := <-ended:
+		ended <- err
 	}
 }
