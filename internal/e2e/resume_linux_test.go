@@ -146,6 +146,19 @@ func behindGate(t *testing.T) (c *cluster.Cluster, g *gate, keys int, pad string
 	c.StartAll()
 	c.WaitReady()
 	c.Kill(3)
+	lead := c.Leader()
+	require.NoError(t, cluster.Until(30*time.Second, "the leader keeps no log for it any more", func() error {
+		st, err := c.Status(lead)
+		if err != nil {
+			return err
+		}
+		for _, x := range st["peers"].([]any) {
+			if p := x.(map[any]any); p["name"] == c.Name(3) && p["last_contact_ms"].(int64) <= 2000 {
+				return fmt.Errorf("heard %d ms ago", p["last_contact_ms"])
+			}
+		}
+		return nil
+	}))
 	keys, pad = 40_000, strings.Repeat("x", 600)
 	_, err := flood(context.Background(), c, 4, keys, 80_000, pad)
 	require.NoError(t, err)
