@@ -149,7 +149,7 @@ func TestHelloRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringN(0, 60, maxName)
 		want := Hello{
-			Cluster: name.Draw(t, "cluster"), Name: name.Draw(t, "name"), To: name.Draw(t, "to"),
+			Cluster: name.Draw(t, "cluster"), Name: name.Draw(t, "name"), To: name.Draw(t, "to"), Addr: name.Draw(t, "addr"),
 			Node: raft.NodeID(rapid.Uint64().Draw(t, "node")), Incarnation: rapid.Uint64().Draw(t, "incarnation"),
 		}
 		require.NoError(t, want.check())
@@ -187,11 +187,11 @@ func TestGoldenBytes(t *testing.T) {
 	}, ""), hex.EncodeToString(append(append([]byte{}, frame[:12]...), frame[16:]...)))
 	require.Equal(t, "903049a1", hex.EncodeToString(frame[12:16]))
 
-	h := Hello{Cluster: "c1", Name: "n1", Node: 0x0102, Incarnation: 0x0304, To: "n2"}
-	const hello = "0201000000000000" + "0403000000000000" + "026331" + "026e31" + "026e32"
-	require.Equal(t, "6b7670656572"+"01"+"02"+"19000000"+"b0ed47d1"+hello,
+	h := Hello{Cluster: "c1", Name: "n1", Node: 0x0102, Incarnation: 0x0304, To: "n2", Addr: "h:1"}
+	const hello = "0201000000000000" + "0403000000000000" + "026331" + "026e31" + "026e32" + "03683a31"
+	require.Equal(t, "6b7670656572"+"02"+"02"+"1d000000"+"dea9496a"+hello,
 		hex.EncodeToString(appendCall(nil, purposeSnapshot, &h)))
-	require.Equal(t, "6b7670656572"+"01"+"06"+"1d000000"+"1637dd3d"+"0200"+"6e6f"+hello,
+	require.Equal(t, "6b7670656572"+"02"+"06"+"21000000"+"241f73b0"+"0200"+"6e6f"+hello,
 		hex.EncodeToString(appendAnswer(nil, CodeAdmit, "no", &h)))
 }
 

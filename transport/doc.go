@@ -19,7 +19,9 @@
 //
 // Connections for messages are one-way: the sender of A dials B and writes; B answers over the connection that B's own
 // sender has to A. So each side alone decides when to connect again, and neither has to agree on who keeps which of
-// two crossing connections.
+// two crossing connections. A node that sends messages and is no peer is a guest as long as it does: it is called back at
+// the address that it names. So a leader is answered by those whose membership does not list it, because it was added while
+// they were away, or is just being removed.
 //
 // # Invariants
 //
@@ -47,7 +49,7 @@
 //	                       stream of the same content, also of another leader or after a restart
 //	no file descriptors    the acceptor waits and goes on
 //
-// # Wire format, version 1
+// # Wire format, version 2
 //
 // All integers are little-endian; str is a length byte and that many bytes. Checksums are CRC32C.
 //
@@ -55,7 +57,7 @@
 //
 //	caller   "kvpeer" version:u8 purpose:u8   length:u32 crc:u32 hello
 //	answer   "kvpeer" version:u8 code:u8      length:u32 crc:u32 reason_length:u16 reason hello
-//	hello    node:u64 incarnation:u64 cluster:str name:str to:str
+//	hello    node:u64 incarnation:u64 cluster:str name:str to:str addr:str
 //
 // Purpose is 1 messages, 2 snapshot, 3 probe. Code 0 is a welcome; any other is a refusal (see Code), reason its text,
 // and the connection is closed. After a welcome the caller sends frames:

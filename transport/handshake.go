@@ -21,6 +21,7 @@ type Hello struct {
 	Node        raft.NodeID
 	Incarnation uint64 // of the node's disk: a wiped disk is another incarnation
 	To          string // name of the peer it wants; a probe may leave it empty
+	Addr        string // where it listens for other nodes, host:port; empty: it is not called back by strangers
 }
 
 // Code says why a connection was refused. The numbers are part of the wire format.
@@ -76,12 +77,12 @@ const (
 )
 
 const (
-	wireVersion = 1
+	wireVersion = 2
 
 	preambleLen    = 8
 	maxName        = 255
 	maxReason      = 1024
-	maxHello       = 8 + 8 + 3*(1+maxName)
+	maxHello       = 8 + 8 + 4*(1+maxName)
 	maxAnswer      = 2 + maxReason + maxHello
 	recordOverhead = 8
 )
@@ -91,8 +92,8 @@ const (
 var magic = [6]byte{'k', 'v', 'p', 'e', 'e', 'r'}
 
 func (h *Hello) check() error {
-	if len(h.Cluster) > maxName || len(h.Name) > maxName || len(h.To) > maxName {
-		return fmt.Errorf("a cluster or node name is longer than %d bytes", maxName)
+	if len(h.Cluster) > maxName || len(h.Name) > maxName || len(h.To) > maxName || len(h.Addr) > maxName {
+		return fmt.Errorf("a cluster or node name, or an address, is longer than %d bytes", maxName)
 	}
 	return nil
 }
@@ -101,7 +102,7 @@ func (h *Hello) check() error {
 func appendHello(b []byte, h *Hello) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.Node))
 	b = binary.LittleEndian.AppendUint64(b, h.Incarnation)
-	for _, s := range [...]string{h.Cluster, h.Name, h.To} {
+	for _, s := range [...]string{h.Cluster, h.Name, h.To, h.Addr} {
 		b = append(b, byte(len(s)))
 		b = append(b, s...)
 	}
@@ -114,7 +115,7 @@ func decodeHello(p []byte) (Hello, error) {
 	}
 	h := Hello{Node: raft.NodeID(binary.LittleEndian.Uint64(p)), Incarnation: binary.LittleEndian.Uint64(p[8:])}
 	p = p[16:]
-	for _, s := range [...]*string{&h.Cluster, &h.Name, &h.To} {
+	for _, s := range [...]*string{&h.Cluster, &h.Name, &h.To, &h.Addr} {
 		if len(p) == 0 || len(p) < 1+int(p[0]) {
 			return Hello{}, malformed("hello is cut off")
 		}

@@ -180,7 +180,7 @@ func (t *Transport) check(what purpose, h *Hello) error {
 
 // readMessages delivers what a peer sends until its connection ends.
 func (t *Transport) readMessages(conn net.Conn, hello Hello) error {
-	t.replaceReader(hello.Node, conn)
+	t.replaceReader(&hello, conn)
 	defer t.forgetReader(hello.Node, conn)
 	fr := newFrameReader(conn)
 	for {
@@ -210,13 +210,14 @@ func (t *Transport) readMessages(conn net.Conn, hello Hello) error {
 
 // replaceReader makes conn the one connection that node's messages come from. An older one is a leftover of which the
 // other side knows nothing any more.
-func (t *Transport) replaceReader(node raft.NodeID, conn net.Conn) {
+func (t *Transport) replaceReader(hello *Hello, conn net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if old := t.readers[node]; old != nil {
+	if old := t.readers[hello.Node]; old != nil {
 		_ = old.Close()
 	}
-	t.readers[node] = conn
+	t.readers[hello.Node] = conn
+	t.welcomeGuest(hello)
 }
 
 func (t *Transport) forgetReader(node raft.NodeID, conn net.Conn) {
@@ -224,6 +225,7 @@ func (t *Transport) forgetReader(node raft.NodeID, conn net.Conn) {
 	defer t.mu.Unlock()
 	if t.readers[node] == conn {
 		delete(t.readers, node)
+		t.dropGuest(node)
 	}
 }
 

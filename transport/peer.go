@@ -24,6 +24,7 @@ type peer struct {
 	cancel      context.CancelFunc
 
 	counters
+	guest     atomic.Bool // not one that SetPeers named
 	connected atomic.Bool
 	lost      atomic.Bool // messages were dropped since the last Unreachable
 	// asleep: the sender waits for wake. It is set under mu while the queue is empty; who resets it writes the queue, or
@@ -79,10 +80,25 @@ func (p *peer) setAddr(addr string) {
 		return
 	}
 	p.addr = addr
+	p.again()
+}
+
+// again ends the attempt or connection under way for another one. It is called with mu held.
+func (p *peer) again() {
 	if p.redial != nil {
 		p.redial()
 	}
 	p.kickNow()
+}
+
+// setGuest makes the peer a guest, or a peer again. A guest is called without an address to be called back at: else two
+// nodes that are each other's guests would stay that for ever.
+func (p *peer) setGuest(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.guest.Swap(on) != on {
+		p.again()
+	}
 }
 
 // kickNow ends the wait before the next attempt to connect.
@@ -273,6 +289,9 @@ func (p *peer) attempt() (up bool, err error) {
 func (p *peer) call(ctx context.Context, addr string, what purpose) (net.Conn, error) {
 	self := p.t.cfg.Self
 	self.To = p.name
+	if p.guest.Load() {
+		self.Addr = ""
+	}
 	conn, h, err := call(ctx, addr, what, self)
 	if err != nil {
 		return nil, err
@@ -417,7 +436,9 @@ func (p *peer) failed(err error, up bool) bool {
 		if *refused != p.refused {
 			p.refused = *refused
 			log.Error("peer_refuses", "peer", p.name, "code", refused.Code.String(), "reason", refused.Reason)
-			p.t.cfg.Refused(p.public(), refused)
+			if !p.guest.Load() {
+				p.t.cfg.Refused(p.public(), refused)
+			}
 		}
 		return true
 	}

@@ -69,7 +69,7 @@ func TestWrongAnswers(t *testing.T) {
 		"incarnation": {answer(func(h *Hello) { h.Incarnation = 66 }), "disk was wiped"},
 		"version":     {version, "version 9"},
 		"checksum":    {flipped, "checksum"},
-		"long record": {append(version[:6:6], 1, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0), "limit"},
+		"long record": {append(version[:6:6], wireVersion, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0), "limit"},
 		"no peer":     {[]byte("-ERR unknown command\r\n"), "starts with"},
 		"silence":     {nil, "EOF"},
 	} {

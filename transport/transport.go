@@ -98,7 +98,7 @@ type Transport struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // every goroutine
 
-	// peers is replaced, never changed, under mu; Send and the readers look without a lock.
+	// peers, guests included, is replaced, never changed, under mu; Send and the readers look without a lock.
 	peers     atomic.Pointer[map[raft.NodeID]*peer]
 	strangers counters
 
@@ -196,9 +196,9 @@ func (t *Transport) Close() error {
 	return nil
 }
 
-// SetPeers makes peers the nodes to talk to: new ones are dialled, those that are missing are dropped with their
-// queue, a changed address takes effect at once. One whose incarnation changes is another node: nothing goes to the old
-// one any more, and its connections end. The node itself may be among them. Any goroutine.
+// SetPeers makes peers the nodes to talk to: new ones are dialled, those that are missing are dropped with their queue,
+// unless they are guests now, a changed address takes effect at once. One whose incarnation changes is another node:
+// nothing goes to the old one any more, and its connections end. The node itself may be among them. Any goroutine.
 func (t *Transport) SetPeers(peers []Peer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -214,26 +214,73 @@ func (t *Transport) SetPeers(peers []Peer) {
 		p := old[want.ID]
 		if p != nil && p.name == want.Name && p.incarnation == want.Incarnation {
 			p.setAddr(want.Addr)
+			p.setGuest(false)
 			next[want.ID] = p
 			continue
 		}
-		p = newPeer(t, want)
-		next[want.ID] = p
-		if t.started {
-			t.startPeer(p)
+		next[want.ID] = t.addPeer(want, false)
+	}
+	for id, conn := range t.readers {
+		if hello := t.inbound[conn]; next[id] == nil && hello.Addr != "" {
+			if next[id] = old[id]; next[id] == nil {
+				next[id] = t.addPeer(hello.peer(), true)
+			}
+			next[id].setGuest(true)
 		}
 	}
+	t.replacePeers(old, next)
+	for conn, hello := range t.inbound {
+		if outlived(next, &hello) {
+			_ = conn.Close()
+		}
+	}
+}
+
+// addPeer makes a peer, which is not in the map yet. It is called with mu held.
+func (t *Transport) addPeer(want Peer, guest bool) *peer {
+	p := newPeer(t, want)
+	p.guest.Store(guest)
+	if t.started {
+		t.startPeer(p)
+	}
+	return p
+}
+
+// replacePeers is called with mu held.
+func (t *Transport) replacePeers(old, next map[raft.NodeID]*peer) {
 	t.peers.Store(&next)
 	for id, p := range old {
 		if next[id] != p {
 			p.cancel()
 		}
 	}
-	for conn, hello := range t.inbound {
-		if outlived(next, &hello) {
-			_ = conn.Close()
-		}
+}
+
+// welcomeGuest has a node that sends messages called back if it is no peer. It is called with mu held.
+func (t *Transport) welcomeGuest(hello *Hello) {
+	old := *t.peers.Load()
+	if old[hello.Node] != nil || hello.Addr == "" || t.closed {
+		return
 	}
+	next := maps.Clone(old)
+	next[hello.Node] = t.addPeer(hello.peer(), true)
+	t.replacePeers(old, next)
+}
+
+// dropGuest forgets a guest that sends no more. It is called with mu held.
+func (t *Transport) dropGuest(node raft.NodeID) {
+	old := *t.peers.Load()
+	if p := old[node]; p == nil || !p.guest.Load() {
+		return
+	}
+	next := maps.Clone(old)
+	delete(next, node)
+	t.replacePeers(old, next)
+}
+
+// peer is who said hello, as somebody to call.
+func (h *Hello) peer() Peer {
+	return Peer{ID: h.Node, Name: h.Name, Addr: h.Addr, Incarnation: h.Incarnation}
 }
 
 // outlived says that a node that said hello was replaced by one of the same name with another disk.

@@ -228,3 +228,57 @@ func TestPeerWithAnotherDisk(t *testing.T) {
 	a.SetPeers([]Peer{peer})
 	require.True(t, a.row(t, 2).Connected, "the same again changes nothing")
 }
+
+func withAddr(cfg *Config) { cfg.Self.Addr = cfg.Listener.Addr().String() }
+
+// Who sends messages and is no peer is answered, for as long as it sends: also one that was a peer before, and one that
+// becomes a peer.
+func TestGuestsAreAnswered(t *testing.T) {
+	a, b := startNode(t, 1, "", withAddr), startNode(t, 2, "", withAddr)
+	b.SetPeers([]Peer{a.peer()})
+	b.Send(0, []raft.Message{{Type: raft.MsgAppend, From: 2, To: 1}})
+	require.Equal(t, raft.NodeID(2), a.next(t).from)
+	answer := func() { // what is sent while it connects anew may be lost
+		t.Helper()
+		eventually(t, func() bool {
+			a.Send(0, []raft.Message{{Type: raft.MsgAppendResp, From: 1, To: 2}})
+			return len(b.got) > 0
+		})
+		for len(b.got) > 0 {
+			require.Equal(t, raft.NodeID(1), b.next(t).from)
+		}
+	}
+	answer()
+	a.SetPeers(nil)
+	answer()
+	peer := b.peer()
+	peer.Incarnation = 102
+	for range 3 {
+		a.SetPeers([]Peer{peer})
+		answer()
+		a.SetPeers(nil) // removed, and it does not know
+		answer()
+	}
+
+	b.SetPeers(nil)
+	eventually(t, func() bool { // it sends no more: the guest is gone, and with it b's guest
+		return len(a.Stats()) == 1 && len(b.Stats()) == 1
+	})
+	require.Empty(t, a.refused)
+	require.Empty(t, b.refused)
+}
+
+// A guest that comes again, or that is replaced by another disk, is called back at its new address.
+func TestGuestComesAgain(t *testing.T) {
+	a, b := startNode(t, 1, "", withAddr), startNode(t, 2, "", withAddr)
+	b.SetPeers([]Peer{a.peer()})
+	b.waitConnected(t, 1)
+	require.NoError(t, b.Close())
+	b = startNode(t, 2, "", withAddr, func(cfg *Config) { cfg.Self.Incarnation = 7 })
+	b.SetPeers([]Peer{a.peer()})
+	eventually(t, func() bool {
+		a.Send(0, []raft.Message{{Type: raft.MsgAppendResp, From: 1, To: 2}})
+		return len(b.got) > 0
+	})
+	require.Equal(t, uint64(7), a.row(t, 2).Incarnation)
+}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	mrand "math/rand/v2"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -79,16 +78,12 @@ func (f snapshotFiles) Open(s node.SnapshotFile) (io.ReadCloser, error) {
 
 func (f snapshotFiles) PruneBelow(index uint64) error { return f.s.PruneBelow(index) }
 
-// peerTransport makes a transport.Transport a node.Transport. Loop goroutine, except introduce.
+// peerTransport makes a transport.Transport a node.Transport. Loop goroutine.
 type peerTransport struct {
 	t        *transport.Transport
 	snaps    *wal.Snapshots
 	registry *wal.Registry
 	self     raft.NodeID
-
-	mu        sync.Mutex
-	members   []raft.Member // of the log, and those that it removed lately; none before a node that joins has one
-	strangers []raft.Member // who is to be reached as long as there are no members
 }
 
 func (p *peerTransport) Send(msgs []raft.Message) { p.t.Send(group, msgs) }
@@ -108,27 +103,7 @@ func (p *peerTransport) SendSnapshot(to raft.NodeID, term uint64, f node.Snapsho
 
 // SetMembers also tells the registry: whom the log names is admitted, with the disk that it names.
 func (p *peerTransport) SetMembers(members []raft.Member) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.members = members
 	p.registry.Follow(members)
-	p.reach()
-}
-
-// introduce names the nodes to be reached while the own log names none; any goroutine.
-func (p *peerTransport) introduce(members []raft.Member) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.strangers = members
-	p.reach()
-}
-
-// reach is called with mu held.
-func (p *peerTransport) reach() {
-	members := p.members
-	if len(members) == 0 {
-		members = p.strangers
-	}
 	peers := make([]transport.Peer, 0, len(members))
 	for _, m := range members {
 		if m.ID != p.self {

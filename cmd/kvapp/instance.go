@@ -32,7 +32,6 @@ type instance struct {
 	journal  *wal.Log
 	snaps    *wal.Snapshots
 	peers    *transport.Transport
-	wire     *peerTransport
 	node     *node.Node
 	status   *status.Server
 
@@ -226,7 +225,9 @@ func recoveredMembers(rec wal.Recovered) []raft.Member {
 }
 
 func (in *instance) hello() transport.Hello {
-	return transport.Hello{Cluster: in.id.Cluster, Name: in.id.Name, Node: in.id.Node, Incarnation: in.id.Incarnation}
+	return transport.Hello{
+		Cluster: in.id.Cluster, Name: in.id.Name, Node: in.id.Node, Incarnation: in.id.Incarnation, Addr: in.srv.self.PeerAddr,
+	}
 }
 
 func (in *instance) openTransport() error {
@@ -252,7 +253,6 @@ func (in *instance) openTransport() error {
 	if err != nil {
 		return err
 	}
-	in.wire = &peerTransport{t: in.peers, snaps: in.snaps, registry: in.registry, self: in.id.Node}
 	in.peers.Start()
 	return nil
 }
@@ -297,7 +297,7 @@ func (in *instance) openNode(rec wal.Recovered) error {
 	deps := node.Deps{
 		Log:       &journalLog{log: in.journal},
 		Snapshots: snapshotFiles{in.snaps},
-		Transport: in.wire,
+		Transport: &peerTransport{t: in.peers, snaps: in.snaps, registry: in.registry, self: in.id.Node},
 		Clock:     bootClock{},
 		Seed:      randomSeed(),
 		Logger:    s.log,

@@ -88,7 +88,7 @@ func (s *server) persist(ctx context.Context, addrs []string, try func(addr stri
 			if errors.As(err, &refused) && refused.final() {
 				return fmt.Errorf("%s refuses this node: %w", addr, err)
 			}
-			if text := addr + ": " + failureText(err); text != said && !errors.Is(err, errNoLog) {
+			if text := addr + ": " + failureText(err); text != said {
 				said = text
 				s.log.Warn("join_waits", "asks", addr, "error", err)
 			}
@@ -130,17 +130,17 @@ func (s *server) discover(ctx context.Context, addrs []string) (cluster string, 
 	return cluster, err
 }
 
-// announce asks to be added, and then keeps in touch with who the members are until the log tells it.
+// announce asks to be added. Afterwards the leader comes by itself, with the log.
 func (in *instance) announce(ctx context.Context) error {
 	self := in.srv.self
 	add := []string{"RAFT", "ADD", self.Name, self.ClientAddr, "PEER", self.PeerAddr, "INCARNATION", hexText(in.id.Incarnation)}
 	err := in.srv.persist(ctx, in.joins, func(addr string) error {
-		p, err := in.picture(ctx, addr)
-		if err == nil {
-			_, err = askNode(ctx, in.srv.set, addr, add...)
+		p, err := in.srv.look(ctx, addr)
+		if err == nil && p.cluster != in.id.Cluster {
+			err = fmt.Errorf("it belongs to cluster %s, this node joins %s", p.cluster, in.id.Cluster)
 		}
 		if err == nil {
-			in.wire.introduce(p.members)
+			_, err = askNode(ctx, in.srv.set, addr, add...)
 		}
 		return err
 	})
@@ -150,26 +150,5 @@ func (in *instance) announce(ctx context.Context) error {
 	in.srv.log.Info("join_accepted", "node", self.Name, "incarnation", add[len(add)-1])
 	// Only now: whoever had the name before is removed for good, so nobody counts on what that one had.
 	in.published.Store(in.node)
-	return in.srv.persist(ctx, in.joins, func(addr string) error {
-		if len(in.node.View().Members) > 0 {
-			return nil
-		}
-		p, err := in.picture(ctx, addr)
-		if err == nil {
-			in.wire.introduce(p.members)
-			err = errNoLog
-		}
-		return err
-	})
-}
-
-var errNoLog = errors.New("the leader has not sent the log yet")
-
-// picture learns from the node at addr where the members are: the leader that sends the log must be answered.
-func (in *instance) picture(ctx context.Context, addr string) (picture, error) {
-	p, err := in.srv.look(ctx, addr)
-	if err == nil && p.cluster != in.id.Cluster {
-		err = fmt.Errorf("it belongs to cluster %s, this node joins %s", p.cluster, in.id.Cluster)
-	}
-	return p, err
+	return nil
 }
