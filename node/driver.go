@@ -58,7 +58,9 @@ type Driver struct {
 
 	requests []*request // changes of the cluster that are not done
 
-	self raft.Member // as the membership had it when it last listed this node
+	self   raft.Member // as the membership had it when it last listed this node
+	member bool        // the membership lists this node
+	turned int         // clients that were sent to a voter because this node knows no leader
 
 	next      AppendJob // what piled up while an append job is under way
 	appending bool
@@ -301,16 +303,38 @@ func (d *Driver) roles() {
 
 // reroute answers the parked batches that now know where to go.
 func (d *Driver) reroute() {
-	if d.leader == 0 || d.role == raft.Leader {
+	addr, ok := d.elsewhere()
+	if !ok {
 		return
 	}
-	addr := d.leaderAddr()
 	for _, b := range d.waiting {
 		b.Leader = addr
 		b.finish(NotLeader)
 	}
 	clear(d.waiting)
 	d.waiting = d.waiting[:0]
+}
+
+// elsewhere says whether clients have to go to another node, and where: to the leader; or, from a node that is no member
+// and will not hear of a leader any more, to some voter it knows of, each in turn.
+func (d *Driver) elsewhere() (addr string, ok bool) {
+	if d.leader != 0 {
+		return d.leaderAddr(), d.role != raft.Leader
+	}
+	if d.member {
+		return "", false
+	}
+	var voters []string
+	for _, m := range d.core.Membership().Members {
+		if !m.Learner {
+			voters = append(voters, m.ClientAddr)
+		}
+	}
+	if len(voters) == 0 {
+		return "", false
+	}
+	d.turned++
+	return voters[d.turned%len(voters)], true
 }
 
 func (d *Driver) leaderAddr() string {
@@ -324,17 +348,18 @@ func (d *Driver) leaderAddr() string {
 
 // write takes a client's batch.
 func (d *Driver) write(b *Batch) {
-	switch {
-	case d.loading:
+	if d.loading {
 		b.finish(Loading)
-	case d.leader != 0 && d.role != raft.Leader:
-		b.Leader = d.leaderAddr()
-		b.finish(NotLeader)
-	default:
-		b.deadline = d.now + d.cfg.ParkTimeout
-		b.measure()
-		d.waiting = append(d.waiting, b)
+		return
 	}
+	if addr, ok := d.elsewhere(); ok {
+		b.Leader = addr
+		b.finish(NotLeader)
+		return
+	}
+	b.deadline = d.now + d.cfg.ParkTimeout
+	b.measure()
+	d.waiting = append(d.waiting, b)
 }
 
 // propose turns what waits into entries, when their turn has come.

@@ -24,14 +24,15 @@ func (d *Driver) ask() error {
 	keep := d.asking[:0]
 	var round []*Batch
 	for _, b := range d.asking {
+		addr, away := d.elsewhere()
 		switch {
 		case b.deadline <= d.now:
 			b.finish(NoLeader)
+		case away && !(b.ReadOnly && d.member):
+			b.Leader = addr
+			b.finish(NotLeader)
 		case d.leader == 0:
 			keep = append(keep, b)
-		case d.role != raft.Leader && !b.ReadOnly:
-			b.Leader = d.leaderAddr()
-			b.finish(NotLeader)
 		default:
 			round = append(round, b)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"kvapp/fsm"
 	"kvapp/raft"
 )
 
@@ -51,6 +52,13 @@ func TestGrowAndShrink(t *testing.T) {
 		require.NoError(t, w.nodes[2].get().Change(remove(1), 5000), "the leader")
 		w.until("it knows", func() bool { return !w.nodes[0].get().View().Member })
 		require.Equal(t, "n1", w.nodes[0].get().View().Self.Name, "it still knows who it is")
+		for _, read := range []bool{false, true} { // it sends clients on, for ever
+			for _, c := range []fsm.Command{command("get", "a"), command("set", "a", "9")} {
+				o, _, b := w.nodes[0].do(read, c)
+				require.Equal(t, NotLeader, o)
+				require.Contains(t, []string{"c2:1", "c3:1"}, b.Leader)
+			}
+		}
 		next := w.leader(w.nodes[0])
 		rest := w.nodes[1]
 		if rest == next {

@@ -194,7 +194,7 @@ func (d *Driver) view() *View {
 			d.self, v.Member = x, true
 		}
 	}
-	v.Self = d.self
+	v.Self, d.member = d.self, v.Member
 	d.published = v.Healthy
 	return v
 }
