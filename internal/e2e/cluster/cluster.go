@@ -119,6 +119,9 @@ func (c *Cluster) CommandLine(i int, more ...string) []string {
 		args = append(args, "--cluster", c.line)
 	} else {
 		args = append(args, "--peer-port", strconv.Itoa(c.PeerPort(i)), "--join", strings.Join(c.Addrs()[:c.opts.Founders], ","))
+		if host := c.opts.Hosts[i]; host != "" {
+			args = append(args, "--cluster-announce-ip", host)
+		}
 	}
 	return slices.Concat(args, c.opts.Args, more)
 }
