@@ -12,7 +12,7 @@ TAGS = oracle,clients
 tagged = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build $(1)' .)))
 need   = command -v $(1) >/dev/null || { echo "make $@ needs $(1) (Debian: apt-get install $(2))"; exit 1; }
 
-.PHONY: help build run test race diff clients failover bigstate soak explore fuzz bench lint cover clean
+.PHONY: help build run test race diff clients failover bigstate soak explore mutants fuzz bench lint cover clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ soak: ## the tests that kill, pause and damage real nodes, SOAK (20) times
 
 explore: ## every state of small clusters, the large worlds too
 	$(GO) test -run TestWorlds -count 1 -timeout 0 -v ./sim/explore -deep
+
+mutants: ## plants bugs into a copy of the tree and asks who notices; writes docs/mutants.md
+	$(GO) run ./internal/mutants
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \

@@ -324,7 +324,8 @@ func (w *world) recoverAll() {
 		}
 	}
 	require.NotNil(w.cluster.t, leader, "no leader after all faults ended: %s", w.describe())
-	for leader.core.Status().Transfer != 0 || leader.core.changing() { // a transfer may succeed yet
+	for i := 0; leader.core.Status().Transfer != 0 || leader.core.changing(); i++ { // a transfer may succeed yet
+		require.Less(w.cluster.t, i, 2000, "a change or a transfer does not end: %s", w.describe())
 		w.tick(10 * ms)
 		w.settle(nil)
 		for _, h := range w.hosts {

@@ -36,7 +36,7 @@ func (w *World) persist(h *host, ref uint32) {
 	if ref != uint32(h.jobs) || h.job == nil {
 		return // it hung, and was done when the disk was mended
 	}
-	if w.o.Odds[rotClass] > 0 && h.job.Writes() {
+	if w.o.Odds[rotClass] > 0 {
 		w.noteTail(h)
 	}
 	ev, err := h.job.Run(h.log, h.snaps)
@@ -47,7 +47,7 @@ func (w *World) persist(h *host, ref uint32) {
 	job := h.job
 	h.job = nil
 	w.persisted(h, job)
-	if w.tracing && job.Writes() {
+	if w.tracing {
 		w.trace(h, "persist", "%s", describe{job})
 	}
 	w.post(h, ev)

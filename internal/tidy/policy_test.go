@@ -56,8 +56,9 @@ var rules = map[string]rule{
 		modules: []string{"github.com/prometheus/client_golang"},
 		tests:   []string{"fsm"},
 	},
-	"internal/bench": {tests: []string{"internal/e2e/cluster"}},
-	"internal/tidy":  {},
+	"internal/bench":   {tests: []string{"internal/e2e/cluster"}},
+	"internal/mutants": {},
+	"internal/tidy":    {},
 	// cmd/kvapp is the only package that knows all the others.
 	"cmd/kvapp": {
 		kvapp:   []string{"fsm", "internal/config", "internal/status", "node", "raft", "resp", "sim", "transport", "wal"},
@@ -100,7 +101,7 @@ var deterministic = []string{"raft", "fsm"}
 var mapRanges = map[string]string{}
 
 // mains may end the process, and only in main.go.
-var mains = []string{"cmd/kvapp", "internal/bench"}
+var mains = []string{"cmd/kvapp", "internal/bench", "internal/mutants"}
 
 // Sizes. A table is one function at worst; what is longer has two jobs.
 const (

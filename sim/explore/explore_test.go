@@ -30,7 +30,7 @@ var small = []World{
 	{Name: "two nodes", Nodes: 2, Terms: 2, Campaigns: 2, Proposals: 1, Crashes: 2, Link: 1, SlowDisks: true},
 	{Name: "elections of five", Nodes: 5, Terms: 1, Campaigns: 2, Link: 1, Duplicates: 1},
 	{Name: "elections with two crashes", Nodes: 3, Terms: 2, Campaigns: 2, Crashes: 2, Link: 1},
-	{Name: "elections with old messages", Nodes: 3, Terms: 2, Campaigns: 2, Crashes: 1, Link: 1, Stale: true},
+	{Name: "elections with old messages", Nodes: 3, Terms: 2, Campaigns: 3, Link: 1, Stale: true},
 	{Name: "figure 8", Nodes: 3, Terms: 4, Campaigns: 2, Link: 1, Start: figure8},
 	{Name: "copies", Nodes: 3, Terms: 2, Campaigns: 2, Proposals: 1, Link: 1, Duplicates: 1},
 	{Name: "reads", Nodes: 3, Terms: 2, Campaigns: 2, Reads: 1, Link: 1, Duplicates: 1},
@@ -41,6 +41,7 @@ var small = []World{
 
 // large worlds hold everything with 3 nodes, 2 terms, 3 entries and up to 2 crashes, and what goes beyond in one thing.
 var large = []World{
+	{Name: "old messages and a crash", Nodes: 3, Terms: 2, Campaigns: 3, Crashes: 1, Link: 1, Stale: true},
 	{Name: "a write and a crash", Nodes: 3, Terms: 2, Campaigns: 2, Proposals: 1, Crashes: 1, Link: 1},
 	{Name: "three entries, a crash", Nodes: 3, Terms: 2, Campaigns: 2, Proposals: 2, Crashes: 1, Link: 1},
 	{Name: "two crashes", Nodes: 3, Terms: 2, Campaigns: 2, Proposals: 1, Crashes: 2, Link: 1},
