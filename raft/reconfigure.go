@@ -38,13 +38,16 @@ func (r *Raft) ask(id uint64, m Message, out *Effects) {
 	out.Send = append(out.Send, m)
 }
 
-// onRequest handles MsgChange and MsgTransfer. The sender's term does not matter: what matters is who leads now.
+// onRequest handles MsgChange and MsgTransfer. One that was asked of another term's leader has been given up, and what was
+// asked since may contradict it.
 func (r *Raft) onRequest(m *Message, out *Effects) {
 	if r.peer(m.From) == nil {
 		return
 	}
 	var err error
-	if m.Type == MsgTransfer {
+	if m.Term != r.term {
+		err = ErrNotLeader
+	} else if m.Type == MsgTransfer {
 		err = r.startTransfer(NodeID(m.Hint), r.cfg.ElectionTimeout, out)
 	} else {
 		var changes []Change

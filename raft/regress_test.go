@@ -435,3 +435,27 @@ func TestCommitStopsWhereTheLogsMatch(t *testing.T) {
 	l.recv(Message{Type: MsgAppend, From: 2, Term: 3, Index: 2, LogTerm: 1, Commit: 9, Entries: entries(3, 3)})
 	require.Equal(t, uint64(3), l.Commit())
 }
+
+// A request to the leader of an older term arrives late, when whoever asked has long been told that it was not done.
+func TestLateRequestsAreRefused(t *testing.T) {
+	l := newLone(t, 3, HardState{Term: 4})
+	l.win()
+	l.ack(2, 1)
+	l.ack(3, 1)
+	l.feed(Event{Kind: EvApplied, Index: 1})
+	changes := AppendChanges(nil, []Change{{Kind: ChangeRemove, Member: Member{ID: 3}}})
+	for _, m := range []Message{
+		{Type: MsgTransfer, From: 2, Hint: 3, Ctx: 7},
+		{Type: MsgChange, From: 2, Ctx: 8, Entries: []Entry{{Kind: EntryChanges, Data: changes}}},
+	} {
+		m.Term = l.term - 1
+		out := l.recv(m)
+		require.Len(t, out, 1)
+		require.Equal(t, ErrNotLeader, answers[out[0].Hint])
+		require.False(t, l.changing())
+		require.Zero(t, l.transfer.to)
+	}
+	out := l.recv(Message{Type: MsgTransfer, From: 2, Hint: 3, Ctx: 9, Term: l.term})
+	require.NoError(t, answers[out[len(out)-1].Hint])
+	require.Equal(t, NodeID(3), l.transfer.to)
+}
