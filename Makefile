@@ -12,7 +12,7 @@ TAGS = oracle,clients
 tagged = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build $(1)' .)))
 need   = command -v $(1) >/dev/null || { echo "make $@ needs $(1) (Debian: apt-get install $(2))"; exit 1; }
 
-.PHONY: help build run test race diff clients failover bigstate soak explore mutants fuzz bench lint cover clean
+.PHONY: help build run test race diff clients failover bigstate sim soak explore mutants fuzz bench lint cover clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,10 @@ failover: ## what clients notice of 20 SIGTERMs and 20 kill -9 of leaders; on a 
 
 bigstate: ## a gigabyte reaches a new node while clients write and its connections are cut
 	E2E_STATE_MB=1024 $(GO) test -count 1 -v -timeout 30m -run TestLargeStateReachesANewNode ./internal/e2e
+
+sim: build ## 2,000 small and 50 large simulated clusters, every invariant after every event; under 5 minutes
+	./bin/kvapp sim --seeds 1..2000 --small --corners
+	./bin/kvapp sim --seeds 1..50 --large
 
 soak: ## the tests that kill, pause and damage real nodes, SOAK (20) times
 	$(GO) test -count $(SOAK) -timeout 0 ./internal/e2e

@@ -125,24 +125,31 @@ func (d *Driver) requestDeadline() int64 {
 	return at
 }
 
+// RequestEvent returns the event of a change of the membership, or without changes of a transfer, to whoever is best if to
+// is 0, and where its answer will be found. deadline is a time of the interval clock.
+func RequestEvent(changes []raft.Change, to raft.NodeID, deadline int64) (Event, <-chan error) {
+	r := &request{changes: changes, to: to, deadline: deadline, done: make(chan error, 1)}
+	return Event{Kind: EvRequest, Request: r}, r.done
+}
+
 // Change implements Client.
 func (n *Node) Change(changes []raft.Change, timeoutMs int64) error {
-	return n.request(&request{changes: changes}, timeoutMs)
+	return n.request(changes, 0, timeoutMs)
 }
 
 // Transfer implements Client.
 func (n *Node) Transfer(to raft.NodeID, timeoutMs int64) error {
-	return n.request(&request{to: to}, timeoutMs)
+	return n.request(nil, to, timeoutMs)
 }
 
-func (n *Node) request(r *request, timeoutMs int64) error {
+func (n *Node) request(changes []raft.Change, to raft.NodeID, timeoutMs int64) error {
 	if n.asleep(nil) {
 		return ErrStarting
 	}
-	r.deadline, r.done = n.deps.Clock.Now()+timeoutMs*1e6, make(chan error, 1)
-	n.inbox.put(Event{Kind: EvRequest, Request: r})
+	ev, done := RequestEvent(changes, to, n.deps.Clock.Now()+timeoutMs*1e6)
+	n.inbox.put(ev)
 	select {
-	case err := <-r.done:
+	case err := <-done:
 		return err
 	case <-n.stopped:
 		return ErrStopped

@@ -9,9 +9,7 @@ func address(c class, who uint8, number uint64) choice {
 	return choice(uint64(c)<<56 | uint64(who)<<48 | number&(1<<48-1))
 }
 
-func (c choice) class() class   { return class(c >> 56) }
-func (c choice) who() uint8     { return uint8(c >> 48) }
-func (c choice) number() uint64 { return uint64(c) & (1<<48 - 1) }
+func (c choice) class() class { return class(c >> 56) }
 
 // luck decides whether the thing at an address happens, by the odds of its class, and returns random bits for its details.
 func (w *World) luck(c class, who uint8, number uint64) (bits uint64, happens bool) {

@@ -5,6 +5,7 @@ import (
 
 	"kvapp/fsm"
 	"kvapp/node"
+	"kvapp/raft"
 )
 
 // verb is what a client's command does.
@@ -191,6 +192,9 @@ func (w *World) arrive(e *event) {
 // ask hands reads to the Driver, which finds out when they may be served.
 func (w *World) ask(h *host, a *attempt) {
 	a.lease = 0
+	if t, ok := h.core.TermAt(h.last.Commit); h.last.Role == raft.Leader && (!ok || t != h.last.Term) {
+		w.reach(readWaitsForNoop)
+	}
 	h.asked = append(h.asked, a)
 	w.post(h, node.Event{Kind: node.EvRead, Batch: a.batch})
 }
@@ -348,5 +352,6 @@ func (w *World) patience() {
 			w.pause(c)
 		}
 	}
+	w.grant()
 	w.queue.put(event{at: w.now + patienceEvery, kind: evPatience})
 }

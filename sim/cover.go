@@ -40,6 +40,23 @@ const (
 	processKilled
 	powerFailed
 	clockJumped
+	changeDone
+	jointEntered
+	jointLeft
+	jointLeftByAnother
+	learnerPromoted
+	leaderRemoved
+	transferSent
+	transferDone
+	transferTimedOut
+	readWaitsForNoop
+	voteRefused
+	windowFull
+	stalledSteppedDown
+	changePending // from here on: once in a hundred worlds and less
+	changeCut
+	termsCut
+	writeOverwritten
 	verdictUnknown // none of the corners that a corpus must meet
 	corners
 )
@@ -53,13 +70,26 @@ var cornerNames = [corners]string{
 	"a client gave up", "a leader elected", "a leader stepped down", "the end of a log cut off", "committed without the leader's own disk",
 	"a write took very long", "a disk hung", "a node stopped by its disk", "a disk was full", "rot detected", "a wiped disk refused",
 	"a torn tail cut off", "a write survived the crash in it", "a write was lost in a crash", "a process killed", "a power failure",
-	"wall time jumped", "a history that took too long to judge",
+	"wall time jumped",
+	"a membership changed", "a joint membership committed", "a joint membership left",
+	"a joint membership left by another leader", "a learner promoted", "a leader removed itself",
+	"a leader handed over", "a transfer done", "a transfer given up",
+	"a read waits for the leader's first entry", "a vote refused for the lease",
+	"a window full", "a leader stepped down because of its disk",
+	"a change refused because of another", "a membership cut off", "the end of a log with several terms cut off",
+	"a write done for entries already replaced",
+	"a history that took too long to judge",
 }
 
-// Missing returns the rare situations that none of the runs has met.
-func (t *Total) Missing() []string {
+// Missing returns the rare situations that none of the runs has met. A thousand small worlds meet all of them; with few
+// set, those are left out that a hundred may miss.
+func (t *Total) Missing(few bool) []string {
+	end := verdictUnknown
+	if few {
+		end = changePending
+	}
 	var names []string
-	for c := range verdictUnknown {
+	for c := range end {
 		if t.Reached[cornerNames[c]] == 0 {
 			names = append(names, cornerNames[c])
 		}

@@ -26,11 +26,6 @@ const (
 	kinds
 )
 
-var kindNames = [kinds]string{
-	"", "deliver", "timer", "turn", "persist", "apply", "fetch", "write", "stream", "arrive", "serve", "reply", "think",
-	"patience", "nemesis", "start", "lost", "mend", "phase",
-}
-
 // event is one entry of the queue: 32 bytes, no pointer.
 type event struct {
 	at   int64 // true time in ns

@@ -54,10 +54,12 @@ type process struct {
 	timerAt  int64          // the evTimer in the queue; 0 = none
 
 	job      *node.AppendJob // under way
+	jobAt    int64           // since when
 	write    *node.WriteJob  // under way
 	applies  []node.ApplyItem
 	applying bool
-	handed   uint64 // last entry handed to the applier
+	members  *raft.Membership // in effect after the last turn
+	handed   uint64           // last entry handed to the applier
 
 	lease   int64
 	wakeAt  uint64

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"fmt"
 
 	"kvapp/node"
 	"kvapp/raft"
@@ -19,6 +20,7 @@ type committed struct {
 // before them: log matching follows by induction from equal data and an equal term of the entry before.
 type bookEntry struct {
 	term, before uint64
+	kind         raft.EntryKind
 	data         []byte
 	more         []bookEntry // of other terms
 }
@@ -111,6 +113,7 @@ func (w *World) persisted(h *host, job *node.AppendJob) {
 		}
 	}
 	if r.Install != nil {
+		w.noteCut(s, uint64(len(w.ledger))+1)
 		s.base, s.under, s.terms = r.Install.Meta.Index, r.Install.Meta.Term, s.terms[:0]
 	}
 	if len(r.Entries) == 0 {
@@ -121,9 +124,7 @@ func (w *World) persisted(h *host, job *node.AppendJob) {
 		w.fail("log-has-no-gap", "%v writes entry %d behind %d..%d", h, from, s.base, s.last())
 		return
 	}
-	if from <= s.last() {
-		w.reach(logCut)
-	}
+	w.noteCut(s, from)
 	s.terms = s.terms[:from-s.base-1]
 	before := s.term(from - 1)
 	for i := range r.Entries {
@@ -134,6 +135,30 @@ func (w *World) persisted(h *host, job *node.AppendJob) {
 	}
 }
 
+// noteCut notes what the end of a log that is lost from an index on consists of.
+func (w *World) noteCut(s *shadow, from uint64) {
+	if from > s.last() {
+		return
+	}
+	w.reach(logCut)
+	if s.term(from) != s.term(s.last()) {
+		w.reach(termsCut)
+	}
+	// What a crash left of a write that nobody saw stands in no book.
+	for i := max(from, s.base+1); i <= s.last() && i < uint64(len(w.book)); i++ {
+		b := &w.book[i]
+		for k := range b.more {
+			if b.more[k].term == s.term(i) {
+				b = &b.more[k]
+				break
+			}
+		}
+		if b.kind == raft.EntryMembership && b.term == s.term(i) {
+			w.reach(changeCut)
+		}
+	}
+}
+
 // enter compares an entry with all that have the same index and term.
 func (w *World) enter(e *raft.Entry, before uint64) {
 	for uint64(len(w.book)) <= e.Index {
@@ -141,7 +166,7 @@ func (w *World) enter(e *raft.Entry, before uint64) {
 	}
 	b := &w.book[e.Index]
 	if b.term == 0 {
-		b.term, b.before, b.data = e.Term, before, e.Data
+		*b = bookEntry{term: e.Term, before: before, kind: e.Kind, data: e.Data}
 		return
 	}
 	if b.term != e.Term {
@@ -153,11 +178,11 @@ func (w *World) enter(e *raft.Entry, before uint64) {
 			}
 		}
 		if !found {
-			b.more = append(b.more, bookEntry{term: e.Term, before: before, data: e.Data})
+			b.more = append(b.more, bookEntry{term: e.Term, before: before, kind: e.Kind, data: e.Data})
 			return
 		}
 	}
-	if b.before != before || !same(b.data, e.Data) {
+	if b.before != before || b.kind != e.Kind || !same(b.data, e.Data) {
 		w.fail("log-matching", "entry %d of t%d is there twice: behind t%d %q, behind t%d %q", e.Index, e.Term, b.before, b.data, before, e.Data)
 	}
 }
@@ -178,6 +203,8 @@ func (w *World) wire(h *host, m *raft.Message) {
 			w.fail("durable-before-told", "%s, but the disk holds t%d vote n%d", describe{m}, s.hard.Term, s.hard.Vote)
 		}
 		w.voted(h, m.Term, m.To)
+	case raft.MsgTimeoutNow:
+		w.reach(transferSent)
 	case raft.MsgVote:
 		if s.hard.Term < m.Term || (s.hard.Term == m.Term && s.hard.Vote != h.id) {
 			w.fail("durable-before-told", "%s, but the disk holds t%d vote n%d", describe{m}, s.hard.Term, s.hard.Vote)
@@ -240,10 +267,14 @@ func (w *World) observe(h *host) {
 		w.observeLeader(h, &was)
 	} else if was.Role == raft.Leader {
 		w.reach(steppedDown)
+		if h.job != nil && w.now-h.jobAt > w.o.Election {
+			w.reach(stalledSteppedDown)
+		}
 	}
 	if w.tracing && (b.Role != was.Role || b.Term != was.Term) {
 		w.trace(h, "role", "%c t%d -> %c t%d, leader n%d", roleLetters[was.Role], was.Term, roleLetters[b.Role], b.Term, b.Leader)
 	}
+	h.members = h.core.Membership()
 	if h.turns%uint64(w.o.CheckEvery) == 0 {
 		w.lookClosely(h)
 	}
@@ -276,11 +307,22 @@ func (w *World) observeLeader(h *host, was *raft.Brief) {
 // leased says whether a node would serve a read now without asking anybody.
 func (w *World) leased(h *host) bool { return h.up && h.lease > h.clock.Now() }
 
-// quorum checks that what a leader has committed is on the disks of a majority, of both halves of a joint membership.
+// quorum checks that what a leader has committed is on the disks of a majority, of both halves of a joint membership. The
+// membership may have changed in the same turn, before or behind the commit.
 func (w *World) quorum(h *host) {
+	before, now := h.members, h.core.Membership()
+	if before != nil && before != now && w.hasQuorum(h, before) == "" {
+		return
+	}
+	if missing := w.hasQuorum(h, now); missing != "" {
+		w.fail("committed-is-durable", "%s", missing)
+	}
+}
+
+// hasQuorum says what is missing, if anything is.
+func (w *World) hasQuorum(h *host, m *raft.Membership) string {
 	index := h.last.Commit
 	term, _ := h.core.TermAt(index)
-	m := h.core.Membership()
 	voters, have := 0, 0
 	for i := range m.Members {
 		if !m.Members[i].Learner {
@@ -296,10 +338,11 @@ func (w *World) quorum(h *host) {
 			old++
 		}
 	}
-	if have <= voters/2 || (len(m.OldVoters) > 0 && old <= len(m.OldVoters)/2) {
-		w.fail("committed-is-durable", "%v commits entry %d of t%d, which is on %d of %d disks and on %d of %d of the old membership",
-			h, index, term, have, voters, old, len(m.OldVoters))
+	if have > voters/2 && (len(m.OldVoters) == 0 || old > len(m.OldVoters)/2) {
+		return ""
 	}
+	return fmt.Sprintf("%v commits entry %d of t%d, which is on %d of %d disks and on %d of %d of the old membership",
+		h, index, term, have, voters, old, len(m.OldVoters))
 }
 
 // lookClosely checks what costs more.
@@ -314,6 +357,9 @@ func (w *World) lookClosely(h *host) {
 	st := h.core.Status()
 	for i := range st.Peers {
 		p := &st.Peers[i]
+		if p.InflightMsgs == w.o.MaxInflightMsgs {
+			w.reach(windowFull)
+		}
 		if n := w.index(p.ID); n >= 0 && p.Match > w.hosts[n].shadow.last() {
 			w.fail("match-is-durable", "%v believes that n%d has %d, its disk holds entries up to %d", h, n+1, p.Match, w.hosts[n].shadow.last())
 		}
@@ -362,8 +408,11 @@ func (w *World) extend(h *host, e *raft.Entry) {
 			w.fail("lease-excludes", "%v commits in t%d, and %v of t%d has a lease", h, e.Term, o, o.last.Term)
 		}
 	}
-	if e.Kind == raft.EntryCommand {
+	switch e.Kind {
+	case raft.EntryCommand:
 		w.execute(e.Index, e.Data)
+	case raft.EntryMembership:
+		w.changed(h, e)
 	}
 }
 

@@ -91,6 +91,9 @@ func (w *World) heal() {
 	d := dice(w.random(nemesisTime, 0, 0))
 	n := len(w.hosts)
 	need := n/2 + 1 + d.n(n-n/2)
+	if w.o.Odds[changeClass] > 0 {
+		need = n // a majority of all is no quorum of whatever the membership is
+	}
 	core := uint8(0)
 	sound := 0
 	for _, h := range w.hosts {
@@ -154,6 +157,11 @@ func (w *World) coreLeader() *host {
 
 // drained says whether every node of the quorum is idle in the same state.
 func (w *World) drained() bool {
+	l := w.coreLeader()
+	if l == nil || len(w.wishes) > 0 || !w.settled(l) {
+		return false
+	}
+	w.phase.core &= w.listed(l.core.Membership()) // nobody else owes anything
 	for _, h := range w.hosts {
 		if w.phase.core>>h.n&1 == 0 {
 			continue
@@ -162,15 +170,32 @@ func (w *World) drained() bool {
 			return false
 		}
 	}
-	if w.coreLeader() == nil {
-		return false
-	}
 	for _, h := range w.hosts {
 		if w.phase.core>>h.n&1 == 1 {
 			w.compareHashNow(h)
 		}
 	}
 	return true
+}
+
+// settled says whether a leader has nothing left to do by itself: no change is under way, no learner waits for its
+// promotion, and nobody has a better right to lead. What it does not settle, the deadline tells.
+func (w *World) settled(l *host) bool {
+	m := l.core.Membership()
+	best, own := uint8(0), uint8(0)
+	for i := range m.Members {
+		p := &m.Members[i]
+		if p.Promote {
+			return false
+		}
+		if !p.Learner && w.phase.core>>w.index(p.ID)&1 == 1 {
+			best = max(best, p.Priority)
+		}
+		if p.ID == l.id {
+			own = p.Priority
+		}
+	}
+	return own == best && !l.core.Changing()
 }
 
 func (w *World) sumOfTerms() uint64 {

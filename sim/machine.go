@@ -16,8 +16,7 @@ const dir = "/data"
 // bootstrapTerm is the term of the first entry, which every founding member writes by itself.
 const bootstrapTerm = 1
 
-// found makes the disk of a founding member: an empty log with the founding membership, and a majority of the others, at
-// least, who know its incarnation.
+// found makes the disk of a node: of a founding member with the founding membership, of a spare one with an empty log.
 func (w *World) found(h *host) {
 	h.fs = disk.New(mix(w.o.Seed ^ uint64(h.n+1)*golden))
 	h.incarnation = mix(w.o.Seed^uint64(h.n)) | 1
@@ -38,7 +37,10 @@ func (w *World) format(h *host) error {
 	if err != nil {
 		return err
 	}
-	members := raft.AppendMembership(nil, raft.Membership{Members: w.members})
+	if h.n >= w.o.Nodes {
+		return l.Close()
+	}
+	members := raft.AppendMembership(nil, raft.Membership{Members: w.members[:w.o.Nodes]})
 	e := raft.Entry{Index: 1, Term: bootstrapTerm, Kind: raft.EntryMembership, Data: members}
 	hard := raft.HardState{Term: bootstrapTerm, Commit: 1}
 	if err := l.Append(&wal.Batch{Hard: hard, HasHard: true, Entries: []raft.Entry{e}}); err != nil {
@@ -54,14 +56,15 @@ func (w *World) walOptions(h *host) wal.Options {
 
 // acquaint lets at least a majority of the others know every founding member, as the first start of a real one does.
 func (w *World) acquaint() error {
-	stranger := int(w.o.Seed % uint64(len(w.hosts)))
-	for _, h := range w.hosts {
+	founders := w.hosts[:w.o.Nodes]
+	stranger := int(w.o.Seed % uint64(len(founders)))
+	for _, h := range founders {
 		known, err := wal.OpenRegistryOn(h.fs, dir)
 		if err != nil {
 			return err
 		}
-		for _, o := range w.hosts {
-			if o == h || (len(w.hosts) > 3 && o.n == (h.n+1)%len(w.hosts) && h.n == stranger) {
+		for _, o := range founders {
+			if o == h || (len(founders) > 3 && o.n == (h.n+1)%len(founders) && h.n == stranger) {
 				continue
 			}
 			if err := known.Admit(w.members[o.n].Name, o.incarnation); err != nil {

@@ -17,7 +17,7 @@ type strike struct {
 // nemesis draws the faults that come over nodes and links. Those of messages, turns and writes are drawn where they are.
 func (w *World) nemesis() {
 	w.rounds++
-	for c := partitionClass; c <= takeClass; c++ {
+	for c := partitionClass; c <= handClass; c++ {
 		if r, ok := w.luck(c, 0, w.rounds); ok {
 			w.strike(c, dice(r))
 		}
@@ -64,6 +64,10 @@ func (w *World) strike(c class, d dice) {
 		if h.up {
 			w.post(h, node.Event{Kind: node.EvTakeSnapshot, Taken: make(chan uint64, 1)})
 		}
+	case changeClass:
+		w.drawChange(&d)
+	case handClass:
+		w.drawTransfer(&d)
 	default:
 		w.strikeMachine(c, h, &d, lasts)
 	}

@@ -63,7 +63,7 @@ func (w *World) sendOne(from, to int, m *raft.Message) {
 		w.transmit(l, to, m, at+span(more, 1, w.o.Election))
 	}
 	if w.o.Odds[replayClass] > 0 {
-		w.replay(to, m, who, l.sent, r)
+		w.replay(m, who, l.sent, r)
 	}
 }
 
@@ -97,7 +97,7 @@ func (w *World) lost(from, to int, m *raft.Message, why string, r uint64) {
 }
 
 // replay remembers every fourth message, and now and then sends one of those again, whatever has happened since.
-func (w *World) replay(to int, m *raft.Message, who uint8, number, r uint64) {
+func (w *World) replay(m *raft.Message, who uint8, number, r uint64) {
 	if r>>50&3 == 0 {
 		if len(w.old) < remembered {
 			w.old = append(w.old, *m)
@@ -110,7 +110,8 @@ func (w *World) replay(to int, m *raft.Message, who uint8, number, r uint64) {
 		return
 	}
 	m = &w.old[more%uint64(len(w.old))]
-	if to = w.index(m.To); to < 0 {
+	to := w.index(m.To)
+	if to < 0 {
 		return
 	}
 	w.reach(messageReplayed)
@@ -128,9 +129,12 @@ func (w *World) deliver(e *event) {
 	if !h.up {
 		return
 	}
-	n := len(h.messages)
+	n, term := len(h.messages), h.last.Term
 	h.messages = append(h.messages, p.msg)
 	w.post(h, node.Event{Kind: node.EvMessages, Msgs: h.messages[n : n+1 : n+1]})
+	if p.msg.Type == raft.MsgVote && p.msg.Term > term && h.last.Term == term && w.now >= h.busy {
+		w.reach(voteRefused)
+	}
 }
 
 // cut counts a partition of the link up or down.

@@ -30,6 +30,8 @@ const (
 	wallClass   // wall time jumps
 	driftClass  // a clock goes at another speed
 	takeClass   // somebody asks for a snapshot
+	changeClass // somebody asks for another membership
+	handClass   // somebody asks that another shall lead
 	streamClass // a snapshot stream breaks
 	stallClass  // a write takes very long
 	hangClass   // a write never ends
@@ -42,7 +44,7 @@ const (
 
 var classNames = [classes]string{
 	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "kill", "power", "full", "rot", "wipe", "wall",
-	"drift", "take", "stream", "stall", "hang", "error", "busy", "apply", "clients",
+	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients",
 }
 
 // purpose names what random bits are for that always have a meaning, as a class names faults.
@@ -67,6 +69,8 @@ type Options struct {
 	Seed  uint64
 	Small bool
 	Nodes int
+	// Spares are nodes that are no members at first.
+	Spares int
 
 	Duration int64 // of the phase with faults
 	Quiet    int64 // no faults before
@@ -189,12 +193,22 @@ func (o *Options) faults(d *dice) {
 	set(wallClass, 300, 12000)
 	set(driftClass, 300, 12000)
 	set(takeClass, 300, 12000)
+	set(changeClass, 600, 12000)
+	set(handClass, 600, 12000)
 	set(streamClass, 600, 10000)
 	set(stallClass, 30, 1000)
 	set(hangClass, 5, 100)
 	set(errorClass, 5, 200)
 	set(busyClass, 600, always)
 	set(applyClass, 600, always)
+	if o.Odds[changeClass] > 0 {
+		// Which disks may be lost follows from the membership, and that is anybody's guess while it changes.
+		o.Odds[rotClass], o.Odds[wipeClass] = 0, 0
+		o.Spares = d.n(MaxNodes - o.Nodes + 1)
+		if o.Small {
+			o.Spares = d.n(3)
+		}
+	}
 	o.Turn = d.between(20*us, o.Election/10)
 	o.Apply = d.between(20*us, o.Election/2)
 	o.Drift = d.pick(0, 100, 1000, 20000) // twice this is what two clocks can differ by; the lease allows for a tenth

@@ -13,7 +13,7 @@ const forEver = 3600 * second
 
 // issue begins an append job: it runs when the disk is done with it.
 func (w *World) issue(h *host, job *node.AppendJob) {
-	h.job = job
+	h.job, h.jobAt = job, w.now
 	h.jobs++
 	at := w.now + w.o.MinFsync + exponential(w.random(fsyncTime, uint8(h.n), h.jobs), w.o.MeanFsync)
 	if more, ok := w.luck(stallClass, uint8(h.n), h.jobs); ok {
@@ -46,6 +46,11 @@ func (w *World) persist(h *host, ref uint32) {
 	}
 	job := h.job
 	h.job = nil
+	if n := len(job.Record.Entries); n > 0 {
+		if t, ok := h.core.TermAt(job.Record.Entries[n-1].Index); !ok || t != job.Record.Entries[n-1].Term {
+			w.reach(writeOverwritten)
+		}
+	}
 	w.persisted(h, job)
 	if w.tracing {
 		w.trace(h, "persist", "%s", describe{job})

@@ -85,7 +85,10 @@ func (w *World) streamOn(e *event) {
 	if !h.up {
 		return
 	}
-	w.post(h, node.Event{Kind: node.EvSnapshotSent, Peer: s.job.To, Snapshot: s.job.File, Failed: err != nil})
+	w.post(h, node.Event{
+		Kind: node.EvSnapshotSent, Peer: s.job.To, Snapshot: s.job.File,
+		Failed: err != nil, Refused: err != nil && !errors.Is(err, errCut),
+	})
 }
 
 // chunk sends the next bytes, or opens the connection first. It reports whether the receiver has everything.

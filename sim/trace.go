@@ -58,14 +58,15 @@ func (d describe) String() string {
 		return jobText(v)
 	case *attempt:
 		return attemptText(v)
-	case *node.ApplyItem:
-		return fmt.Sprintf("entry %d", v.Entry.Index)
+	case []raft.Change:
+		return changesText(v)
 	}
 	return fmt.Sprint(d.of)
 }
 
 var messageNames = [...]string{
 	"", "pre-vote", "pre-vote-resp", "vote", "vote-resp", "append", "append-resp", "read-index", "read-index-resp", "timeout-now",
+	"change", "transfer", "answer",
 }
 
 func messageText(m *raft.Message) string {
@@ -108,6 +109,27 @@ func jobText(j *node.AppendJob) string {
 		fmt.Fprintf(&b, "compact behind %d, keep from %d", j.Snapshot.Meta.Index, j.KeepFrom)
 	}
 	return b.String()
+}
+
+var changeNames = [...]string{
+	raft.ChangeAdd: "add", raft.ChangePromote: "promote", raft.ChangeDemote: "demote", raft.ChangeRemove: "remove",
+	raft.ChangeSet: "set",
+}
+
+func changesText(changes []raft.Change) string {
+	var b strings.Builder
+	for i := range changes {
+		c := &changes[i]
+		fmt.Fprintf(&b, "%s n%d", changeNames[c.Kind], c.Member.ID)
+		if c.Member.Learner {
+			b.WriteString(" as learner")
+		}
+		if c.Member.Priority > 0 {
+			fmt.Fprintf(&b, " priority %d", c.Member.Priority)
+		}
+		b.WriteString(", ")
+	}
+	return strings.TrimSuffix(b.String(), ", ")
 }
 
 var outcomeNames = [...]string{"done", "not leader", "no leader", "uncertain", "overwritten", "busy", "loading", "stopped"}

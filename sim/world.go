@@ -47,6 +47,10 @@ type World struct {
 	leaders []int8            // by term: position of its leader, -1 = none seen
 	votes   [MaxNodes][]int8  // by term: for whom each node has voted
 	hashes  map[uint64]uint64 // by index: hash of the state
+	// The newest committed membership and its term, and what nodes were asked for.
+	membership     raft.Membership
+	membershipTerm uint64
+	wishes         []wish
 
 	phase   phase
 	reached [corners]uint64
@@ -131,13 +135,13 @@ func newWorld(o Options, c Config) *World {
 	for v := range verbs {
 		w.specs[v] = fsm.Lookup([]byte(verbNames[v]))
 	}
-	for i := range o.Nodes {
+	for i := range o.Nodes + o.Spares {
 		w.members = append(w.members, raft.Member{
 			ID: raft.NodeID(i + 1), Name: fmt.Sprintf("n%d", i+1), PeerAddr: fmt.Sprintf("p%d", i+1), ClientAddr: fmt.Sprintf("c%d", i+1),
 		})
 	}
 	d := dice(mix(o.Seed ^ golden))
-	for i := range o.Nodes {
+	for i := range w.members {
 		h := &host{n: i, id: w.members[i].ID}
 		h.clock = clock{w: w, zero: int64(d.n(1000)) * second, wall: int64(d.n(2000)) - 1000}
 		if o.Drift > 0 {
@@ -151,7 +155,7 @@ func newWorld(o Options, c Config) *World {
 		w.fail("founding", "%v", err)
 	}
 	for i := range o.Clients {
-		c := &client{n: i, node: d.n(o.Nodes)}
+		c := &client{n: i, node: d.n(len(w.hosts))}
 		w.clients = append(w.clients, c)
 		w.queue.put(event{at: d.between(1, second), kind: evThink, ref: uint32(i)})
 	}

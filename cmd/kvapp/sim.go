@@ -21,6 +21,7 @@ type simOptions struct {
 	small, large bool
 	nodes        int
 	trace        bool
+	corners      bool
 	jobs         int
 }
 
@@ -46,6 +47,7 @@ func simCommand() *cobra.Command {
 	f.BoolVar(&o.large, "large", false, "up to seven nodes and limits as in production")
 	f.IntVar(&o.nodes, "nodes", 0, "number of nodes, 1 to 7; otherwise the seed decides")
 	f.BoolVar(&o.trace, "trace", false, "one line per event")
+	f.BoolVar(&o.corners, "corners", false, "with --seeds: fail when there is a rare situation that no world met")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "worlds that run at the same time, with --seeds")
 	cmd.MarkFlagsMutuallyExclusive("small", "large")
 	cmd.MarkFlagsMutuallyExclusive("seed", "seeds")
@@ -63,7 +65,7 @@ func (o *simOptions) draw(seed uint64) sim.Options {
 		world = sim.DrawLarge(seed)
 	}
 	if o.nodes > 0 {
-		world.Nodes = o.nodes
+		world.Nodes, world.Spares = o.nodes, min(world.Spares, sim.MaxNodes-o.nodes)
 	}
 	return world
 }
@@ -108,6 +110,9 @@ func (o *simOptions) runMany(out io.Writer) error {
 	fmt.Fprint(out, total.String())
 	if total.Failures > 0 {
 		return fmt.Errorf("%d of %d worlds failed", total.Failures, total.Runs)
+	}
+	if missing := total.Missing(false); o.corners && len(missing) > 0 {
+		return fmt.Errorf("never met: %s", strings.Join(missing, ", "))
 	}
 	return nil
 }
