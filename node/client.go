@@ -84,6 +84,7 @@ type View struct {
 // Status is everything RAFT STATUS and INFO print; asking for it is an event of the loop.
 type Status struct {
 	raft.Status
+	Flow
 	Name          string
 	Cluster       string
 	LogBytes      int64

@@ -31,5 +31,6 @@
 //   - NotLeader, NoLeader, Overwritten, Busy, Loading, DiskFull and Stopped are answered only when no log holds the commands, or
 //     another entry is committed in their place. Everything else is Uncertain.
 //   - At most one append job is under way; what piles up meanwhile is merged into the next one.
+//   - No queue grows without end, see flow.go.
 //   - The first error of the journal, of the state machine or of an invariant ends the loop; Run returns it.
 package node

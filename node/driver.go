@@ -82,6 +82,7 @@ type Driver struct {
 	sweepAt   int64  // earliest interval time of the next sweep
 
 	disk disk
+	busy busy
 
 	snap      SnapshotFile
 	snapBytes int64 // journal size after the last snapshot
@@ -206,7 +207,7 @@ func (d *Driver) step(ev raft.Event) error {
 // messages passes on what peers say. Appends are dropped while the applier is too far behind: the leader's window
 // then closes, and memory stays bounded.
 func (d *Driver) messages(msgs []raft.Message) error {
-	full := d.backlog > d.cfg.ApplyBacklog
+	full := d.applyFull()
 	for i := range msgs {
 		if msgs[i].Type == raft.MsgAppend && len(msgs[i].Entries) > 0 && (full || !d.admits(&msgs[i])) {
 			continue
@@ -292,7 +293,7 @@ func (d *Driver) roles() {
 	}
 	d.role, d.term, d.leader = role, term, leader
 	if role != raft.Leader {
-		d.noop, d.streamed = 0, nil
+		d.noop, d.streamed, d.busy.on = 0, nil, false
 	}
 	if d.eff.Changed {
 		d.out.Members = d.core.Contacts()
@@ -374,6 +375,9 @@ func (d *Driver) propose() error {
 		return nil
 	}
 	d.refuseUnfit()
+	if d.applyFull() || d.busy.still(d.now, d.core.Commit()) {
+		return nil
+	}
 	sweep := d.dueSweep()
 	if !sweep && len(d.waiting) < d.underWay() {
 		return nil
@@ -400,8 +404,10 @@ func (d *Driver) propose() error {
 		}
 		res := d.eff.Proposed[at]
 		if res.Err != nil {
+			d.busy.refused(d.now, d.core.Commit())
 			return nil // still waiting: for room, or for the new leader
 		}
+		d.busy.on = false
 		p.index, p.term = res.Index, res.Term
 		d.disk.free -= int64(size)
 		d.pending = append(d.pending, p)

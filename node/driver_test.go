@@ -169,7 +169,7 @@ func newSoloDriver(t *testing.T) *soloDriver {
 			ID: 1, Seed: 1, ElectionTimeout: 400 * ms, HeartbeatEvery: 50 * ms, LeaseMargin: 40 * ms, MaxAppendBytes: 1 << 16,
 			MaxInflightMsgs: 64, MaxInflightBytes: 1 << 20, MaxUncommitted: 1 << 20, CacheBytes: 1 << 16,
 		},
-		ParkTimeout: 2000 * ms, CommitTimeout: 3000 * ms, MaxEntryBytes: 1 << 16, SnapshotBytes: 1 << 40,
+		ParkTimeout: 2000 * ms, CommitTimeout: 3000 * ms, MaxEntryBytes: 1 << 16, SnapshotBytes: 1 << 40, ApplyBacklog: 1 << 20,
 	}
 	core, err := raft.New(cfg.Raft, raft.Recovered{
 		Hard: raft.HardState{Term: 1, Commit: 1}, First: 1, Entries: []raft.Entry{first},

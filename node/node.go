@@ -86,8 +86,17 @@ func New(cfg Config, deps Deps) (*Node, error) {
 	return n, nil
 }
 
-// Deliver takes messages of a peer; any goroutine.
-func (n *Node) Deliver(msgs []raft.Message) { n.inbox.put(Event{Kind: EvMessages, Msgs: msgs}) }
+// Deliver takes messages of a peer. It waits while too many bytes of entries stand in the inbox. Any goroutine but the
+// loop's.
+func (n *Node) Deliver(msgs []raft.Message) {
+	size := int64(0)
+	for i := range msgs {
+		for j := range msgs[i].Entries {
+			size += int64(len(msgs[i].Entries[j].Data))
+		}
+	}
+	n.inbox.putBytes(Event{Kind: EvMessages, Msgs: msgs}, size, inboxBytes)
+}
 
 // Unreachable tells that messages for a peer were dropped; any goroutine.
 func (n *Node) Unreachable(id raft.NodeID) { n.inbox.put(Event{Kind: EvUnreachable, Peer: id}) }
@@ -161,12 +170,14 @@ func (n *Node) asleep(f func(*Driver)) bool {
 // Status implements Client.
 func (n *Node) Status() (s Status, err error) {
 	if n.asleep(func(d *Driver) { s = d.status() }) {
+		n.inboxFlow(&s.Flow)
 		return s, nil
 	}
 	c := make(chan Status, 1)
 	n.inbox.put(Event{Kind: EvStatus, Status: c})
 	select {
 	case s = <-c:
+		n.inboxFlow(&s.Flow)
 		s.FsyncCount, s.FsyncNs, s.FsyncMaxNs = n.fsyncs.count.Load(), n.fsyncs.sum.Load(), n.fsyncs.max.Load()
 		return s, nil
 	case <-n.stopped:

@@ -202,7 +202,7 @@ func (d *Driver) view() *View {
 // status collects what operators look at; the loop's goroutines add the figures of the disk.
 func (d *Driver) status() Status {
 	s := Status{
-		Status: d.core.Status(), Name: d.cfg.Self.Name, Cluster: d.cfg.Cluster,
+		Status: d.core.Status(), Flow: d.flow(), Name: d.cfg.Self.Name, Cluster: d.cfg.Cluster,
 		LogBytes: d.log.Bytes(), LogSegments: d.log.Segments(), PendingReads: len(d.asking) + len(d.rounds),
 		LeaderChanges: d.changes,
 		AppliedClock:  d.store.Clock(), SnapshotIndex: d.snap.Meta.Index, SnapshotBusy: d.snapBusy, Now: d.now,

@@ -24,7 +24,7 @@ func roleName(v raft.Role, learner bool) string {
 func raftStatus(c *conn, _ [][]byte) {
 	st, v := c.srv.status(), c.srv.node().View()
 	voters, learners := census(v)
-	c.out.Map(28)
+	c.out.Map(29)
 	c.pair("node", st.Name)
 	c.pair("cluster", st.Cluster)
 	c.pair("role", roleName(st.Role, v.Self.Learner))
@@ -51,6 +51,7 @@ func raftStatus(c *conn, _ [][]byte) {
 	c.number("learners", learners)
 	c.flag("changing", st.Changing)
 	c.pair("transfer", memberName(v, st.Transfer))
+	c.raftFlow(&st)
 	c.out.BulkString("members")
 	c.out.Array(len(v.Members))
 	for i := range v.Members {
@@ -61,6 +62,27 @@ func raftStatus(c *conn, _ [][]byte) {
 	for i := range st.Peers {
 		c.raftPeer(&st, v, &st.Peers[i])
 	}
+}
+
+// raftFlow is how full the queues are.
+func (c *conn) raftFlow(st *node.Status) {
+	f := &st.Flow
+	c.out.BulkString("flow")
+	c.out.Map(14)
+	c.pair("back_pressure", string(f.Pressure))
+	c.number("uncommitted_bytes", st.Uncommitted)
+	c.number("uncommitted_limit", f.UncommittedMax)
+	c.number("waiting_batches", int64(f.Waiting))
+	c.number("waiting_bytes", f.WaitingBytes)
+	c.number("inbox_events", int64(f.InboxEvents))
+	c.number("inbox_bytes", f.InboxBytes)
+	c.number("inbox_limit", f.InboxMax)
+	c.number("inbox_waits", int64(f.InboxWaits))
+	c.number("apply_bytes", f.ApplyBytes)
+	c.number("apply_limit", f.ApplyMax)
+	c.number("inflight_msgs_limit", int64(f.InflightMsgs))
+	c.number("inflight_bytes_limit", int64(f.InflightBytes))
+	c.number("applied_behind", lag(st.Commit, st.Applied))
 }
 
 // raftMember is a member's part of RAFT STATUS, the same on every node.
@@ -92,13 +114,15 @@ func (c *conn) raftPeer(st *node.Status, v *node.View, p *raft.PeerStatus) {
 	if name == "" {
 		name = fmt.Sprintf("%016x", uint64(p.ID)) // removed, and being told of that
 	}
-	c.out.Map(8)
+	c.out.Map(10)
 	c.pair("name", name)
 	c.pair("state", p.State)
 	c.number("match", int64(p.Match))
 	c.number("next", int64(p.Next))
 	c.number("lag", lag(st.LastIndex, p.Match))
 	c.number("last_contact_ms", contactMs(st.Now, p.LastContact))
+	c.number("inflight_msgs", int64(p.InflightMsgs))
+	c.number("inflight_bytes", int64(p.InflightBytes))
 	c.flag("caught_up", p.CaughtUp)
 	c.flag("removed", p.Departed)
 }

@@ -105,6 +105,7 @@ func infoRaft(r *infoReport) {
 	r.int("raft_log_segments", int64(st.LogSegments))
 	r.int("raft_proposals_pending", int64(st.Pending))
 	r.int("raft_reads_pending", int64(st.PendingReads))
+	r.infoFlow()
 	r.uint("raft_leader_changes", st.LeaderChanges)
 	r.bool("raft_quorum_ok", v.Healthy)
 	r.int("raft_lease_valid_ms", leaseMs(st.LeaseUntil, st.Now))
@@ -116,7 +117,26 @@ func infoRaft(r *infoReport) {
 	r.int("raft_clock_ms", st.AppliedClock)
 	for i := range st.Peers {
 		p := &st.Peers[i]
-		r.str("raft_peer"+strconv.Itoa(i), fmt.Sprintf("id=%s,addr=%s,state=%s,match=%d,next=%d,lag_entries=%d,last_contact_ms=%d",
-			memberName(v, p.ID), leaderAddr(v, p.ID), p.State, p.Match, p.Next, lag(st.LastIndex, p.Match), contactMs(st.Now, p.LastContact)))
+		r.str("raft_peer"+strconv.Itoa(i), fmt.Sprintf("id=%s,addr=%s,state=%s,match=%d,next=%d,lag_entries=%d,last_contact_ms=%d,inflight_msgs=%d,inflight_bytes=%d",
+			memberName(v, p.ID), leaderAddr(v, p.ID), p.State, p.Match, p.Next, lag(st.LastIndex, p.Match), contactMs(st.Now, p.LastContact),
+			p.InflightMsgs, p.InflightBytes))
 	}
+}
+
+// infoFlow tells how full the queues are.
+func (r *infoReport) infoFlow() {
+	f := &r.status.Flow
+	r.str("raft_back_pressure", string(f.Pressure))
+	r.int("raft_uncommitted_bytes", r.status.Uncommitted)
+	r.int("raft_uncommitted_limit", f.UncommittedMax)
+	r.int("raft_waiting_batches", int64(f.Waiting))
+	r.int("raft_waiting_bytes", f.WaitingBytes)
+	r.int("raft_inbox_events", int64(f.InboxEvents))
+	r.int("raft_inbox_bytes", f.InboxBytes)
+	r.int("raft_inbox_limit", f.InboxMax)
+	r.uint("raft_inbox_waits", f.InboxWaits)
+	r.int("raft_apply_bytes", f.ApplyBytes)
+	r.int("raft_apply_limit", f.ApplyMax)
+	r.int("raft_inflight_msgs_limit", int64(f.InflightMsgs))
+	r.int("raft_inflight_bytes_limit", int64(f.InflightBytes))
 }

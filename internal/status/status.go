@@ -101,6 +101,12 @@ var (
 	descLag       = desc("rr_raft_peer_lag_entries", "Entries a member has not acknowledged; leader only.", "peer")
 	descFsyncs    = desc("rr_disk_wal_fsync_duration_seconds", "Time of the journal's writes with their fsync.")
 	descLogBytes  = desc("rr_disk_wal_bytes", "Bytes of the journal.")
+	descQueue     = desc("rr_flow_queue_bytes", "Bytes in a queue of the node.", "queue")
+	descLimit     = desc("rr_flow_limit_bytes", "Bytes from which on a queue holds back what comes next.", "queue")
+	descPressure  = desc("rr_flow_back_pressure", "1 if a full queue holds back what comes next.", "queue")
+	descWaits     = desc("rr_flow_inbox_waits_total", "How often a peer's connection had to wait for the node's loop.")
+	descInflight  = desc("rr_raft_peer_inflight_bytes", "Bytes sent to a member and not acknowledged; leader only.", "peer")
+	descInMsgs    = desc("rr_raft_peer_inflight_messages", "Messages sent to a member and not acknowledged; leader only.", "peer")
 	descDiskFree  = desc("rr_disk_free_bytes", "Bytes that the journal's disk still takes, less what was accepted.")
 	descDiskKeep  = desc("rr_disk_reserve_bytes", "Bytes that should stay free: with less the leader takes no writes.")
 	descDiskFull  = desc("rr_disk_full", "1 if this node takes no writes while it leads.")
@@ -137,6 +143,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descApplied, float64(st.Applied))
 	gauge(descPending, float64(st.Pending))
 	gauge(descLogBytes, float64(st.LogBytes))
+	flow(gauge, &st)
+	counter(descWaits, float64(st.InboxWaits))
 	gauge(descDiskFree, float64(st.DiskFree))
 	gauge(descDiskKeep, float64(st.DiskReserve))
 	gauge(descDiskFull, flag(st.DiskFull))
@@ -149,6 +157,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, p := range st.Peers {
 		gauge(descLag, float64(st.LastIndex-min(p.Match, st.LastIndex)), names[p.ID])
+		gauge(descInflight, float64(p.InflightBytes), names[p.ID])
+		gauge(descInMsgs, float64(p.InflightMsgs), names[p.ID])
 	}
 	store := c.n.Store()
 	for db := range 16 {
@@ -161,6 +171,22 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descHits, float64(store.Hits()))
 	counter(descMisses, float64(store.Misses()))
 	counter(descExpired, float64(store.Expired()))
+}
+
+// flow tells how full the queues are.
+func flow(gauge func(*prometheus.Desc, float64, ...string), st *node.Status) {
+	for _, q := range []struct {
+		name       node.Pressure
+		have, most int64
+	}{
+		{node.PressureUncommitted, st.Uncommitted, st.UncommittedMax},
+		{node.PressureApply, st.ApplyBytes, st.ApplyMax},
+		{node.PressureInbox, st.InboxBytes, st.InboxMax},
+	} {
+		gauge(descQueue, float64(q.have), string(q.name))
+		gauge(descLimit, float64(q.most), string(q.name))
+		gauge(descPressure, flag(st.Pressure == q.name), string(q.name))
+	}
 }
 
 func flag(b bool) float64 {

@@ -45,11 +45,13 @@ func leader(t *testing.T) *still {
 	}
 	s.view = node.View{Leader: 1}
 	s.status = node.Status{
+		Flow: node.Flow{UncommittedMax: 21, ApplyBytes: 22, ApplyMax: 23, InboxBytes: 24, InboxMax: 25, InboxWaits: 26,
+			Pressure: node.PressureApply},
 		DiskFree: 300, DiskReserve: 200, DiskFull: true, SnapshotLate: true,
 		Status: raft.Status{
 			ID: 1, Role: raft.Leader, Leader: 1, Term: 7, Commit: 40, Applied: 39, LastIndex: 42,
 			Membership: raft.Membership{Members: []raft.Member{{ID: 1, Name: "n1"}, {ID: 2, Name: "n2"}, {ID: 3, Name: "n3"}}},
-			Peers:      []raft.PeerStatus{{ID: 2, Match: 42}, {ID: 3, Match: 39}},
+			Peers:      []raft.PeerStatus{{ID: 2, Match: 42, InflightMsgs: 3, InflightBytes: 512}, {ID: 3, Match: 39}},
 		},
 		LogBytes: 4096, Pending: 5, LeaderChanges: 2, FsyncCount: 10, FsyncNs: 2_500_000,
 	}
@@ -73,6 +75,10 @@ func TestMetrics(t *testing.T) {
 		"rr_raft_leader_changes_total 2", "rr_raft_proposals_pending 5",
 		`rr_raft_peer_lag_entries{peer="n2"} 0`, `rr_raft_peer_lag_entries{peer="n3"} 3`,
 		"rr_disk_wal_fsync_duration_seconds_sum 0.0025", "rr_disk_wal_fsync_duration_seconds_count 10", "rr_disk_wal_bytes 4096",
+		`rr_flow_queue_bytes{queue="apply"} 22`, `rr_flow_limit_bytes{queue="apply"} 23`, `rr_flow_back_pressure{queue="apply"} 1`,
+		`rr_flow_queue_bytes{queue="inbox"} 24`, `rr_flow_limit_bytes{queue="inbox"} 25`, `rr_flow_back_pressure{queue="inbox"} 0`,
+		`rr_flow_limit_bytes{queue="uncommitted"} 21`, "rr_flow_inbox_waits_total 26",
+		`rr_raft_peer_inflight_bytes{peer="n2"} 512`, `rr_raft_peer_inflight_messages{peer="n2"} 3`,
 		"rr_disk_free_bytes 300", "rr_disk_reserve_bytes 200", "rr_disk_full 1", "rr_snapshot_late 1",
 		`redis_db_keys{db="db0"} 1`, `redis_db_keys{db="db1"} 1`, `redis_db_keys_expiring{db="db0"} 0`, `redis_db_keys_expiring{db="db1"} 1`,
 		"redis_keyspace_hits_total 0", "redis_expired_keys_total 0",
