@@ -76,6 +76,9 @@ func restore(store *fsm.Store, snaps Snapshots, f SnapshotFile) error {
 	return nil
 }
 
+// Writes says whether the job writes anything; else it only looks at the disk.
+func (j *AppendJob) Writes() bool { return j.Seq != 0 || j.Compact }
+
 // Run writes the job and returns what EvAppended has to say. Every error is final.
 func (j *AppendJob) Run(log Log, snaps Snapshots) (Event, error) {
 	ev := Event{Kind: EvAppended, Seq: j.Seq}

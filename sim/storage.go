@@ -36,7 +36,7 @@ func (w *World) persist(h *host, ref uint32) {
 	if ref != uint32(h.jobs) || h.job == nil {
 		return // it hung, and was done when the disk was mended
 	}
-	if w.o.Odds[rotClass] > 0 {
+	if w.o.Odds[rotClass] > 0 && h.job.Writes() {
 		w.noteTail(h)
 	}
 	ev, err := h.job.Run(h.log, h.snaps)
@@ -52,7 +52,7 @@ func (w *World) persist(h *host, ref uint32) {
 		}
 	}
 	w.persisted(h, job)
-	if w.tracing {
+	if w.tracing && job.Writes() {
 		w.trace(h, "persist", "%s", describe{job})
 	}
 	w.post(h, ev)
