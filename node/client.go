@@ -85,6 +85,7 @@ type View struct {
 type Status struct {
 	raft.Status
 	Flow
+	Refusals      Refusals
 	Name          string
 	Cluster       string
 	LogBytes      int64

@@ -66,6 +66,16 @@ type Transport interface {
 	// member does not want this file; after any other a part of it may be there, and sending it again goes on from it.
 	SendSnapshot(to raft.NodeID, term uint64, f SnapshotFile, done func(error))
 	SetMembers(m []raft.Member)
+	// Refusals tells what was turned away since the start; any goroutine.
+	Refusals() Refusals
+}
+
+// Refusals counts what other nodes sent and was turned away because of whom it came from.
+type Refusals struct {
+	OtherCluster   uint64 // connections of nodes of another cluster
+	OldIncarnation uint64 // connections of a disk that was wiped, replaced or removed
+	Otherwise      uint64 // connections in another version of the protocol, for somebody else, or of a false name
+	Messages       uint64 // messages of a node that was replaced while its connection stood
 }
 
 // Clock tells time. Now is an interval clock in ns that counts suspended time and never goes back (CLOCK_BOOTTIME);

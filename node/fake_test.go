@@ -398,6 +398,9 @@ func (p *peer) SendSnapshot(to raft.NodeID, term uint64, f SnapshotFile, done fu
 // SetMembers implements Transport.
 func (p *peer) SetMembers([]raft.Member) {}
 
+// Refusals implements Transport.
+func (p *peer) Refusals() Refusals { return Refusals{OtherCluster: 7} }
+
 func (w *world) reach(from, to raft.NodeID) *Node {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -79,9 +79,10 @@ func (b *busy) refused(now int64, commit uint64) {
 	*b = busy{on: true, commit: commit, againAt: now + askBusyEvery}
 }
 
-// inboxFlow is the inbox's part of it; any goroutine.
-func (n *Node) inboxFlow(f *Flow) {
-	q := n.inbox
+// counted adds what the Driver does not know; any goroutine.
+func (n *Node) counted(s *Status) {
+	s.Refusals = n.deps.Transport.Refusals()
+	f, q := &s.Flow, n.inbox
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f.InboxEvents, f.InboxBytes, f.InboxMax, f.InboxWaits = len(q.items), q.bytes, inboxBytes, q.waits

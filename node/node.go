@@ -170,14 +170,14 @@ func (n *Node) asleep(f func(*Driver)) bool {
 // Status implements Client.
 func (n *Node) Status() (s Status, err error) {
 	if n.asleep(func(d *Driver) { s = d.status() }) {
-		n.inboxFlow(&s.Flow)
+		n.counted(&s)
 		return s, nil
 	}
 	c := make(chan Status, 1)
 	n.inbox.put(Event{Kind: EvStatus, Status: c})
 	select {
 	case s = <-c:
-		n.inboxFlow(&s.Flow)
+		n.counted(&s)
 		s.FsyncCount, s.FsyncNs, s.FsyncMaxNs = n.fsyncs.count.Load(), n.fsyncs.sum.Load(), n.fsyncs.max.Load()
 		return s, nil
 	case <-n.stopped:

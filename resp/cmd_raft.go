@@ -24,7 +24,7 @@ func roleName(v raft.Role, learner bool) string {
 func raftStatus(c *conn, _ [][]byte) {
 	st, v := c.srv.status(), c.srv.node().View()
 	voters, learners := census(v)
-	c.out.Map(29)
+	c.out.Map(30)
 	c.pair("node", st.Name)
 	c.pair("cluster", st.Cluster)
 	c.pair("role", roleName(st.Role, v.Self.Learner))
@@ -52,6 +52,12 @@ func raftStatus(c *conn, _ [][]byte) {
 	c.flag("changing", st.Changing)
 	c.pair("transfer", memberName(v, st.Transfer))
 	c.raftFlow(&st)
+	c.out.BulkString("refused")
+	c.out.Map(4)
+	c.number("other_cluster", int64(st.Refusals.OtherCluster))
+	c.number("old_incarnation", int64(st.Refusals.OldIncarnation))
+	c.number("otherwise", int64(st.Refusals.Otherwise))
+	c.number("messages", int64(st.Refusals.Messages))
 	c.out.BulkString("members")
 	c.out.Array(len(v.Members))
 	for i := range v.Members {

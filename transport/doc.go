@@ -30,7 +30,8 @@
 //   - A queue holds at most 4,096 messages and 64 MB of entries (a larger single entry goes alone). A quarter of the
 //     slots is kept for messages without entries.
 //   - Messages from one sender to one peer arrive in order within one connection.
-//   - Deliver sees only bytes whose checksum was right, from a node that Admit let in.
+//   - Deliver sees only bytes whose checksum was right, from a node of this cluster whose incarnation Admit let in and no
+//     other has replaced since. What is turned away is counted (Refusals).
 //   - A length on the wire never makes the reader allocate more than 1 MiB or twice what has arrived.
 //   - A snapshot never shares a connection with messages. Of one group one snapshot is received at a time: a new
 //     connection ends the one before, unless that is of a newer term.

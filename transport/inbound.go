@@ -49,6 +49,8 @@ func (t *Transport) admit(conn net.Conn) {
 	}()
 }
 
+var errOutlived = errors.New("the node was replaced by one with another disk")
+
 var errTooMany = fmt.Errorf("%d connections are open, or the transport closes", maxInbound)
 
 // track makes Close end conn and wait for its goroutine.
@@ -91,6 +93,7 @@ func (t *Transport) serve(conn net.Conn) {
 		return
 	}
 	if !t.identify(conn, &hello) {
+		t.countRefusal(CodeAdmit)
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
@@ -134,6 +137,7 @@ func (t *Transport) welcome(conn net.Conn) (purpose, Hello, error) {
 	self := t.cfg.Self
 	self.To = hello.Name
 	if refused != nil {
+		t.countRefusal(refused.Code)
 		refused.Peer = hello.Name
 		if _, werr := conn.Write(appendAnswer(nil, refused.Code, refused.Reason, &self)); werr != nil {
 			return 0, hello, errors.Join(err, werr)
@@ -198,6 +202,10 @@ func (t *Transport) readMessages(conn net.Conn, hello Hello) error {
 		msgs, err := decodeMessages(f.payload, hello.Node, t.cfg.Self.Node)
 		if err != nil {
 			return err
+		}
+		if outlived(*t.peers.Load(), &hello) { // the connection is closed, but this was in its buffer
+			t.refusals.messages.Add(uint64(len(msgs)))
+			return errOutlived
 		}
 		count := t.count(hello.Node)
 		count.bytesReceived.Add(fr.read - before)

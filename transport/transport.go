@@ -91,6 +91,14 @@ type PeerStats struct {
 	RefusalsByPeers uint64 // how often this node's hello was refused
 }
 
+// Refusals counts what was turned away because of whom it came from.
+type Refusals struct {
+	OtherCluster   uint64 // hellos of nodes of another cluster
+	OldIncarnation uint64 // hellos of a disk that was wiped, replaced or removed
+	Otherwise      uint64 // hellos in another version, for somebody else, or with a name and an id that do not fit
+	Messages       uint64 // messages of a node that was replaced while its connection stood: dropped
+}
+
 // Transport is the node's side of the peer network. Make one with New.
 type Transport struct {
 	cfg    Config
@@ -101,6 +109,7 @@ type Transport struct {
 	// peers, guests included, is replaced, never changed, under mu; Send and the readers look without a lock.
 	peers     atomic.Pointer[map[raft.NodeID]*peer]
 	strangers counters
+	refusals  struct{ cluster, incarnation, otherwise, messages atomic.Uint64 }
 
 	resumeWindow time.Duration // see the constant; a test makes it short
 
@@ -317,6 +326,26 @@ func (t *Transport) Stats() []PeerStats {
 		out = append(out, peers[id].stats())
 	}
 	return out
+}
+
+// Refusals tells what was turned away since the start; any goroutine.
+func (t *Transport) Refusals() Refusals {
+	r := &t.refusals
+	return Refusals{
+		OtherCluster: r.cluster.Load(), OldIncarnation: r.incarnation.Load(), Otherwise: r.otherwise.Load(), Messages: r.messages.Load(),
+	}
+}
+
+// countRefusal counts a hello that is refused with c.
+func (t *Transport) countRefusal(c Code) {
+	switch c {
+	case CodeCluster:
+		t.refusals.cluster.Add(1)
+	case CodeAdmit:
+		t.refusals.incarnation.Add(1)
+	default:
+		t.refusals.otherwise.Add(1)
+	}
 }
 
 // reportLoop is the goroutine that calls Unreachable. It is apart from the senders because one of them may hang in a

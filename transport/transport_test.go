@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,17 +54,22 @@ func TestReconnectAfterPeerRestart(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	otherCluster := func(r Refusals) uint64 { return r.OtherCluster }
+	oldIncarnation := func(r Refusals) uint64 { return r.OldIncarnation }
+	otherwise := func(r Refusals) uint64 { return r.Otherwise }
 	cases := []struct {
 		name string
 		self Hello
 		peer Peer
 		code Code
+
+		counted func(Refusals) uint64
 	}{
-		{"other cluster", Hello{Cluster: "c2", Name: "n1", Node: 1, Incarnation: 101}, Peer{ID: 2, Name: "n2"}, CodeCluster},
-		{"wrong name", Hello{Cluster: "c1", Name: "n1", Node: 1, Incarnation: 101}, Peer{ID: 9, Name: "n9"}, CodeName},
-		{"wiped", Hello{Cluster: "c1", Name: "n1", Node: 1, Incarnation: 66}, Peer{ID: 2, Name: "n2"}, CodeAdmit},
-		{"id and name of another", Hello{Cluster: "c1", Name: "n1", Node: 3, Incarnation: 101}, Peer{ID: 2, Name: "n2"}, CodeIdentity},
-		{"its own id", Hello{Cluster: "c1", Name: "n1", Node: 2, Incarnation: 101}, Peer{ID: 5, Name: "n2"}, CodeSelf},
+		{"other cluster", Hello{Cluster: "c2", Name: "n1", Node: 1, Incarnation: 101}, Peer{ID: 2, Name: "n2"}, CodeCluster, otherCluster},
+		{"wrong name", Hello{Cluster: "c1", Name: "n1", Node: 1, Incarnation: 101}, Peer{ID: 9, Name: "n9"}, CodeName, otherwise},
+		{"wiped", Hello{Cluster: "c1", Name: "n1", Node: 1, Incarnation: 66}, Peer{ID: 2, Name: "n2"}, CodeAdmit, oldIncarnation},
+		{"id and name of another", Hello{Cluster: "c1", Name: "n1", Node: 3, Incarnation: 101}, Peer{ID: 2, Name: "n2"}, CodeIdentity, otherwise},
+		{"its own id", Hello{Cluster: "c1", Name: "n1", Node: 2, Incarnation: 101}, Peer{ID: 5, Name: "n2"}, CodeSelf, otherwise},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -82,8 +88,42 @@ func TestRefusals(t *testing.T) {
 			require.Empty(t, a.refused)
 			require.Equal(t, 1, strings.Count(a.logs.String(), "peer_refuses"))
 			require.False(t, a.row(t, c.peer.ID).Connected)
+			require.GreaterOrEqual(t, c.counted(b.Refusals()), uint64(3))
+			one := b.Refusals()
+			require.Equal(t, c.counted(one), one.OtherCluster+one.OldIncarnation+one.Otherwise, "nothing else")
 		})
 	}
+}
+
+// Messages that were read before the node they come from was replaced, and not looked at, are dropped and counted.
+func TestMessagesOfAReplacedNode(t *testing.T) {
+	gate := make(chan struct{})
+	got := make(chan []raft.Message, 10)
+	b := startNode(t, 2, "", func(c *Config) {
+		c.Deliver = func(_ uint32, _ raft.NodeID, msgs []raft.Message) {
+			got <- msgs
+			<-gate
+		}
+	})
+	b.SetPeers([]Peer{{ID: 1, Name: "n1", Addr: deafPeer(t), Incarnation: 101}})
+	conn := dialAs(t, b, purposeMessages)
+	frame := encodeFrame(0, raft.Message{Type: raft.MsgVote}, raft.Message{Type: raft.MsgVote})
+	_, err := conn.Write(bytes.Repeat(frame, 3))
+	require.NoError(t, err)
+	receive(t, got)
+	b.SetPeers([]Peer{{ID: 1, Name: "n1", Addr: deafPeer(t), Incarnation: 201}})
+	close(gate)
+	eventually(t, func() bool { return b.Refusals().Messages == 2 })
+	require.Empty(t, got)
+	again := Hello{Cluster: "c1", Name: "n1", Node: 1, Incarnation: 101, To: "n2"}
+	old, _, err := call(t.Context(), b.addr, purposeMessages, again)
+	if err == nil { // admitted by the registry of this test, and known to be replaced
+		require.NoError(t, old.SetReadDeadline(time.Now().Add(patience)))
+		_, err = old.Read(make([]byte, 1))
+		require.NoError(t, old.Close())
+	}
+	require.Error(t, err)
+	eventually(t, func() bool { return b.Refusals().OldIncarnation == 1 })
 }
 
 func TestProbe(t *testing.T) {

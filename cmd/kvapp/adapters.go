@@ -113,6 +113,8 @@ func (p *peerTransport) SetMembers(members []raft.Member) {
 	p.t.SetPeers(peers)
 }
 
+func (p *peerTransport) Refusals() node.Refusals { return node.Refusals(p.t.Refusals()) }
+
 // group is the number of the only Raft group; it stands in every record and frame.
 const group = 0
 

@@ -127,6 +127,13 @@ func TestWipedDirectoryIsNoVoter(t *testing.T) {
 	c.Start(victim)
 	require.Equal(t, 1, c.WaitExit(victim))
 	require.Contains(t, c.LogTail(victim, 5), "has been wiped or replaced")
+	counted := uint64(0)
+	for i := range c.Pids() {
+		st, err := c.Status(i)
+		require.NoError(t, err)
+		counted += uint64(st["refused"].(map[any]any)["old_incarnation"].(int64))
+	}
+	require.Positive(t, counted)
 	// Again: what the first attempt has put there is no log either.
 	c.Start(victim)
 	require.Equal(t, 1, c.WaitExit(victim))

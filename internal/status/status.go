@@ -104,6 +104,8 @@ var (
 	descQueue     = desc("rr_flow_queue_bytes", "Bytes in a queue of the node.", "queue")
 	descLimit     = desc("rr_flow_limit_bytes", "Bytes from which on a queue holds back what comes next.", "queue")
 	descPressure  = desc("rr_flow_back_pressure", "1 if a full queue holds back what comes next.", "queue")
+	descRefused   = desc("rr_peer_refused_total", "Connections of nodes that were turned away.", "reason")
+	descOldMsgs   = desc("rr_peer_dropped_messages_total", "Messages of a node that was replaced while its connection stood.")
 	descWaits     = desc("rr_flow_inbox_waits_total", "How often a peer's connection had to wait for the node's loop.")
 	descInflight  = desc("rr_raft_peer_inflight_bytes", "Bytes sent to a member and not acknowledged; leader only.", "peer")
 	descInMsgs    = desc("rr_raft_peer_inflight_messages", "Messages sent to a member and not acknowledged; leader only.", "peer")
@@ -127,8 +129,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	counter := func(d *prometheus.Desc, v float64) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
 	gauge(descBuild, 1, c.version)
 	st, err := c.n.Status()
@@ -144,6 +146,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descPending, float64(st.Pending))
 	gauge(descLogBytes, float64(st.LogBytes))
 	flow(gauge, &st)
+	counter(descRefused, float64(st.Refusals.OtherCluster), "other_cluster")
+	counter(descRefused, float64(st.Refusals.OldIncarnation), "old_incarnation")
+	counter(descRefused, float64(st.Refusals.Otherwise), "otherwise")
+	counter(descOldMsgs, float64(st.Refusals.Messages))
 	counter(descWaits, float64(st.InboxWaits))
 	gauge(descDiskFree, float64(st.DiskFree))
 	gauge(descDiskKeep, float64(st.DiskReserve))

@@ -45,6 +45,7 @@ func leader(t *testing.T) *still {
 	}
 	s.view = node.View{Leader: 1}
 	s.status = node.Status{
+		Refusals: node.Refusals{OtherCluster: 31, OldIncarnation: 32, Otherwise: 33, Messages: 34},
 		Flow: node.Flow{UncommittedMax: 21, ApplyBytes: 22, ApplyMax: 23, InboxBytes: 24, InboxMax: 25, InboxWaits: 26,
 			Pressure: node.PressureApply},
 		DiskFree: 300, DiskReserve: 200, DiskFull: true, SnapshotLate: true,
@@ -78,6 +79,8 @@ func TestMetrics(t *testing.T) {
 		`rr_flow_queue_bytes{queue="apply"} 22`, `rr_flow_limit_bytes{queue="apply"} 23`, `rr_flow_back_pressure{queue="apply"} 1`,
 		`rr_flow_queue_bytes{queue="inbox"} 24`, `rr_flow_limit_bytes{queue="inbox"} 25`, `rr_flow_back_pressure{queue="inbox"} 0`,
 		`rr_flow_limit_bytes{queue="uncommitted"} 21`, "rr_flow_inbox_waits_total 26",
+		`rr_peer_refused_total{reason="other_cluster"} 31`, `rr_peer_refused_total{reason="old_incarnation"} 32`,
+		`rr_peer_refused_total{reason="otherwise"} 33`, "rr_peer_dropped_messages_total 34",
 		`rr_raft_peer_inflight_bytes{peer="n2"} 512`, `rr_raft_peer_inflight_messages{peer="n2"} 3`,
 		"rr_disk_free_bytes 300", "rr_disk_reserve_bytes 200", "rr_disk_full 1", "rr_snapshot_late 1",
 		`redis_db_keys{db="db0"} 1`, `redis_db_keys{db="db1"} 1`, `redis_db_keys_expiring{db="db0"} 0`, `redis_db_keys_expiring{db="db1"} 1`,
