@@ -43,7 +43,7 @@ const (
 	EvTick             EventKind = 1 + iota // time has passed; only Now
 	EvMessage                               // Msg arrived
 	EvPropose                               // ID, EntryKind, Data: append as leader; answered by Effects.Proposed in the same Step
-	EvReadIndex                             // ID: answered by Effects.Reads, at once or later
+	EvReadIndex                             // ID, Quorum: answered by Effects.Reads, at once or later
 	EvPersisted                             // Seq: everything handed out with Persist.Seq <= Seq is durable
 	EvApplied                               // Index: the state machine has applied up to here
 	EvFetched                               // To, Index, Entries, Failed: answer to a Fetch
@@ -60,6 +60,7 @@ type Event struct {
 	Kind      EventKind
 	Now       int64
 	Failed    bool
+	Quorum    bool // a lease does not do: a quorum has to be asked
 	EntryKind EntryKind
 	ID        uint64
 	Seq       uint64

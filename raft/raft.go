@@ -172,7 +172,7 @@ func (r *Raft) dispatch(ev *Event, out *Effects) error {
 	case EvPropose:
 		r.onPropose(ev, out)
 	case EvReadIndex:
-		r.onReadIndex(ev.ID, out)
+		r.onReadIndex(ev.ID, ev.Quorum, out)
 	case EvPersisted:
 		return r.onPersisted(ev.Seq, out)
 	case EvApplied:

@@ -19,16 +19,20 @@ type forwardedRead struct {
 }
 
 // onReadIndex handles EvReadIndex.
-func (r *Raft) onReadIndex(id uint64, out *Effects) {
+func (r *Raft) onReadIndex(id uint64, quorum bool, out *Effects) {
 	switch {
 	case r.role == Leader:
-		r.leaderRead(r.cfg.ID, id, out)
+		r.leaderRead(r.cfg.ID, id, quorum, out)
 	case r.leader == 0 || len(r.forwarded) >= maxReads:
 		out.Reads = append(out.Reads, Read{ID: id, Err: ErrNotLeader})
 	default:
 		r.forwardCtx++
 		r.forwarded = append(r.forwarded, forwardedRead{ctx: r.forwardCtx, id: id, deadline: r.now + r.cfg.ElectionTimeout})
-		out.Send = append(out.Send, Message{Type: MsgReadIndex, From: r.cfg.ID, To: r.leader, Term: r.term, Ctx: r.forwardCtx})
+		m := Message{Type: MsgReadIndex, From: r.cfg.ID, To: r.leader, Term: r.term, Ctx: r.forwardCtx}
+		if quorum {
+			m.Hint = 1
+		}
+		out.Send = append(out.Send, m)
 	}
 }
 
@@ -41,14 +45,15 @@ func (r *Raft) onMsgReadIndex(m *Message, out *Effects) {
 		r.readAnswer(m.From, m.Ctx, 0, false, out)
 		return
 	}
-	r.leaderRead(m.From, m.Ctx, out)
+	r.leaderRead(m.From, m.Ctx, m.Hint != 0, out)
 }
 
-// leaderRead answers by the lease, or starts a round, or lets the read wait for the end of the one under way.
+// leaderRead answers by the lease, unless a quorum is to be asked, or starts a round, or lets the read wait for the end of
+// the one under way.
 //
 // The index is never below the own no-op: everything that earlier leaders committed stands before it.
-func (r *Raft) leaderRead(from NodeID, id uint64, out *Effects) {
-	if r.now < r.lease() {
+func (r *Raft) leaderRead(from NodeID, id uint64, quorum bool, out *Effects) {
+	if !quorum && r.now < r.lease() {
 		r.readAnswer(from, id, r.commit, true, out)
 		return
 	}

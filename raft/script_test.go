@@ -138,7 +138,7 @@ func (s *script) run(t *testing.T, f []string) {
 		s.addHost(NodeID(num(f[1])), Membership{})
 	case "read":
 		s.asked++
-		s.step(h, Event{Kind: EvReadIndex, ID: s.asked})
+		s.step(h, Event{Kind: EvReadIndex, ID: s.asked, Quorum: len(f) > 2 && f[2] == "quorum"})
 	case "reads":
 		for id := uint64(1); id <= s.asked; id++ {
 			if r, ok := h.reads[id]; ok {

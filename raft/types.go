@@ -94,7 +94,7 @@ const (
 //	Append                Index, LogTerm = the entry before Entries; Commit; Ctx, SentAt
 //	AppendResp            Index = last matching durable index; or with Reject Index = the refused one and Hint, HintTerm =
 //	                      where to look next; Ctx, SentAt echoed
-//	ReadIndex             Ctx = the asking node's read id
+//	ReadIndex             Ctx = the asking node's read id; Hint = 1 when a lease does not do
 //	ReadIndexResp         Ctx echoed; Index = what must be applied before the read, or Reject
 //	TimeoutNow            nothing: the receiver is to campaign at once
 //	Change                Ctx = the asking node's request id; one entry whose Data is AppendChanges'
