@@ -22,6 +22,16 @@ const (
 	DiskFull            // this node leads, and its disk has no room for the writes; nothing was proposed
 )
 
+// ReadMode says what a batch of reads needs.
+type ReadMode uint8
+
+// The modes. All but ReadStale are linearizable.
+const (
+	ReadDefault ReadMode = iota // by the leader's lease, unless Config.QuorumReads
+	ReadQuorum                  // by asking a quorum, whatever clocks do
+	ReadStale                   // from what this node has, if all that was committed Batch.MaxStale ago is in it
+)
+
 // Batch is one run of data commands of one connection: proposed whole, answered in order. Its connection owns it and
 // reuses it; between Write or Read and their return it belongs to the node. Cmds may hold reads between the writes:
 // they are executed at their place on the node that proposed. Args and Raw must stay untouched until the call returns;
@@ -31,6 +41,8 @@ type Batch struct {
 	Out  fsm.Out
 	// ReadOnly is the connection's READONLY mode: a follower serves reads itself, linearizably.
 	ReadOnly bool
+	Mode     ReadMode
+	MaxStale int64 // ns; with ReadStale, which also counts as ReadOnly
 	// Limit is the number of reply bytes after which Read returns early.
 	Limit int
 

@@ -50,9 +50,10 @@ type Driver struct {
 	// before and lost the end of its log may lead again with a shorter one.
 	pending []*proposal
 
-	asking  []*Batch            // reads of this turn, to be asked in one round
-	rounds  map[uint64][]*Batch // read id -> reads whose index is not known yet
+	asking  []*Batch             // reads of this turn, to be asked in one round
+	rounds  map[uint64]readRound // read id -> reads whose index is not known yet
 	lastID  uint64
+	fresh   int64      // interval time: what was committed before is applied; 0 = nothing is known
 	ready   readyQueue // reads whose index is known but not applied
 	waiters []*waiter
 
@@ -111,7 +112,7 @@ func NewDriver(
 ) *Driver {
 	d := &Driver{
 		cfg: cfg, core: core, store: store, log: log, clock: clock, seed: seed, snap: snap, loadTo: loadTo,
-		rounds: map[uint64][]*Batch{}, applied: store.Applied(), snapBytes: log.Bytes(),
+		rounds: map[uint64]readRound{}, applied: store.Applied(), snapBytes: log.Bytes(),
 		now: clock.Now(), seenAt: clock.Now(), self: cfg.Self, disk: disk{free: math.MaxInt64},
 	}
 	for db := range fsm.Databases {
@@ -513,12 +514,10 @@ func (d *Driver) stop() {
 		b.finish(Stopped)
 	}
 	for _, round := range d.rounds {
-		for _, b := range round {
-			b.finish(Stopped)
-		}
+		round.finish(Stopped)
 	}
-	for _, b := range d.ready.take(1<<64 - 1) {
-		b.finish(Stopped)
+	for _, r := range d.ready.take(1<<64 - 1) {
+		r.round.finish(Stopped)
 	}
 	for i := range d.out.Apply {
 		if p := d.out.Apply[i].Proposal; p != nil {

@@ -126,6 +126,7 @@ func (d *Driver) fill() {
 	if d.cfg.QuorumReads || d.loading {
 		d.out.Lease = 0
 	}
+	d.out.Fresh = d.fresh
 	d.out.WakeAt = d.wakeAt()
 }
 

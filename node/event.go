@@ -62,6 +62,7 @@ type Work struct {
 	Members   []raft.Member // non-nil: the transport's peers changed
 	View      *View         // non-nil: publish
 	Lease     int64         // reads may be served below this time; always current
+	Fresh     int64         // all that was committed before this time is applied; always current, 0 = nothing is known
 	WakeAt    uint64        // wake the loop when this index is applied; 0 = no need
 }
 

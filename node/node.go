@@ -39,6 +39,7 @@ type Node struct {
 	writes  chan *WriteJob  // capacity 1, at most one snapshot under way
 	wakeAt  atomic.Uint64   // the applier nudges the loop when it passes this index
 	lease   atomic.Int64    // interval time until which local reads are linearizable
+	fresh   atomic.Int64    // interval time: what was committed before is applied here; 0 = nothing is known
 	view    atomic.Pointer[View]
 	fsyncs  fsyncCounters
 	stopped chan struct{} // closed when Run has ended: nobody will answer any more
@@ -124,12 +125,13 @@ func (n *Node) submit(ev Event) {
 }
 
 // Read implements Client. The fast path takes no hop: with a lease, read under the shard's lock, and only then ask the
-// clock whether the lease still holds, so that a pause in between cannot serve stale data.
+// clock whether the lease still holds, so that a pause in between cannot serve stale data. It is the same with the bound of
+// reads that may be stale.
 func (n *Node) Read(b *Batch, from int) int {
 	mark := b.Out.Len()
-	if lease := n.lease.Load(); lease != 0 {
+	if until := n.readableUntil(b); until != 0 {
 		next := b.Serve(n.store, from)
-		if lease > n.deps.Clock.Now() { // the one from before: a later leadership's says nothing about what was read
+		if until > n.deps.Clock.Now() { // the one from before: a later leadership's says nothing about what was read
 			b.Outcome = Done
 			return next
 		}
@@ -141,6 +143,18 @@ func (n *Node) Read(b *Batch, from int) int {
 		return from
 	}
 	return b.Serve(n.store, from)
+}
+
+// readableUntil is the interval time until which b may be served from what this node has now, 0 if it may not.
+func (n *Node) readableUntil(b *Batch) int64 {
+	if b.Mode == ReadQuorum {
+		return 0
+	}
+	until := n.lease.Load()
+	if fresh := n.fresh.Load(); b.Mode == ReadStale && fresh != 0 {
+		until = max(until, fresh+b.MaxStale)
+	}
+	return until
 }
 
 // Store implements Client.

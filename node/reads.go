@@ -16,35 +16,56 @@ func (d *Driver) read(b *Batch) {
 	d.asking = append(d.asking, b)
 }
 
-// ask opens one read round for everything that asked in this turn. Without a leader the reads stay parked.
+// readRound is reads that were asked about together.
+type readRound struct {
+	batches []*Batch
+	askedAt int64 // interval time
+}
+
+func (r *readRound) finish(o Outcome) {
+	for _, b := range r.batches {
+		b.finish(o)
+	}
+}
+
+// ask opens one read round for everything that asked in this turn, and one for what needs a quorum. Without a leader the
+// reads stay parked.
 func (d *Driver) ask() error {
 	if len(d.asking) == 0 {
 		return nil
 	}
 	keep := d.asking[:0]
-	var round []*Batch
+	var usual, quorum []*Batch
 	for _, b := range d.asking {
 		addr, away := d.elsewhere()
 		switch {
 		case b.deadline <= d.now:
 			b.finish(NoLeader)
-		case away && !(b.ReadOnly && d.member):
+		case away && !(d.member && (b.ReadOnly || b.Mode == ReadStale)):
 			b.Leader = addr
 			b.finish(NotLeader)
 		case d.leader == 0:
 			keep = append(keep, b)
+		case b.Mode == ReadQuorum:
+			quorum = append(quorum, b)
 		default:
-			round = append(round, b)
+			usual = append(usual, b)
 		}
 	}
 	clear(d.asking[len(keep):])
 	d.asking = keep
-	if len(round) == 0 {
-		return nil
+	for _, batches := range [][]*Batch{usual, quorum} {
+		if len(batches) == 0 {
+			continue
+		}
+		d.lastID++
+		d.rounds[d.lastID] = readRound{batches, d.now}
+		ev := raft.Event{Kind: raft.EvReadIndex, ID: d.lastID, Quorum: batches[0].Mode == ReadQuorum}
+		if err := d.step(ev); err != nil {
+			return err
+		}
 	}
-	d.lastID++
-	d.rounds[d.lastID] = round
-	return d.step(raft.Event{Kind: raft.EvReadIndex, ID: d.lastID})
+	return nil
 }
 
 // readAnswer takes the core's word on one round. A round that lost its leader is asked again in the next turn.
@@ -52,7 +73,7 @@ func (d *Driver) readAnswer(r *raft.Read) {
 	round := d.rounds[r.ID]
 	delete(d.rounds, r.ID)
 	if r.Err != nil {
-		d.asking = append(d.asking, round...)
+		d.asking = append(d.asking, round.batches...)
 		return
 	}
 	d.ready.add(r.Index, round)
@@ -60,9 +81,13 @@ func (d *Driver) readAnswer(r *raft.Read) {
 
 // serveReady wakes the reads whose index is applied; they read the store themselves.
 func (d *Driver) serveReady() {
-	for _, b := range d.ready.take(d.applied) {
-		b.deadline = 0
-		b.finish(Done)
+	for _, r := range d.ready.take(d.applied) {
+		// What was committed before the question is in the index of the answer.
+		d.fresh = max(d.fresh, r.round.askedAt)
+		for _, b := range r.round.batches {
+			b.deadline = 0
+		}
+		r.round.finish(Done)
 	}
 }
 
@@ -87,10 +112,10 @@ type readyQueue struct {
 
 type readyRead struct {
 	index uint64
-	round []*Batch
+	round readRound
 }
 
-func (q *readyQueue) add(index uint64, round []*Batch) {
+func (q *readyQueue) add(index uint64, round readRound) {
 	q.items = append(q.items, readyRead{index, round})
 }
 
@@ -105,15 +130,15 @@ func (q *readyQueue) lowest() uint64 {
 }
 
 // take removes and returns the reads that may be served at applied.
-func (q *readyQueue) take(applied uint64) []*Batch {
-	var done []*Batch
+func (q *readyQueue) take(applied uint64) []readyRead {
+	var done []readyRead
 	keep := q.items[:0]
 	for _, r := range q.items {
 		if r.index > applied {
 			keep = append(keep, r)
 			continue
 		}
-		done = append(done, r.round...)
+		done = append(done, r)
 	}
 	clear(q.items[len(keep):])
 	q.items = keep

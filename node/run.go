@@ -98,6 +98,7 @@ func (n *Node) loop(ctx context.Context) error {
 // perform hands out the work of one turn; nothing here blocks.
 func (n *Node) perform(ctx context.Context, w *Work) {
 	n.lease.Store(w.Lease)
+	n.fresh.Store(w.Fresh)
 	if w.Append != nil {
 		n.appends <- w.Append // capacity 1 and the Driver keeps at most one under way
 	}
