@@ -2,6 +2,7 @@ package resp
 
 import (
 	"fmt"
+	"strconv"
 
 	"kvapp/node"
 	"kvapp/raft"
@@ -184,6 +185,47 @@ func raftSnapshot(c *conn, _ [][]byte) {
 	c.out.Int(int64(index))
 }
 
+// readModes are the words of RAFT READMODE. With a lease is how a leader reads by default, so it is the default's word, too.
+var readModes = [...]string{node.ReadDefault: "default", node.ReadQuorum: "quorum", node.ReadStale: "stale"}
+
+// maxStaleMs is the longest bound of reads that may be stale: a day.
+const maxStaleMs = 24 * 60 * 60 * 1000
+
+// raftReadMode says, or tells, what the reads of this connection need.
+func raftReadMode(c *conn, args [][]byte) {
+	if len(args) == 2 {
+		mode := readModes[c.readMode]
+		if c.readMode == node.ReadStale {
+			mode += " " + strconv.FormatInt(c.maxStale/1e6, 10)
+		}
+		c.out.BulkString(mode)
+		return
+	}
+	mode, bound := node.ReadDefault, int64(0)
+	switch {
+	case len(args) == 3 && is(args[2], "default"):
+	case len(args) == 3 && is(args[2], "lease"):
+		if c.srv.settings.Get("read-mode") == "quorum" {
+			c.out.Error(errNoLease)
+			return
+		}
+	case len(args) == 3 && is(args[2], "quorum"):
+		mode = node.ReadQuorum
+	case len(args) == 4 && is(args[2], "stale"):
+		ms, ok := parseInt(args[3])
+		if !ok || ms < 1 || ms > maxStaleMs {
+			c.out.Error(errStaleBound)
+			return
+		}
+		mode, bound = node.ReadStale, ms*1e6
+	default:
+		c.out.Error(errSyntax)
+		return
+	}
+	c.readMode, c.maxStale = mode, bound
+	c.out.Simple("OK")
+}
+
 func raftHelp(c *conn, _ [][]byte) {
 	c.help("RAFT",
 		"ADD <name> <address> [PEER <address>] [LEARNER] [INCARNATION <hex>]",
@@ -192,6 +234,8 @@ func raftHelp(c *conn, _ [][]byte) {
 		"HASH", "    Answers a hash of the whole state and the log index it stands for.",
 		"PRIORITY <name> <0..15>", "    Lets the node with the highest priority lead as soon as it has caught up.",
 		"PROMOTE <name>", "    Makes a learner a voter as soon as it has caught up.",
+		"READMODE [DEFAULT|LEASE|QUORUM|STALE <ms>]",
+		"    Says how this connection reads: by the leader's lease, by asking a quorum, or from any node, up to so old.",
 		"REMOVE <name>|<node-id>", "    Removes a member. OK also when it is none.",
 		"SETADDR <name> <address> [PEER <address>]", "    Tells where a member is to be reached from now on.",
 		"SNAPSHOT", "    Takes a snapshot now and answers its log index.",

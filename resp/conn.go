@@ -41,8 +41,10 @@ type conn struct {
 	ended     bool   // nothing more is executed: QUIT, CLIENT KILL of itself, a broken socket
 	lastWrite uint64 // log index of this connection's newest write; what WAIT waits for
 
-	readOnly atomic.Bool // READONLY mode; any goroutine may read
-	cache    cacheState  // CLIENT TRACKING
+	readMode node.ReadMode // RAFT READMODE
+	maxStale int64         // ns; with node.ReadStale
+	readOnly atomic.Bool   // READONLY mode; any goroutine may read
+	cache    cacheState    // CLIENT TRACKING
 	state    clientState
 }
 
@@ -199,6 +201,7 @@ func (c *conn) reset() {
 		c.reply = replyOn
 	}
 	c.readOnly.Store(false)
+	c.readMode, c.maxStale = node.ReadDefault, 0
 	st := &c.state
 	st.mu.Lock()
 	st.name, st.noTouch = "", false // NO-EVICT stays, as in Redis

@@ -42,6 +42,8 @@ const (
 	errPeerPort    = "ERR the client port + 10000 is no port: give the address for the other nodes with PEER"
 	errIncarnation = "ERR an incarnation is a hexadecimal number of up to 16 digits, not 0"
 	errNodeName    = "ERR a node's name has 1 to 64 printable characters, no space and none of = , @"
+	errStaleBound  = "ERR the bound of stale reads is an integer of milliseconds, 1 to 86400000"
+	errNoLease     = "ERR this server reads by quorum: its read-mode says so"
 	errPriority    = "ERR a priority is an integer from 0 to 15"
 	errUnfinished  = "UNCERTAIN the leader has begun with it, but it is not done yet: RAFT STATUS shows how it goes on"
 

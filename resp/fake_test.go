@@ -38,7 +38,8 @@ type fake struct {
 	acks    atomic.Int64
 	silence atomic.Int64 // ns since peers answered
 
-	onWrite atomic.Pointer[func()] // called first in every Write
+	mode    atomic.Pointer[readNeeds] // of the last Read
+	onWrite atomic.Pointer[func()]    // called first in every Write
 
 	writes, reads atomic.Int64 // calls
 	largest       atomic.Int64 // commands in one Write
@@ -46,6 +47,12 @@ type fake struct {
 	mu       sync.Mutex
 	requests []any // []raft.Change or raft.NodeID, in the order they came
 	refusal  error // of every request
+}
+
+// readNeeds is what a batch of reads asked for.
+type readNeeds struct {
+	mode     node.ReadMode
+	maxStale int64
 }
 
 func members(addrs ...string) []raft.Member {
@@ -111,8 +118,9 @@ func (f *fake) Write(b *node.Batch) {
 
 func (f *fake) Read(b *node.Batch, from int) int {
 	f.reads.Add(1)
+	f.mode.Store(&readNeeds{b.Mode, b.MaxStale})
 	b.Outcome, b.Leader = node.Outcome(f.outcome.Load()), *f.leader.Load()
-	if b.Outcome == node.NotLeader && b.ReadOnly {
+	if b.Outcome == node.NotLeader && (b.ReadOnly || b.Mode == node.ReadStale) {
 		b.Outcome = node.Done
 	}
 	if b.Outcome != node.Done {

@@ -138,6 +138,7 @@ func (c *conn) runWrite() {
 func (c *conn) runReads() {
 	b := c.run.batch
 	b.ReadOnly = c.readOnly.Load() || c.run.kind == localRun
+	b.Mode, b.MaxStale = c.readMode, c.maxStale
 	b.Limit = flushBytes
 	for from := 0; from < len(b.Cmds) && !c.ended; {
 		mark := c.out.Len()
@@ -192,7 +193,7 @@ func (c *conn) worthReading(x *command, o node.Outcome) bool {
 
 // servesItself says that a follower answers x for this connection.
 func (c *conn) servesItself(x *command) bool {
-	return !x.is(fsm.FlagWrite) && (c.readOnly.Load() || x.keyless())
+	return !x.is(fsm.FlagWrite) && (c.readOnly.Load() || c.readMode == node.ReadStale || x.keyless())
 }
 
 // readAlone serves one read of a run that was not executed; false when it could not, and c.alone tells why.
@@ -201,6 +202,7 @@ func (c *conn) readAlone(i int) bool {
 		c.alone = node.NewBatch(c.out)
 	}
 	c.alone.ReadOnly = c.servesItself(c.run.cmds[i])
+	c.alone.Mode, c.alone.MaxStale = c.readMode, c.maxStale
 	c.alone.Cmds = append(c.alone.Cmds[:0], c.run.batch.Cmds[i])
 	mark := c.out.Len()
 	c.out.errors = 0

@@ -1,5 +1,7 @@
 package resp
 
+import "kvapp/fsm"
+
 // raftCommands concern the consensus: who is a member, who leads, how far it is.
 var raftCommands = []entry{
 	{run: raftAdd, spec: spec("add", -4, reshape, "", "7.2.0", "server", "O(1)", "Makes a node a member.", nodeName, address, optional(after("PEER", text("peer-address"))),
@@ -10,6 +12,8 @@ var raftCommands = []entry{
 	{run: raftHelp, spec: spec("help", 2, anyState, "", "7.2.0", "server", "O(1)", "Lists the sub-commands.")},
 	{run: raftPriority, spec: spec("priority", 4, reshape, "", "7.2.0", "server", "O(1)", "Lets the node with the highest priority lead.", nodeName, integer("priority"))},
 	{run: raftPromote, spec: spec("promote", 3, reshape, "", "7.2.0", "server", "O(1)", "Makes a learner a voter as soon as it has caught up.", nodeName)},
+	{run: raftReadMode, spec: spec("readmode", -2, anyState|fsm.FlagFast, "connection", "7.2.0", "server", "O(1)", "Says how this connection reads.",
+		optional(oneOf("mode", token("DEFAULT"), token("LEASE"), token("QUORUM"), after("STALE", integer("milliseconds")))))},
 	{run: raftRemove, spec: spec("remove", 3, reshape, "", "7.2.0", "server", "O(1)", "Removes a member.", nodeName)},
 	{run: raftSetAddr, spec: spec("setaddr", -4, reshape, "", "7.2.0", "server", "O(1)", "Tells where a member is to be reached from now on.",
 		nodeName, address, optional(after("PEER", text("peer-address"))))},

@@ -266,3 +266,24 @@ func TestMeetAndReset(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "1", v)
 }
+
+// A member that was away while another node was added, and became the leader, is brought up to date by that one, which it
+// has never heard of.
+func TestStrangerLeads(t *testing.T) {
+	c := cluster.New(t, cluster.Options{Nodes: 4, Founders: 3})
+	c.StartAll()
+	c.WaitReady()
+	away := c.Follower()
+	c.SameState()
+	c.Kill(away)
+	lead := c.Leader()
+	c.Start(4)
+	awaitVoter(t, c, 4, lead, 4)
+	require.NoError(t, command(t, c, lead, "RAFT", "TRANSFER", "n4"))
+	require.Equal(t, 4, c.Leader())
+	require.NoError(t, c.Client(4).Set(context.Background(), "a", "1", 0).Err())
+	c.Start(away)
+	awaitVoter(t, c, 4, away)
+	c.WaitReady()
+	c.SameState()
+}
