@@ -157,15 +157,12 @@ func TestSigtermHandsOver(t *testing.T) {
 	c.SameState()
 	distribution(t, "longest wait of a writer at SIGTERM of the leader", gaps)
 	distribution(t, "SIGTERM to exit", ends)
+	if !measured() {
+		return // a machine that does other things besides would be measured too
+	}
 	if len(gaps) <= busy {
 		t.Logf("the machine is too busy to measure: %d of %d", busy, n)
 		return
 	}
-	worst := gaps[len(gaps)/2]
-	if measured() {
-		worst = gaps[len(gaps)-1]
-	}
-	if !cluster.Race {
-		require.Less(t, worst, handOverPromise)
-	}
+	require.Less(t, gaps[len(gaps)-1], handOverPromise)
 }
