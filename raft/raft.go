@@ -345,14 +345,20 @@ func (r *Raft) LastIndex() uint64 { return r.log.last }
 
 // Reset forgets what has been done and keeps the memory.
 func (e *Effects) Reset() {
-	clear(e.Persist.Entries)
-	clear(e.Send)
-	clear(e.Apply)
-	clear(e.Proposed)
-	clear(e.Reads)
-	clear(e.Answers)
-	*e = Effects{
-		Persist: Persist{Entries: e.Persist.Entries[:0]}, Send: e.Send[:0], Apply: e.Apply[:0], Proposed: e.Proposed[:0],
-		Reads: e.Reads[:0], Answers: e.Answers[:0], Fetch: e.Fetch[:0], Snapshots: e.Snapshots[:0],
+	// One by one: to write the whole struct costs more than most steps do.
+	e.Persist.Entries, e.Send, e.Apply = emptied(e.Persist.Entries), emptied(e.Send), emptied(e.Apply)
+	e.Proposed, e.Reads, e.Answers = emptied(e.Proposed), emptied(e.Reads), emptied(e.Answers)
+	e.Fetch, e.Snapshots = e.Fetch[:0], e.Snapshots[:0]
+	e.Persist.Seq, e.Persist.Hard, e.Persist.HardDirty, e.Changed = 0, HardState{}, false, false
+	if e.Install != nil {
+		e.Install, e.Persist.Install = nil, nil
 	}
+}
+
+// emptied forgets the elements of s and keeps its array.
+func emptied[T any](s []T) []T {
+	if len(s) > 0 {
+		clear(s)
+	}
+	return s[:0]
 }
