@@ -12,10 +12,10 @@ TAGS = oracle,clients
 tagged = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build $(1)' .)))
 need   = command -v $(1) >/dev/null || { echo "make $@ needs $(1) (Debian: apt-get install $(2))"; exit 1; }
 
-.PHONY: help build run test race diff clients failover bigstate sim soak explore mutants fuzz bench lint cover clean
+.PHONY: help build run test race diff clients failover bigstate sim soak explore mutants fuzz bench bench-raft lint cover clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 build: ## bin/kvapp
 	$(GO) build -o bin/kvapp ./cmd/kvapp
@@ -81,11 +81,15 @@ bench: build ## requests/s, latency and CPU beside redis-server, in one run; und
 	@$(call need,redis-benchmark,redis-tools)
 	$(GO) run ./internal/bench
 
+bench-raft: ## events/s of the consensus core beside go.etcd.io/raft/v3, simulated, in one run
+	cd internal/bench/rawnode && $(GO) test -count 1 . && $(GO) run .
+
 lint: ## gofmt, go vet and staticcheck over all build tags, go.mod
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt'ed:"; gofmt -l .; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
 	$(GO) run $(STATICCHECK) -tags $(TAGS) ./...
 	$(GO) mod tidy -diff
+	cd internal/bench/rawnode && $(GO) vet . && $(GO) mod tidy -diff
 
 cover: ## statement coverage per package and in all
 	$(GO) test -coverprofile=cover.out ./...

@@ -28,7 +28,7 @@ var (
 	methodName = regexp.MustCompile("`([a-z]+)\\.\\(\\*?(\\w+)\\)\\.(\\w+)`")
 	eventWord  = regexp.MustCompile(`\b(?:Ev|Msg)[A-Z][A-Za-z]*\b`)
 	fileName   = regexp.MustCompile("`([\\w./-]+/[\\w.-]+\\.(?:md|go))`")
-	makeTarget = regexp.MustCompile("(?m)(?:`|^\\$ )make ([a-z]+)")
+	makeTarget = regexp.MustCompile("(?m)(?:`|^\\$ )make ([a-z-]+)")
 	tableEvent = regexp.MustCompile("(?m)^\\| (`[a-z_]+`(?:, `[a-z_]+`)*) \\|")
 	quotedWord = regexp.MustCompile("`([a-z_]+)`")
 )
@@ -106,7 +106,7 @@ func receiver(fn *ast.FuncDecl) string {
 // Every target explains itself in `make help`, and nothing but build products is missing from .PHONY.
 func TestMakefile(t *testing.T) {
 	text := string(repository(t).texts["Makefile"])
-	targets := regexp.MustCompile(`(?m)^([a-z]+):`).FindAllStringSubmatch(text, -1)
+	targets := regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(text, -1)
 	require.Greater(t, len(targets), 10)
 	phony := regexp.MustCompile(`(?m)^\.PHONY: (.*)$`).FindStringSubmatch(text)
 	require.NotNil(t, phony)

@@ -58,7 +58,9 @@ var rules = map[string]rule{
 	},
 	"internal/bench":   {tests: []string{"internal/e2e/cluster"}},
 	"internal/mutants": {},
-	"internal/tidy":    {},
+	// A module of its own.
+	"internal/bench/rawnode": {kvapp: []string{"raft"}, modules: []string{"go.etcd.io/raft"}},
+	"internal/tidy":          {},
 	// cmd/kvapp is the only package that knows all the others.
 	"cmd/kvapp": {
 		kvapp:   []string{"fsm", "internal/config", "internal/status", "node", "raft", "resp", "sim", "transport", "wal"},
@@ -101,7 +103,7 @@ var deterministic = []string{"raft", "fsm"}
 var mapRanges = map[string]string{}
 
 // mains may end the process, and only in main.go.
-var mains = []string{"cmd/kvapp", "internal/bench", "internal/mutants"}
+var mains = []string{"cmd/kvapp", "internal/bench", "internal/bench/rawnode", "internal/mutants"}
 
 // Sizes. A table is one function at worst; what is longer has two jobs.
 const (
