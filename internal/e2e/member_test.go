@@ -45,6 +45,14 @@ func awaitVoter(t *testing.T, c *cluster.Cluster, i int, nodes ...int) {
 			if m == nil || m["learner"] != false {
 				return fmt.Errorf("%s knows it as %v", c.Name(n), m)
 			}
+			// Until the change is complete the old voters decide too: of two, none may be missing.
+			st, err := c.Status(n)
+			if err != nil {
+				return err
+			}
+			if st["changing"] != false {
+				return fmt.Errorf("%s: the change is not complete", c.Name(n))
+			}
 		}
 		return nil
 	}))
