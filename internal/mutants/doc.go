@@ -14,4 +14,5 @@
 //	table.go   reads mutants.txt, plants a mutant
 //	run.go     the copy of the tree, building and running oracles
 //	report.go  docs/mutants.md
+//	hunt       the simulator as an oracle
 package main
