@@ -43,7 +43,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // that a crash cut short. A record with a good checksum but a content nobody knows gives any other error.
 var errTorn = errors.New("checksum does not match")
 
-// Identity says to whom a log belongs. It is written by Create and never changes.
+// Identity says to whom a log belongs. It is written by Create and never changes, but for the cluster: see Refound.
 type Identity struct {
 	Cluster     string // hex id of the cluster, 1 to 64 bytes
 	Node        raft.NodeID

@@ -35,7 +35,9 @@ func (p *replay) apply(at uint64, r *record) error {
 	}
 	switch r.typ {
 	case recIdentity:
-		if p.hasIdentity && p.identity != r.identity {
+		same := r.identity
+		same.Cluster = p.identity.Cluster // Refound changes that, nothing else
+		if p.hasIdentity && p.identity != same {
 			return fmt.Errorf("identity changes from %+v to %+v", p.identity, r.identity)
 		}
 		p.identity, p.hasIdentity = r.identity, true

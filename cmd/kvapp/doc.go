@@ -8,6 +8,7 @@
 //	serve.go      the client port, and the node behind it
 //	instance.go   the node on its directory: open -> wire -> run -> close
 //	bootstrap.go  the first start: founding members, registration, wiped disks
+//	recover.go    kvapp recover: a new cluster of what is left
 //	origin.go     how the node of a directory came to be
 //	join.go       how a node joins a running cluster
 //	ask.go        asks another node, as its client

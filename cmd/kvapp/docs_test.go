@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/config"
@@ -57,6 +58,7 @@ func TestPagesNameOptionsThatExist(t *testing.T) {
 	}
 	dev, _, err := rootCommand().Find([]string{"dev"})
 	require.NoError(t, err)
+	recoverCommand().Flags().VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
 	for _, name := range pages {
 		text, _ := page(t, name)
 		require.NotRegexp(t, "(?m)^```(sh|bash|shell)?\n\\S*(\\$|make|kvapp|redis-cli)", text, "commands stand in console blocks")

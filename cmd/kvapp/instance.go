@@ -210,18 +210,27 @@ func (in *instance) bootstrap() (raft.Entry, error) {
 	return e, err
 }
 
-// recoveredMembers are the members that a log names last.
-func recoveredMembers(rec wal.Recovered) []raft.Member {
+// lastMembership is the membership that a log names last.
+func lastMembership(rec wal.Recovered) (raft.Membership, error) {
 	for i := len(rec.Entries) - 1; i >= 0; i-- {
 		if e := &rec.Entries[i]; e.Kind == raft.EntryMembership {
 			m, err := raft.DecodeMembership(e.Data)
 			if err != nil {
-				return nil // the core refuses the log in a moment, and says why
+				err = fmt.Errorf("entry %d: %w", e.Index, err)
 			}
-			return m.Members
+			return m, err
 		}
 	}
-	return rec.Snapshot.Meta.Membership.Members
+	return rec.Snapshot.Meta.Membership, nil
+}
+
+// recoveredMembers are the members that a log names last.
+func recoveredMembers(rec wal.Recovered) []raft.Member {
+	m, err := lastMembership(rec)
+	if err != nil {
+		return nil // the core refuses the log in a moment, and says why
+	}
+	return m.Members
 }
 
 func (in *instance) hello() transport.Hello {
