@@ -15,8 +15,8 @@ var plainView = View{Nodes: []NodeID{1, 2, 3, 4}, Rank: func(m Moment) uint64 { 
 
 func stateOf(r *Raft) string { return string(r.AppendState(nil, &plainView)) }
 
-// richCore is a leader in a joint membership in which every field has something to say.
-func richCore(t *testing.T) *Raft {
+// busyLeader is a leader in a joint membership with something under way to everybody.
+func busyLeader(t *testing.T) *Raft {
 	core, err := New(testConfig(1, 1000*ms), Recovered{First: 1, Snapshot: SnapshotMeta{Membership: testMembers(1, 2, 3)}})
 	require.NoError(t, err)
 	l := &lone{Raft: core, t: t, now: 1000 * ms}
@@ -36,6 +36,12 @@ func richCore(t *testing.T) *Raft {
 	l.feed(Event{Kind: EvReadIndex, ID: 5})
 	require.NotEmpty(t, core.reads)
 	require.NotZero(t, core.peers[1].flight.n)
+	return core
+}
+
+// richCore is a core in which every field has something to say, more than any real one could have at once.
+func richCore(t *testing.T) *Raft {
+	core := busyLeader(t)
 	core.forwarded = append(core.forwarded, forwardedRead{ctx: 3, id: 4, deadline: 5})
 	core.asked = append(core.asked, askedRequest{ctx: 3, id: 4, deadline: 5})
 	core.forwardCtx, core.transfer.to, core.handedOver = 4, 2, true
