@@ -107,7 +107,9 @@ func (b *bench) follow() {
 func (b *bench) heartbeat() {
 	last := b.core.LastIndex()
 	term, _ := b.core.log.term(last)
-	b.step(Event{Kind: EvMessage, Msg: Message{Type: MsgAppend, From: 2, To: 1, Term: 2, Index: last, LogTerm: term, Commit: b.core.Commit()}})
+	b.step(Event{Kind: EvMessage, Msg: Message{
+		Type: MsgAppend, From: 2, To: 1, Term: 2, Index: last, LogTerm: term, Commit: b.core.Commit(),
+	}})
 }
 
 // lost is an append behind the end of the follower's log: it is refused.

@@ -16,7 +16,10 @@ func refounded(t *testing.T) (string, raft.Entry) {
 	require.NoError(t, l.Append(batch(3, 8, ents(1, 10, 3, 100))))
 	e := raft.Entry{Index: 11, Term: 4, Kind: raft.EntryMembership, Data: raft.AppendMembership(nil, testMembership())}
 	require.NoError(t, l.Refound("beef", hard(4, 8), e))
+	require.True(t, Locked(dir))
 	require.NoError(t, l.Close())
+	require.False(t, Locked(dir))
+	require.False(t, Locked(dir+"/nowhere"))
 	return dir, e
 }
 

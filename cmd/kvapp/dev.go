@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"kvapp/wal"
 )
 
 // What dev does without flags.
@@ -68,6 +70,7 @@ func devCommand() *cobra.Command {
 
 func (o *devOptions) name(i int) string    { return fmt.Sprintf("n%d", i) }
 func (o *devOptions) home(i int) string    { return filepath.Join(o.dir, o.name(i)) }
+func (o *devOptions) data(i int) string    { return filepath.Join(o.home(i), "data") }
 func (o *devOptions) addr(i int) string    { return fmt.Sprintf("127.0.0.1:%d", o.port+i-1) }
 func (o *devOptions) logfile(i int) string { return filepath.Join(o.home(i), "kvapp.log") }
 func (o *devOptions) pidfile(i int) string { return filepath.Join(o.home(i), "kvapp.pid") }
@@ -98,7 +101,7 @@ func (o *devOptions) command(i int) (*exec.Cmd, error) {
 		line = append(line, o.name(j)+"="+o.addr(j))
 	}
 	args := []string{
-		"server", "--node", o.name(i), "--dir", filepath.Join(o.home(i), "data"), "--port", strconv.Itoa(o.port + i - 1),
+		"server", "--node", o.name(i), "--dir", o.data(i), "--port", strconv.Itoa(o.port + i - 1),
 		"--logfile", o.logfile(i), "--pidfile", o.pidfile(i), "--status-port", strconv.Itoa(o.port + i - 1 + 20000),
 	}
 	if i <= o.nodes {
@@ -365,6 +368,14 @@ func devKill(o *devOptions, arg string, out io.Writer) error {
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("%s (pid %d): %w", o.name(i), pid, err)
+	}
+	// What comes next may want the ports or the directory. The pid may stay until somebody collects it.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(stopLimit); wal.Locked(o.data(i)) || serves(o.addr(i)) != ""; <-tick.C {
+		if time.Now().After(limit) {
+			return fmt.Errorf("%s (pid %d) was killed and is still there", o.name(i), pid)
+		}
 	}
 	fmt.Fprintf(out, "killed %s (pid %d)\n", o.name(i), pid)
 	return nil
