@@ -34,6 +34,7 @@ type command struct {
 type client struct {
 	n        int
 	node     int    // where it believes the leader
+	turn     int    // the node that it asked last without a hint; those who were removed may send it in a circle
 	ops      uint64 // operations so far
 	tries    int    // of the operation under way
 	requests uint64
@@ -304,7 +305,7 @@ func (w *World) reply(a *attempt) {
 		if o == node.NotLeader && a.ending == answered {
 			c.node = w.nodeAt(a.batch.Leader, c.node)
 		} else {
-			c.node = (c.node + 1) % len(w.hosts)
+			w.elsewhere(c)
 		}
 		w.again(c)
 	}
@@ -339,6 +340,12 @@ func (w *World) nodeAt(addr string, or int) int {
 	return or
 }
 
+// elsewhere lets a client ask the next node, each in turn.
+func (w *World) elsewhere(c *client) {
+	c.turn = (c.turn + 1) % len(w.hosts)
+	c.node = c.turn
+}
+
 // patienceEvery is how often clients look at their clocks.
 const patienceEvery = 250 * ms
 
@@ -348,7 +355,7 @@ func (w *World) patience() {
 		if a := c.attempt; a != nil && w.now >= a.deadline {
 			w.reach(clientGaveUp)
 			w.inDoubt(a)
-			c.node = (c.node + 1) % len(w.hosts)
+			w.elsewhere(c)
 			w.pause(c)
 		}
 	}
