@@ -120,7 +120,9 @@ func (b *bench) lost() {
 // askLeader is a read on a follower and the leader's answer.
 func (b *bench) askLeader() {
 	b.read()
-	b.step(Event{Kind: EvMessage, Msg: Message{Type: MsgReadIndexResp, From: 2, To: 1, Term: 2, Ctx: b.core.forwardCtx, Index: b.core.Commit()}})
+	b.step(Event{Kind: EvMessage, Msg: Message{
+		Type: MsgReadIndexResp, From: 2, To: 1, Term: 2, Ctx: b.core.forwardCtx, Index: b.core.Commit(),
+	}})
 }
 
 // refused is a follower's answer that it lacks what comes before the last entry, and then that it has got it.
