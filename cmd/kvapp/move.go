@@ -31,6 +31,8 @@ const (
 	hearLimit = 5 * time.Second
 	// meetLimit is how long CLUSTER MEET waits until this node is a member. It goes on by itself afterwards.
 	meetLimit = 5 * time.Second
+	// loadLimit is how long the new node may take to find out that its log is empty.
+	loadLimit = 5 * time.Second
 	pollEvery = 10 * time.Millisecond
 )
 
@@ -119,7 +121,9 @@ func (s *server) move(m move) error {
 	m.done = make(chan error, 1)
 	select {
 	case s.moves <- m:
-		return <-m.done
+		err := <-m.done
+		s.await(loadLimit, func() bool { return !s.current.Load().node.View().Loading })
+		return err
 	case <-s.ctx.Done():
 		return node.ErrStopped
 	}

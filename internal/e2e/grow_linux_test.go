@@ -73,7 +73,7 @@ func TestLargeStateReachesANewNode(t *testing.T) {
 	begin = time.Now()
 	c.Start(4)
 	require.NoError(t, cluster.Until(10*time.Minute, "the new node votes", func() error {
-		m, err := memberState(c, 4, c.Name(4))
+		m, _, err := memberState(c, 4, c.Name(4))
 		if err == nil && (m == nil || m["learner"] != false) {
 			err = fmt.Errorf("it knows itself as %v, %d cuts", m, g.cuts.Load())
 		}

@@ -15,35 +15,36 @@ import (
 	"kvapp/internal/e2e/cluster"
 )
 
-// memberState is what a node's RAFT STATUS says of one member.
-func memberState(c *cluster.Cluster, asked int, name string) (map[any]any, error) {
+// memberState is what a node's RAFT STATUS says of one member, nil if it is none.
+func memberState(c *cluster.Cluster, asked int, name string) (m map[any]any, changing bool, err error) {
 	st, err := c.Status(asked)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	list, ok := st["members"].([]any)
 	if !ok {
-		return nil, fmt.Errorf("members: %v", st["members"])
+		return nil, false, fmt.Errorf("members: %v", st["members"])
 	}
 	for _, x := range list {
 		if m, ok := x.(map[any]any); ok && m["name"] == name {
-			return m, nil
+			return m, st["changing"] != false, nil
 		}
 	}
-	return nil, nil
+	return nil, st["changing"] != false, nil
 }
 
-// awaitVoter waits until every one of the nodes has it that node i votes.
+// awaitVoter waits until every one of the nodes has it that node i votes, and that no change is under way: until a joint
+// membership is left, its old half counts.
 func awaitVoter(t *testing.T, c *cluster.Cluster, i int, nodes ...int) {
 	t.Helper()
 	require.NoError(t, cluster.Until(60*time.Second, c.Name(i)+" votes", func() error {
 		for _, n := range nodes {
-			m, err := memberState(c, n, c.Name(i))
+			m, changing, err := memberState(c, n, c.Name(i))
 			if err != nil {
 				return err
 			}
-			if m == nil || m["learner"] != false {
-				return fmt.Errorf("%s knows it as %v", c.Name(n), m)
+			if m == nil || m["learner"] != false || changing {
+				return fmt.Errorf("%s knows it as %v, in a change: %v", c.Name(n), m, changing)
 			}
 			// Until the change is complete the old voters decide too: of two, none may be missing.
 			st, err := c.Status(n)
@@ -294,4 +295,37 @@ func TestStrangerLeads(t *testing.T) {
 	awaitVoter(t, c, 4, away)
 	c.WaitReady()
 	c.SameState()
+}
+
+// A member moves to other ports without being removed.
+func TestMemberMoves(t *testing.T) {
+	c := cluster.New(t, cluster.Options{Nodes: 3, Founders: 1})
+	c.Start(1)
+	c.WaitReady()
+	c.Start(2)
+	c.Start(3)
+	awaitVoter(t, c, 2, 1, 2, 3)
+	awaitVoter(t, c, 3, 1, 2, 3)
+	require.NoError(t, command(t, c, 2, "RAFT", "TRANSFER", "n1"))
+	c.Kill(3)
+	ports := cluster.Ports(t, 2)
+	addr := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	require.NoError(t, command(t, c, 2, "RAFT", "SETADDR", "n3", addr, "PEER", fmt.Sprintf("127.0.0.1:%d", ports[1])))
+	c.Start(3, "--port", fmt.Sprint(ports[0]), "--peer-port", fmt.Sprint(ports[1]))
+	moved := cluster.Client(t, addr)
+	ctx := context.Background()
+	require.NoError(t, cluster.Until(30*time.Second, "it names the leader", func() error {
+		if err := moved.Get(ctx, "a").Err(); err == nil || !strings.HasPrefix(err.Error(), "MOVED ") {
+			return fmt.Errorf("%v", err)
+		}
+		return nil
+	}))
+	c.Kill(2) // its vote is needed now
+	require.NoError(t, cluster.Until(30*time.Second, "a write is acknowledged", func() error {
+		return c.Client(1).Set(ctx, "a", "1", 0).Err()
+	}))
+	require.NoError(t, command(t, c, 1, "RAFT", "TRANSFER", "n3"))
+	require.NoError(t, cluster.Until(30*time.Second, "it leads", func() error { return moved.Set(ctx, "a", "2", 0).Err() }))
+	err := c.Client(1).Get(ctx, "a").Err()
+	require.EqualError(t, err, "MOVED 15495 "+addr)
 }
