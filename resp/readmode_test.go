@@ -17,12 +17,12 @@ func TestReadMode(t *testing.T) {
 		m := f.mode.Load()
 		return m.mode, m.maxStale
 	}
-	for line, want := range map[string]string{
-		"RAFT READMODE lease": "default", "RAFT READMODE quorum": "quorum", "RAFT READMODE STALE 250": "stale 250",
-		"RAFT READMODE stale 86400000": "stale 86400000", "RAFT READMODE Default": "default",
+	for _, x := range [][2]string{
+		{"RAFT READMODE lease", "default"}, {"RAFT READMODE quorum", "quorum"}, {"RAFT READMODE STALE 250", "stale 250"},
+		{"RAFT READMODE stale 86400000", "stale 86400000"}, {"RAFT READMODE Default", "default"},
 	} {
-		require.Equal(t, "+OK\r\n", c.do(line), line)
-		require.Equal(t, bulk(want), c.do("RAFT READMODE"), line)
+		require.Equal(t, "+OK\r\n", c.do(x[0]), x[0])
+		require.Equal(t, bulk(x[1]), c.do("RAFT READMODE"), x[0])
 	}
 	for _, line := range []string{"RAFT READMODE", "RAFT READMODE default"} {
 		c.do(line)
