@@ -48,8 +48,7 @@ func (r *Raft) becomeFollower(term uint64, leader NodeID, out *Effects) {
 func (r *Raft) follow(leader NodeID, out *Effects) {
 	if r.leader != leader {
 		r.leader = leader
-		r.dropForwarded(out)
-		r.dropAsked(out)
+		r.giveUpAll(out)
 	}
 }
 

@@ -52,9 +52,9 @@ type Raft struct {
 
 	// Of everybody else.
 	forwardCtx uint64
-	forwarded  []forwardedRead
-	asked      []askedRequest
-	preferred  bool // no voter has a higher priority
+	forwarded  questions // reads
+	asked      questions // changes and transfers
+	preferred  bool      // no voter has a higher priority
 }
 
 // New builds the core of a node from what its disk holds. An error says that Config or Recovered is unusable.
@@ -208,8 +208,7 @@ func (r *Raft) dispatch(ev *Event, out *Effects) error {
 }
 
 func (r *Raft) tick(out *Effects) {
-	r.expireForwarded(out)
-	r.expireAsked(out)
+	r.giveUp(r.now, out)
 	if r.role == Leader {
 		r.leaderTick(out)
 	} else if r.now >= r.electionAt {

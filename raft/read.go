@@ -11,13 +11,6 @@ type waitingRead struct {
 	id    uint64 // of the EvReadIndex, or Ctx of the MsgReadIndex
 }
 
-// forwardedRead waits on a follower for the leader's answer. Invariant: ctx and deadline ascend.
-type forwardedRead struct {
-	ctx      uint64
-	id       uint64
-	deadline int64
-}
-
 // onReadIndex handles EvReadIndex.
 func (r *Raft) onReadIndex(id uint64, quorum bool, out *Effects) {
 	switch {
@@ -26,13 +19,11 @@ func (r *Raft) onReadIndex(id uint64, quorum bool, out *Effects) {
 	case r.leader == 0 || len(r.forwarded) >= maxReads:
 		out.Reads = append(out.Reads, Read{ID: id, Err: ErrNotLeader})
 	default:
-		r.forwardCtx++
-		r.forwarded = append(r.forwarded, forwardedRead{ctx: r.forwardCtx, id: id, deadline: r.now + r.cfg.ElectionTimeout})
-		m := Message{Type: MsgReadIndex, From: r.cfg.ID, To: r.leader, Term: r.term, Ctx: r.forwardCtx}
+		m := Message{Type: MsgReadIndex}
 		if quorum {
 			m.Hint = 1
 		}
-		out.Send = append(out.Send, m)
+		r.askLeader(&r.forwarded, id, m, out)
 	}
 }
 
@@ -131,34 +122,13 @@ func (r *Raft) onReadIndexResp(m *Message, out *Effects) {
 	if m.From != r.leader {
 		return
 	}
-	for i := range r.forwarded {
-		if r.forwarded[i].ctx != m.Ctx {
-			continue
-		}
-		res := Read{ID: r.forwarded[i].id, Index: m.Index}
-		if m.Reject {
-			res.Index, res.Err = 0, ErrNotLeader
-		}
-		out.Reads = append(out.Reads, res)
-		r.forwarded = append(r.forwarded[:i], r.forwarded[i+1:]...)
+	id, ok := r.forwarded.answer(m.Ctx)
+	if !ok {
 		return
 	}
-}
-
-// dropForwarded refuses what was asked of a leader that is no more.
-func (r *Raft) dropForwarded(out *Effects) {
-	for i := range r.forwarded {
-		out.Reads = append(out.Reads, Read{ID: r.forwarded[i].id, Err: ErrNotLeader})
+	res := Read{ID: id, Index: m.Index}
+	if m.Reject {
+		res.Index, res.Err = 0, ErrNotLeader
 	}
-	r.forwarded = r.forwarded[:0]
-}
-
-// expireForwarded refuses what the leader has not answered in time.
-func (r *Raft) expireForwarded(out *Effects) {
-	n := 0
-	for n < len(r.forwarded) && r.forwarded[n].deadline <= r.now {
-		out.Reads = append(out.Reads, Read{ID: r.forwarded[n].id, Err: ErrNotLeader})
-		n++
-	}
-	r.forwarded = r.forwarded[:copy(r.forwarded, r.forwarded[n:])]
+	out.Reads = append(out.Reads, res)
 }

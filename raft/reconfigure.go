@@ -5,14 +5,7 @@ import (
 	"slices"
 )
 
-// askedRequest waits on a follower for the leader's answer to a change or transfer. Invariant: ctx and deadline ascend.
-type askedRequest struct {
-	ctx      uint64
-	id       uint64
-	deadline int64
-}
-
-// maxAsked bounds the requests that wait.
+// maxAsked bounds the changes and transfers that wait for the leader's answer.
 const maxAsked = 64
 
 // onChange handles EvChange.
@@ -26,16 +19,13 @@ func (r *Raft) onChange(ev *Event, out *Effects) {
 	r.ask(ev.ID, Message{Type: MsgChange, Entries: []Entry{{Kind: EntryChanges, Data: data}}}, out)
 }
 
-// ask sends a request to the leader.
+// ask passes a change or transfer on to the leader.
 func (r *Raft) ask(id uint64, m Message, out *Effects) {
 	if r.role != Follower || len(r.asked) >= maxAsked {
 		out.Answers = append(out.Answers, Answer{ID: id, Err: ErrNotLeader})
 		return
 	}
-	r.forwardCtx++
-	r.asked = append(r.asked, askedRequest{ctx: r.forwardCtx, id: id, deadline: r.now + r.cfg.ElectionTimeout})
-	m.From, m.To, m.Term, m.Ctx = r.cfg.ID, r.leader, r.term, r.forwardCtx
-	out.Send = append(out.Send, m)
+	r.askLeader(&r.asked, id, m, out)
 }
 
 // onRequest handles MsgChange and MsgTransfer. One that was asked of another term's leader has been given up, and what was
@@ -48,7 +38,7 @@ func (r *Raft) onRequest(m *Message, out *Effects) {
 	if m.Term != r.term {
 		err = ErrNotLeader
 	} else if m.Type == MsgTransfer {
-		err = r.startTransfer(NodeID(m.Hint), r.cfg.ElectionTimeout, out)
+		err = r.startTransfer(NodeID(m.Hint), out)
 	} else {
 		var changes []Change
 		if changes, err = DecodeChanges(m.Entries[0].Data); err == nil {
@@ -62,30 +52,12 @@ func (r *Raft) onRequest(m *Message, out *Effects) {
 
 // onAnswer handles the leader's answer.
 func (r *Raft) onAnswer(m *Message, out *Effects) {
-	i := slices.IndexFunc(r.asked, func(a askedRequest) bool { return a.ctx == m.Ctx })
-	if m.From != r.leader || i < 0 || m.Hint >= uint64(len(answers)) {
+	if m.From != r.leader || m.Hint >= uint64(len(answers)) {
 		return
 	}
-	out.Answers = append(out.Answers, Answer{ID: r.asked[i].id, Index: m.Index, Err: answers[m.Hint]})
-	r.asked = slices.Delete(r.asked, i, i+1)
-}
-
-// dropAsked gives up what was asked of a leader that is no more.
-func (r *Raft) dropAsked(out *Effects) {
-	for i := range r.asked {
-		out.Answers = append(out.Answers, Answer{ID: r.asked[i].id, Err: ErrNotLeader})
+	if id, ok := r.asked.answer(m.Ctx); ok {
+		out.Answers = append(out.Answers, Answer{ID: id, Index: m.Index, Err: answers[m.Hint]})
 	}
-	r.asked = r.asked[:0]
-}
-
-// expireAsked gives up what the leader has not answered in time.
-func (r *Raft) expireAsked(out *Effects) {
-	n := 0
-	for n < len(r.asked) && r.asked[n].deadline <= r.now {
-		out.Answers = append(out.Answers, Answer{ID: r.asked[n].id, Err: ErrNotLeader})
-		n++
-	}
-	r.asked = slices.Delete(r.asked, 0, n)
 }
 
 // changing says whether the membership in effect is on its way: joint, or not committed. Before the own no-op is
@@ -139,7 +111,7 @@ func (r *Raft) retire(out *Effects) {
 		return
 	}
 	r.heartbeatAll(out)
-	if r.startTransfer(0, r.cfg.ElectionTimeout, out) != nil {
+	if r.startTransfer(0, out) != nil {
 		r.becomeFollower(r.term, 0, out)
 	}
 }

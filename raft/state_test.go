@@ -42,8 +42,8 @@ func busyLeader(t *testing.T) *Raft {
 // richCore is a core in which every field has something to say, more than any real one could have at once.
 func richCore(t *testing.T) *Raft {
 	core := busyLeader(t)
-	core.forwarded = append(core.forwarded, forwardedRead{ctx: 3, id: 4, deadline: 5})
-	core.asked = append(core.asked, askedRequest{ctx: 3, id: 4, deadline: 5})
+	core.forwarded = append(core.forwarded, question{ctx: 3, id: 4, deadline: 5})
+	core.asked = append(core.asked, question{ctx: 3, id: 4, deadline: 5})
 	core.forwardCtx, core.transfer.to, core.handedOver = 4, 2, true
 	core.peers[3].departed = &departed{index: 2, member: Member{ID: 4}}
 	core.snap.Membership = testMembers(1, 2, 3) // an array of its own

@@ -10,7 +10,7 @@ type transfer struct {
 // onTransfer handles EvTransfer.
 func (r *Raft) onTransfer(ev *Event, out *Effects) {
 	if r.role == Leader || r.leader == 0 {
-		err := r.startTransfer(ev.To, r.cfg.ElectionTimeout, out)
+		err := r.startTransfer(ev.To, out)
 		out.Answers = append(out.Answers, Answer{ID: ev.ID, Index: r.log.last, Err: err})
 		return
 	}
@@ -18,7 +18,7 @@ func (r *Raft) onTransfer(ev *Event, out *Effects) {
 }
 
 // startTransfer begins to hand leadership to a voter, 0 for the best one. Its end is a new leader, or the deadline.
-func (r *Raft) startTransfer(to NodeID, limit int64, out *Effects) error {
+func (r *Raft) startTransfer(to NodeID, out *Effects) error {
 	if r.role != Leader {
 		return ErrNotLeader
 	}
@@ -38,9 +38,15 @@ func (r *Raft) startTransfer(to NodeID, limit int64, out *Effects) error {
 	case r.transfer.to != 0:
 		return ErrPending
 	}
-	r.transfer = transfer{to: to, deadline: r.now + limit}
-	r.handOver(out)
+	r.beginTransfer(p, r.cfg.ElectionTimeout, out)
 	return nil
+}
+
+// beginTransfer makes p the next leader if that is done within limit. REQUIRES: role is Leader, p is another voter, no
+// transfer is under way.
+func (r *Raft) beginTransfer(p *peer, limit int64, out *Effects) {
+	r.transfer = transfer{to: p.id, deadline: r.now + limit}
+	r.handOver(out)
 }
 
 // inTouch says whether a peer has answered within the last election timeout.
@@ -135,6 +141,6 @@ func (r *Raft) preferOther(out *Effects) {
 		})
 	}
 	if best != nil {
-		_ = r.startTransfer(best.id, limit, out) // the next tick tries again
+		r.beginTransfer(best, limit, out)
 	}
 }
