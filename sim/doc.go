@@ -14,8 +14,7 @@
 //
 // Draw takes the options of a world from its seed: which classes of faults it has and how strong, how large the limits
 // are. Half of the worlds are small, because small limits are reached sooner. While the world runs, everything that
-// happens by chance has an address (choice.go): class, whose, number. Whether it happens follows from seed and address,
-// so one fault can be left out and the others stay.
+// happens by chance has an address (choice.go): class, whose, number. Whether it happens follows from seed and address.
 //
 // # What is checked
 //

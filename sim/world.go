@@ -27,10 +27,7 @@ type World struct {
 
 	// Chance.
 	faultsEnd int64
-	rounds    uint64          // of the nemesis
-	only      map[choice]bool // not nil: the faults that may happen
-	record    bool
-	choices   []choice
+	rounds    uint64 // of the nemesis
 
 	// Clients and the model.
 	clients []*client
@@ -83,28 +80,21 @@ type Result struct {
 	Time    int64 // simulated, in ns
 	Entries uint64
 	Reached map[string]uint64 // rare situations, by name
-	choices []choice
 }
 
 // Config says how to run a world.
 type Config struct {
 	Trace io.Writer // one line per event; nil = none
-	// MaxEvents ends a run that does not come to its end, as a failure. 0 = 500 events per simulated ms of its phase
-	// with faults.
-	MaxEvents uint64
-
-	only   map[choice]bool
-	record bool
-	until  int64 // faults end earlier; 0 = they do not
 }
+
+// eventsPerMs bounds the events of a run per simulated ms of its phase with faults: one that does not come to its end is a
+// failure.
+const eventsPerMs = 500
 
 // Run runs the world of o to its end, or to the first invariant that does not hold.
 func Run(o Options, c Config) Result {
 	w := newWorld(o, c)
-	limit := c.MaxEvents
-	if limit == 0 {
-		limit = uint64(o.Duration/ms) * 500
-	}
+	limit := uint64(o.Duration/ms) * eventsPerMs
 	for w.failure == nil && w.phase.step != over {
 		if w.events == limit {
 			w.fail("run-ends", "%d events, phase %d", w.events, w.phase.step)
@@ -125,11 +115,8 @@ func Run(o Options, c Config) Result {
 
 func newWorld(o Options, c Config) *World {
 	w := &World{
-		o: o, hash: offset64, only: c.only, record: c.record, out: c.Trace, tracing: c.Trace != nil,
+		o: o, hash: offset64, out: c.Trace, tracing: c.Trace != nil,
 		keyAt: map[string]int{}, current: map[int]int{}, hashes: map[uint64]uint64{}, faultsEnd: o.Duration,
-	}
-	if c.until > 0 {
-		w.faultsEnd = c.until
 	}
 	w.newToken(-1) // token 0 is nobody's
 	for v := range verbs {
@@ -249,7 +236,7 @@ func (w *World) fail(invariant, format string, args ...any) {
 func (w *World) result() Result {
 	r := Result{
 		Options: w.o, Failure: w.failure, Hash: w.hash, Events: w.events, Time: w.now, Entries: uint64(len(w.ledger)),
-		Reached: map[string]uint64{}, choices: w.choices,
+		Reached: map[string]uint64{},
 	}
 	for c := range corners {
 		r.Reached[cornerNames[c]] = w.reached[c]
