@@ -2,6 +2,7 @@ package sim
 
 import (
 	"kvapp/fsm"
+	"kvapp/internal/journal"
 	"kvapp/node"
 	"kvapp/raft"
 	"kvapp/sim/disk"
@@ -41,8 +42,8 @@ type process struct {
 	core    *raft.Raft
 	store   *fsm.Store
 	applier *node.Applier
-	log     *journal
-	snaps   snapshots
+	log     *journal.Log
+	snaps   journal.Snapshots
 	files   *wal.Snapshots
 	known   *wal.Registry
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"kvapp/internal/journal"
 	"kvapp/node"
 	"kvapp/raft"
 	"kvapp/sim/disk"
@@ -112,8 +113,8 @@ func (w *World) open(h *host) error {
 	if len(rec.Notes) > 0 {
 		w.reach(tornTail)
 	}
-	h.log = &journal{Log: l}
-	h.snaps = snapshots{h.files}
+	h.log = journal.NewLog(l)
+	h.snaps = journal.Snapshots{Files: h.files}
 	deps := node.Deps{
 		Log: h.log, Snapshots: h.snaps, Clock: &h.clock,
 		Recovered: raft.Recovered{Hard: rec.Hard, Snapshot: rec.Snapshot.Meta, First: rec.First, Terms: rec.Terms, Entries: rec.Entries},

@@ -19,65 +19,6 @@ import (
 	"kvapp/wal"
 )
 
-// The adapters of this file join packages that do not know each other: node declares what it needs, wal and transport
-// offer what they have.
-
-// journalLog makes a wal.Log a node.Log. Appender goroutine, except Read, Bytes and Segments.
-type journalLog struct {
-	log   *wal.Log
-	batch wal.Batch // reused
-	inst  wal.Snapshot
-}
-
-func (j *journalLog) Append(r *node.Record) error {
-	j.batch = wal.Batch{Hard: r.Hard, HasHard: r.HasHard, Entries: r.Entries}
-	if r.Install != nil {
-		j.inst = wal.Snapshot(*r.Install)
-		j.batch.Install = &j.inst
-	}
-	return j.log.Append(&j.batch)
-}
-
-func (j *journalLog) Compact(f node.SnapshotFile, keepFrom uint64) (uint64, error) {
-	return j.log.Compact(wal.Snapshot(f), keepFrom)
-}
-
-func (j *journalLog) Read(lo, hi uint64, maxBytes int) ([]raft.Entry, error) {
-	return j.log.Read(lo, hi, maxBytes)
-}
-
-func (j *journalLog) Bytes() int64  { return j.log.Bytes() }
-func (j *journalLog) Segments() int { return j.log.Segments() }
-
-func (j *journalLog) Free() (int64, error) { return j.log.Free() }
-
-// snapshotFiles makes a wal.Snapshots a node.Snapshots.
-type snapshotFiles struct{ s *wal.Snapshots }
-
-// snapshotWriter makes a wal.SnapshotWriter a node.SnapshotWriter.
-type snapshotWriter struct{ *wal.SnapshotWriter }
-
-func (w snapshotWriter) Abort() { _ = w.SnapshotWriter.Abort() } // the cause of the abort is what gets reported
-
-func (w snapshotWriter) Commit() (node.SnapshotFile, error) {
-	f, err := w.SnapshotWriter.Commit()
-	return node.SnapshotFile(f), err
-}
-
-func (f snapshotFiles) Create(meta raft.SnapshotMeta) (node.SnapshotWriter, error) {
-	w, err := f.s.Create(meta)
-	if err != nil {
-		return nil, err
-	}
-	return snapshotWriter{w}, nil
-}
-
-func (f snapshotFiles) Open(s node.SnapshotFile) (io.ReadCloser, error) {
-	return f.s.Open(wal.Snapshot(s))
-}
-
-func (f snapshotFiles) PruneBelow(index uint64) error { return f.s.PruneBelow(index) }
-
 // peerTransport makes a transport.Transport a node.Transport. Loop goroutine.
 type peerTransport struct {
 	t        *transport.Transport

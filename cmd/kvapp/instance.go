@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"kvapp/internal/journal"
 	"kvapp/internal/status"
 	"kvapp/node"
 	"kvapp/raft"
@@ -113,11 +114,11 @@ func (in *instance) openJournal(cluster string) (wal.Recovered, error) {
 	if exists && !in.joined && s.set.Get("join") != "" {
 		s.log.Warn("join_ignored", "reason", "this directory's node belongs to a cluster already", "dir", dir)
 	}
-	journal, rec, err := wal.Open(dir, wal.Identity{Name: s.self.Name, Node: s.self.ID}, wal.Options{Logger: s.log})
+	l, rec, err := wal.Open(dir, wal.Identity{Name: s.self.Name, Node: s.self.ID}, wal.Options{Logger: s.log})
 	if err != nil {
 		return none, err
 	}
-	in.journal, in.id = journal, rec.Identity
+	in.journal, in.id = l, rec.Identity
 	if s.set.Get("cluster") != "" && in.id.Cluster != clusterID(s.line) {
 		// The membership of a running cluster lives in its log; the line on the command line only starts a new one.
 		s.log.Warn("cluster_line_ignored", "reason", "this directory belongs to another or a changed cluster line; the members in its log count",
@@ -304,8 +305,8 @@ func wipedError(name, dir string, err error) error {
 func (in *instance) openNode(rec wal.Recovered) error {
 	s := in.srv
 	deps := node.Deps{
-		Log:       &journalLog{log: in.journal},
-		Snapshots: snapshotFiles{in.snaps},
+		Log:       journal.NewLog(in.journal),
+		Snapshots: journal.Snapshots{Files: in.snaps},
 		Transport: &peerTransport{t: in.peers, snaps: in.snaps, registry: in.registry, self: in.id.Node},
 		Clock:     bootClock{},
 		Seed:      randomSeed(),
