@@ -242,6 +242,21 @@ func writeAtomic(fs FS, path, temp string, data []byte) error {
 	return fs.SyncDir(filepath.Dir(path))
 }
 
+// WriteFile replaces the file name in dir, which is made if it is missing, with its parents: after it returns nil the new
+// content survives a power loss, before that either the old or the new content does. The file new-name is used on the way.
+// For the small files that a process keeps beside its log.
+func WriteFile(dir, name string, data []byte) error {
+	fs := orOS(nil)
+	err := mkdirAll(fs, dir)
+	if err == nil {
+		err = writeAtomic(fs, filepath.Join(dir, name), filepath.Join(dir, "new-"+name), data)
+	}
+	if err != nil {
+		return fmt.Errorf("wal: write %s: %w", filepath.Join(dir, name), err)
+	}
+	return nil
+}
+
 // syncParent makes the name of dir durable in the directory that holds it. A parent that this user cannot open was not
 // made by a process of ours.
 func syncParent(fs FS, dir string) error {

@@ -80,18 +80,7 @@ func (o origin) write(dir string) error {
 	if o.alone {
 		text += "alone\n"
 	}
-	temp := filepath.Join(dir, "new-"+originName)
-	err := os.MkdirAll(dir, 0o755)
-	if err == nil {
-		err = writeSynced(temp, text)
-	}
-	if err == nil {
-		err = os.Rename(temp, filepath.Join(dir, originName))
-	}
-	if err == nil {
-		err = syncDir(dir)
-	}
-	if err != nil {
+	if err := wal.WriteFile(dir, originName, []byte(text)); err != nil {
 		return fmt.Errorf("origin: %w", err)
 	}
 	return nil
@@ -112,23 +101,3 @@ func settle(dir string) (o origin, err error) {
 
 // hexText is how incarnations are written.
 func hexText(incarnation uint64) string { return fmt.Sprintf("%016x", incarnation) }
-
-func writeSynced(name, text string) error {
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-func syncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
