@@ -36,7 +36,7 @@ func anyChanges(t *rapid.T) []Change {
 			Kind: ChangeKind(rapid.IntRange(1, int(ChangeSet)).Draw(t, "kind")),
 			Member: Member{
 				ID: id, Name: fmt.Sprint("n", id), Learner: rapid.Bool().Draw(t, "learner"),
-				Priority: uint8(rapid.IntRange(0, maxPriority).Draw(t, "priority")), PeerAddr: rapid.SampledFrom([]string{"", "a:1"}).Draw(t, "addr"),
+				Priority: uint8(rapid.IntRange(0, MaxPriority).Draw(t, "priority")), PeerAddr: rapid.SampledFrom([]string{"", "a:1"}).Draw(t, "addr"),
 				Incarnation: rapid.SampledFrom([]uint64{0, 0, 0, 7}).Draw(t, "incarnation"),
 			},
 		}

@@ -120,7 +120,7 @@ func TestMembershipsThatAreNone(t *testing.T) {
 		_, err := DecodeMembership(AppendMembership(nil, m))
 		require.ErrorIs(t, err, ErrMembership, name)
 	}
-	eager := Membership{Members: []Member{{ID: 1, Priority: maxPriority + 1}}}
+	eager := Membership{Members: []Member{{ID: 1, Priority: MaxPriority + 1}}}
 	require.ErrorIs(t, eager.valid(), ErrMembership, "the encoding has no such priority")
 	joint := testMembers(1, 2)
 	joint.OldVoters = []NodeID{1, 2}

@@ -36,7 +36,6 @@ const (
 	flagLeaving
 	flagIncarnation // eight bytes follow
 	shiftPriority   = 4
-	maxPriority     = 15
 )
 
 // AppendMembership appends the encoding of m to dst: a version, the members, the old voters.
@@ -190,7 +189,7 @@ func (m *Membership) valid() error {
 
 // fits checks the limits of the encoding.
 func (p *Member) fits() bool {
-	return max(len(p.Name), len(p.PeerAddr), len(p.ClientAddr)) <= maxMemberString && p.Priority <= maxPriority
+	return max(len(p.Name), len(p.PeerAddr), len(p.ClientAddr)) <= maxMemberString && p.Priority <= MaxPriority
 }
 
 // decodeEntry reads the membership of a log entry, which must be able to decide something.

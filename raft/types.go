@@ -38,11 +38,14 @@ type Member struct {
 	Promote bool
 	// Leaving marks a learner of a joint membership that is dropped when that is left: a voter that is being removed.
 	Leaving bool
-	// Priority, 0 to 15: a voter with a higher one than the leader's gets leadership when it has caught up.
+	// Priority, 0 to MaxPriority: a voter with a higher one than the leader's gets leadership when it has caught up.
 	Priority uint8
 	// Incarnation of the disk that was added; 0 for a founding member, whose incarnation the others found out by themselves.
 	Incarnation uint64
 }
+
+// MaxPriority is the highest Member.Priority.
+const MaxPriority = 15
 
 // Membership is the configuration of the cluster at one index of the log.
 //

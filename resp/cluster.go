@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"kvapp/fsm"
+	"kvapp/internal/config"
 	"kvapp/node"
 	"kvapp/raft"
 )
@@ -148,7 +149,7 @@ func busPort(m *raft.Member, port string) string {
 	if _, p := splitAddr(m.PeerAddr); p != "0" {
 		return p
 	}
-	return strconv.FormatInt(portNumber(port)+10000, 10)
+	return strconv.FormatInt(portNumber(port)+config.PeerPortOffset, 10)
 }
 
 // cut says that this node has no connection to another one.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 
+	"kvapp/internal/config"
 	"kvapp/node"
 	"kvapp/raft"
 )
@@ -15,12 +16,9 @@ import (
 
 const (
 	// requestMs is how long a change may take before its client is answered.
-	requestMs = 10_000
-	// peerPortOffset is the distance from a node's client port to its port for the other nodes, unless it says otherwise.
-	peerPortOffset = 10_000
-	maxNodeName    = 64
-	maxPriority    = 15
-	idLen          = 40 // hex digits of a node's id in CLUSTER commands
+	requestMs   = 10_000
+	maxNodeName = 64
+	idLen       = 40 // hex digits of a node's id in CLUSTER commands
 )
 
 // requested does what can take a while, with what was answered before on its way, and answers OK or why not; name is the
@@ -143,7 +141,7 @@ func parseAddresses(args [][]byte, joining bool) (a addresses, why string) {
 func peerOf(client string, port int) (string, bool) {
 	host, n, _ := hostPort([]byte(client))
 	if port == 0 {
-		port = n + peerPortOffset
+		port = n + config.PeerPortOffset
 	}
 	return net.JoinHostPort(host, strconv.Itoa(port)), port <= math.MaxUint16
 }
@@ -241,7 +239,7 @@ func raftDemote(c *conn, args [][]byte)  { c.changeOf(args, raft.ChangeDemote, n
 
 func raftPriority(c *conn, args [][]byte) {
 	n, ok := parseInt(args[3])
-	if !ok || n < 0 || n > maxPriority {
+	if !ok || n < 0 || n > raft.MaxPriority {
 		c.out.Error(errPriority)
 		return
 	}

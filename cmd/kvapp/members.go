@@ -12,9 +12,6 @@ import (
 	"kvapp/raft"
 )
 
-// peerPortOffset is the distance from the client port to the port for the other nodes, as in Redis Cluster.
-const peerPortOffset = 10000
-
 // clusterMembers reads the founding members from the settings, sorted by id, and finds this node among them. Without
 // a cluster line the node founds a cluster of its own.
 func clusterMembers(set *config.Settings) (members []raft.Member, self raft.Member, err error) {
@@ -84,13 +81,13 @@ func parseMember(text string) (raft.Member, error) {
 	if err != nil {
 		return m, fmt.Errorf("%s: %w", name, err)
 	}
-	peerPort := port + peerPortOffset
+	peerPort := port + config.PeerPortOffset
 	if hasPeer {
 		if peerPort, err = parsePort(peer); err != nil {
 			return m, fmt.Errorf("%s: %w", name, err)
 		}
 	} else if peerPort > 65535 {
-		return m, fmt.Errorf("%s: port %d + %d is no port: give the port for the other nodes as host:port@peerport", name, port, peerPortOffset)
+		return m, fmt.Errorf("%s: port %d + %d is no port: give the port for the other nodes as host:port@peerport", name, port, config.PeerPortOffset)
 	}
 	return raft.Member{
 		ID: raft.NodeIDFromName(name), Name: name,

@@ -1,5 +1,9 @@
 package config
 
+// PeerPortOffset is the distance from a node's client port to its port for the other nodes, unless it says otherwise; as in
+// Redis Cluster.
+const PeerPortOffset = 10000
+
 // table holds every setting in order of its name. Rows without doc are settings of Redis that benchmarks, clients and
 // test suites read or set; they are kept and shown, and change nothing here. Those given at start-up are named in one
 // warning.
