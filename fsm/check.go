@@ -32,8 +32,8 @@ func (s *Store) Check() error {
 
 func (s *Store) checkDatabase(n int, db *database) error {
 	var keys, expires, mem, seconds int64
-	for slot, d := range db.slots {
-		count := 0
+	for slot := range Slots {
+		d, count := db.dict(slot), 0
 		if d != nil {
 			count = len(d.entries)
 		}

@@ -14,15 +14,16 @@
 // The package starts none. The applier, one goroutine of the node, calls Store.Begin, Exec, ExecGroup, End, ApplyEntry,
 // SetApplied, Freeze, Restore and Check. Any goroutine may call Read, ReadGroup and the methods that return numbers.
 //
-// The keyspace is divided into 16384 hash slots, as in Redis Cluster, and the slots into 256 shards by their low 8
-// bits. A write holds the exclusive locks of its keys' shards from the beginning to the end of the command, a read
+// The keyspace is divided into 16384 hash slots, as in Redis Cluster, and the slots into 256 shards of 64 neighbours. A
+// write holds the exclusive locks of its keys' shards from the beginning to the end of the command, a read
 // their read locks; several are taken in ascending order, and commands without keys (FlagAllKeys) take all. So a
 // reader sees each command whole or not at all. Reads that ride in an entry run on the applier and need no lock.
 //
 // # Layout
 //
 //	Store     16 databases, 256 shards, the clock, the entry in execution
-//	database  16384 slotDicts (nil when empty), keys per slot as a Fenwick tree, the order of expiry, counters
+//	database  256 slotPages, keys per slot as a Fenwick tree, the order of expiry, counters
+//	slotPage  the slotDicts of one shard's slots (nil when empty)
 //	slotDict  dense array of entries in history order + open-addressing index of positions
 //	entry     64 bytes: key and string value in one string, or an integer, or an object; deadline; version
 //	object    list, set, hash, zset, or a string that is changed in place

@@ -176,7 +176,7 @@ func runSweep(tx *Tx, args [][]byte, out Out) {
 func (tx *Tx) sweep(db int, key string) {
 	tx.buf = append(tx.buf[:0], key...)
 	tx.lastKey = nil // the scratch holds another key now
-	sh := &tx.s.shards[int(Slot(tx.buf))%shardCount]
+	sh := &tx.s.shards[int(Slot(tx.buf))/pageSlots]
 	sh.mu.Lock()
 	tx.findWrite(db, tx.buf)
 	sh.mu.Unlock()

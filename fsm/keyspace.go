@@ -264,11 +264,20 @@ func (d deadline) before(o deadline) bool {
 	return d.key < o.key
 }
 
-// database is one numbered database. The applier owns it; a reader may look at slots under the lock of the slot's
-// shard, and at counts while it holds all of them. The atomics are for anyone.
+// pageSlots is the number of slots that one shard guards.
+const pageSlots = Slots / shardCount
+
+// slotPage holds the dictionaries of one shard's slots. A view shares the pages: the applier copies one before it changes
+// it.
+type slotPage struct {
+	dicts [pageSlots]*slotDict // nil = empty
+	epoch uint64               // the store's epoch when the page was last known to be in no frozen view
+}
+
+// database is one numbered database. The applier owns it; a reader may look at pages under the lock of the page's shard, and at counts while it holds all of them. The atomics are for anyone.
 type database struct {
-	slots     [Slots]*slotDict // nil = empty
-	counts    fenwick          // keys per slot
+	pages     [shardCount]*slotPage // nil = its slots are empty
+	counts    fenwick               // keys per slot
 	due       *btree.BTreeG[deadline]
 	keys      atomic.Int64
 	expires   atomic.Int64 // keys with a deadline; equals due.Len()
@@ -278,6 +287,29 @@ type database struct {
 
 func newDatabase() *database {
 	return &database{due: btree.NewBTreeGOptions(deadline.before, btree.Options{NoLocks: true})}
+}
+
+// dict returns the dictionary of a slot, nil if it is empty.
+func (db *database) dict(slot int) *slotDict {
+	if p := db.pages[slot/pageSlots]; p != nil {
+		return p.dicts[slot%pageSlots]
+	}
+	return nil
+}
+
+// setDict gives a slot its dictionary; nil empties it. The page becomes a copy first if frozen says that a view may still
+// show what was there before epoch.
+func (db *database) setDict(slot int, d *slotDict, epoch uint64, frozen bool) {
+	at := &db.pages[slot/pageSlots]
+	switch p := *at; {
+	case p == nil:
+		*at = &slotPage{epoch: epoch}
+	case p.epoch != epoch && frozen:
+		*at = &slotPage{dicts: p.dicts, epoch: epoch}
+	default:
+		p.epoch = epoch
+	}
+	(*at).dicts[slot%pageSlots] = d
 }
 
 // fenwick counts keys per slot and answers in O(log slots) which slot holds the i-th key.

@@ -48,7 +48,7 @@ func (tx *Tx) scan(cursor uint64, opts scanOptions) (found []string, next uint64
 	}
 	for left := opts.count; slot < Slots; {
 		var entries []entry
-		if d := db.slots[slot]; d != nil {
+		if d := db.dict(int(slot)); d != nil {
 			entries = d.entries
 		}
 		for unvisited = min(unvisited, len(entries)); unvisited > 0 && left > 0; left-- {
@@ -76,7 +76,7 @@ func (db *database) firstFrom(slot uint64) (next uint64, n int) {
 	if at >= Slots {
 		return Slots, 0
 	}
-	return uint64(at), len(db.slots[at].entries)
+	return uint64(at), len(db.dict(at).entries)
 }
 
 func (o *scanOptions) selects(e *entry, now int64) bool {
@@ -173,13 +173,13 @@ func runRandomKey(tx *Tx, _ [][]byte, out Out) {
 	n := db.counts.before(Slots)
 	for range min(n, randomTries) {
 		slot, pos := db.counts.locate(tx.RandN(n))
-		if e := &db.slots[slot].entries[pos]; !e.expired(tx.now) {
+		if e := &db.dict(slot).entries[pos]; !e.expired(tx.now) {
 			out.BulkString(e.key())
 			return
 		}
 	}
 	for slot, _ := db.firstFrom(0); slot < Slots; slot, _ = db.firstFrom(slot + 1) {
-		entries := db.slots[slot].entries
+		entries := db.dict(int(slot)).entries
 		for i := range entries {
 			if !entries[i].expired(tx.now) {
 				out.BulkString(entries[i].key())

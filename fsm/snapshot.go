@@ -39,10 +39,10 @@ func appendUint(dst []byte, numbers ...uint64) []byte {
 // WriteTo writes the payload of a snapshot and returns its size in bytes. It implements io.WriterTo.
 func (v *View) WriteTo(w io.Writer) (n int64, err error) {
 	sw := snapshotWriter{w: w}
-	sw.buf = append(make([]byte, 0, 2*flushAt), snapshotMagic...)
+	sw.buf = append(sw.buf, snapshotMagic...)
 	sw.buf = binary.LittleEndian.AppendUint64(sw.buf, uint64(v.clock))
 	sw.buf = binary.LittleEndian.AppendUint64(sw.buf, v.index)
-	for db := range v.slots {
+	for db := range Databases {
 		v.eachSlot(db, func(slot int, entries []entry) { sw.slot(db, slot, entries) })
 	}
 	sw.buf = appendUint(sw.buf, 0, sw.keys)
@@ -70,7 +70,7 @@ func (sw *snapshotWriter) flush() {
 	}
 	sw.buf = sw.buf[:0]
 	if cap(sw.buf) > 16*flushAt {
-		sw.buf = make([]byte, 0, 2*flushAt)
+		sw.buf = nil
 	}
 }
 
@@ -218,7 +218,7 @@ func (sr *snapshotReader) slot(n, slot int) (keys uint64, err error) {
 		sr.dbs[n] = db
 	}
 	d := &slotDict{epoch: sr.epoch}
-	db.slots[slot] = d
+	db.setDict(slot, d, sr.epoch, false)
 	for i := range keys {
 		e, at, err := sr.key(slot)
 		if err != nil {

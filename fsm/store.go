@@ -8,7 +8,7 @@ import (
 
 const shardCount = 256
 
-// shard guards the slots with its number in their low 8 bits, in every database. Padded to a cache line of its own.
+// shard guards pageSlots neighbouring slots in every database, those of one slotPage. Padded to a cache line of its own.
 type shard struct {
 	mu           sync.RWMutex
 	hits, misses atomic.Uint64 // of reads on this node; not part of the state
@@ -201,7 +201,7 @@ func (s *Store) CountKeysInSlot(slot int) int {
 	if slot < 0 || slot >= Slots {
 		return 0
 	}
-	sh := &s.shards[slot%shardCount]
+	sh := &s.shards[slot/pageSlots]
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
 	return len(s.entriesOf(0, slot))
@@ -212,7 +212,7 @@ func (s *Store) KeysInSlot(slot, n int) [][]byte {
 	if slot < 0 || slot >= Slots || n <= 0 {
 		return nil
 	}
-	sh := &s.shards[slot%shardCount]
+	sh := &s.shards[slot/pageSlots]
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
 	entries := s.entriesOf(0, slot)
@@ -225,9 +225,10 @@ func (s *Store) KeysInSlot(slot, n int) [][]byte {
 
 // entriesOf returns the dense array of a slot. REQUIRES: the slot's shard is locked, or the caller is the applier.
 func (s *Store) entriesOf(db, slot int) []entry {
-	d := s.dbs[db].Load()
-	if d == nil || d.slots[slot] == nil {
-		return nil
+	if db := s.dbs[db].Load(); db != nil {
+		if d := db.dict(slot); d != nil {
+			return d.entries
+		}
 	}
-	return d.slots[slot].entries
+	return nil
 }

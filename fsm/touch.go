@@ -44,7 +44,7 @@ func (s *Store) ReadGroup(cmds []Command, out Out, limit int) (n int) {
 	tx.begin(s, 0, 0, 0)
 	tx.locked = shardSet{}
 	for _, c := range group[:n] {
-		tx.locked.add(int(c.slot) % shardCount)
+		tx.locked.add(int(c.slot) / pageSlots)
 	}
 	tx.acquire()
 	tx.sum = s.touch(group[:n])
@@ -81,7 +81,7 @@ func (s *Store) touch(cmds []*Command) uint32 {
 	)
 	for _, c := range cmds {
 		if db := s.dbs[c.DB].Load(); c.placed && db != nil && n < Group {
-			if d := db.slots[c.slot]; d != nil {
+			if d := db.dict(int(c.slot)); d != nil {
 				dicts[n], hashes[n] = d, c.hash
 				n++
 			}

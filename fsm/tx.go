@@ -98,11 +98,11 @@ func (tx *Tx) lock(spec *Spec, args [][]byte) {
 		tx.locked = allShards
 	case spec.Keys == nil && spec.FirstKey == 1 && spec.LastKey == 1 && len(args) > 1:
 		slot, _ := tx.address(args[1])
-		tx.locked.add(slot % shardCount)
+		tx.locked.add(slot / pageSlots)
 	default:
 		tx.keys = spec.KeyPositions(args, tx.keys[:0])
 		for _, i := range tx.keys {
-			tx.locked.add(int(Slot(args[i])) % shardCount)
+			tx.locked.add(int(Slot(args[i])) / pageSlots)
 		}
 	}
 	tx.acquire()
@@ -153,9 +153,9 @@ func (tx *Tx) address(key []byte) (slot int, hash uint32) {
 // find returns the entry of a key for reading, nil if it is absent or due. It counts as a hit or miss.
 func (tx *Tx) find(key []byte) *entry {
 	slot, hash := tx.address(key)
-	sh := &tx.s.shards[slot%shardCount]
+	sh := &tx.s.shards[slot/pageSlots]
 	if db := tx.s.dbs[tx.DB].Load(); db != nil {
-		if d := db.slots[slot]; d != nil {
+		if d := db.dict(slot); d != nil {
 			if pos := d.find(hash, key); pos >= 0 && !d.entries[pos].expired(tx.now) {
 				sh.hits.Add(1)
 				return &d.entries[pos]
@@ -184,7 +184,7 @@ func (tx *Tx) findWrite(n int, key []byte) (p place, ok bool) {
 	if p.db = tx.s.dbs[n].Load(); p.db == nil {
 		return p, false
 	}
-	d := p.db.slots[p.slot]
+	d := p.db.dict(p.slot)
 	if d == nil {
 		return p, false
 	}
@@ -203,7 +203,7 @@ func (tx *Tx) findWrite(n int, key []byte) (p place, ok bool) {
 // own returns a slot's dictionary for changing it; if a frozen view may still read it, it becomes a copy first. The
 // index of positions moves along: views never look at it.
 func (tx *Tx) own(db *database, slot int) *slotDict {
-	s, d := tx.s, db.slots[slot]
+	s, d := tx.s, db.dict(slot)
 	if d.epoch == s.epoch {
 		return d
 	}
@@ -219,7 +219,7 @@ func (tx *Tx) own(db *database, slot int) *slotDict {
 			c.entries[i].meta |= metaShared
 		}
 	}
-	db.slots[slot] = c
+	db.setDict(slot, c, s.epoch, true)
 	return c
 }
 
@@ -301,8 +301,8 @@ func (tx *Tx) add(n int, p *place, e entry) {
 		p.db = newDatabase()
 		tx.s.dbs[n].Store(p.db)
 	}
-	if p.db.slots[p.slot] == nil {
-		p.db.slots[p.slot] = &slotDict{epoch: tx.s.epoch}
+	if p.db.dict(p.slot) == nil {
+		tx.setDict(p, &slotDict{epoch: tx.s.epoch})
 	}
 	e.hash, e.version = p.hash, tx.s.index
 	p.dict = tx.own(p.db, p.slot)
@@ -322,8 +322,12 @@ func (tx *Tx) remove(p *place) {
 	p.db.keys.Add(-1)
 	p.db.counts.add(p.slot, -1)
 	if p.dict.remove(p.pos); len(p.dict.entries) == 0 {
-		p.db.slots[p.slot] = nil
+		tx.setDict(p, nil)
 	}
+}
+
+func (tx *Tx) setDict(p *place, d *slotDict) {
+	p.db.setDict(p.slot, d, tx.s.epoch, tx.s.views.Load() != 0)
 }
 
 // delete removes a key and reports whether it existed and was not due.

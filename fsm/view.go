@@ -11,12 +11,12 @@ type View struct {
 	s      *Store
 	index  uint64
 	clock  int64
-	slots  [Databases]*[Slots]*slotDict
+	pages  [Databases]*[shardCount]*slotPage
 	closed atomic.Bool
 }
 
-// Freeze returns the state at the applied index. It copies one pointer per slot of every database in use, about 20 us
-// each; writes that follow pay for copies of the slots they touch. Applier only, between entries.
+// Freeze returns the state at the applied index. It copies one pointer per shard of every database in use; writes that
+// follow pay for copies of the pages and slots they touch. Applier only, between entries.
 func (s *Store) Freeze() *View { return s.freeze() }
 
 // freeze is Freeze for the applier between commands, or for a reader that holds every shard.
@@ -28,8 +28,8 @@ func (s *Store) freeze() *View {
 	v := &View{s: s, index: s.applied.Load(), clock: s.clock.Load()}
 	for i := range s.dbs {
 		if db := s.dbs[i].Load(); db != nil {
-			slots := db.slots
-			v.slots[i] = &slots
+			pages := db.pages
+			v.pages[i] = &pages
 		}
 	}
 	return v
@@ -41,19 +41,24 @@ func (v *View) Index() uint64 { return v.index }
 // Close ends the view; it must not be read any more. Closing twice does nothing.
 func (v *View) Close() {
 	if !v.closed.Swap(true) {
-		v.slots = [Databases]*[Slots]*slotDict{}
+		v.pages = [Databases]*[shardCount]*slotPage{}
 		v.s.views.Add(-1)
 	}
 }
 
 // eachSlot calls f with the entries of every slot of a database that is not empty, ascending.
 func (v *View) eachSlot(db int, f func(slot int, entries []entry)) {
-	if v.slots[db] == nil {
+	if v.pages[db] == nil {
 		return
 	}
-	for slot, d := range v.slots[db] {
-		if d != nil {
-			f(slot, d.entries)
+	for n, p := range v.pages[db] {
+		if p == nil {
+			continue
+		}
+		for i, d := range p.dicts {
+			if d != nil {
+				f(n*pageSlots+i, d.entries)
+			}
 		}
 	}
 }
@@ -61,23 +66,31 @@ func (v *View) eachSlot(db int, f func(slot int, entries []entry)) {
 // Hash returns a hash of the logical state and of every slot's part in it: database, key, type, value and deadline of
 // each key. Nodes that applied the same entries have the same hashes, whatever happened to them on the way.
 func (v *View) Hash() (total uint64, slot func(i int) uint64) {
-	sums := new([Slots]uint64)
+	var sums [shardCount]*[pageSlots]uint64
 	var buf []byte
-	for db := range v.slots {
+	for db := range Databases {
 		v.eachSlot(db, func(slot int, entries []entry) {
+			page := &sums[slot/pageSlots]
+			if *page == nil {
+				*page = new([pageSlots]uint64)
+			}
 			for i := range entries {
 				e := &entries[i]
 				buf = appendUint(buf[:0], uint64(db)<<8|uint64(e.kind()), uint64(e.expireAt), uint64(e.keyLen()))
 				buf = append(buf, e.key()...)
 				buf = e.appendValue(buf)
-				sums[slot] += hashBytes(buf)
+				sum := hashBytes(buf)
+				(*page)[slot%pageSlots] += sum
+				total += sum
 			}
 		})
 	}
-	for _, sum := range sums {
-		total += sum
+	return total, func(i int) uint64 {
+		if page := sums[i/pageSlots]; page != nil {
+			return page[i%pageSlots]
+		}
+		return 0
 	}
-	return total, func(i int) uint64 { return sums[i] }
 }
 
 // appendValue appends the canonical encoding of the entry's value.
