@@ -111,6 +111,11 @@ func (l *memLog) seek(index, term uint64) uint64 {
 	return min(end, l.runs[0].first)
 }
 
+// array returns room for the entries of one chunk: every entry counts entryOverhead bytes at least.
+func (l *memLog) array() []Entry {
+	return make([]Entry, 0, min(chunkEntries, (l.chunkBytes+entryOverhead-1)/entryOverhead))
+}
+
 // append adds e. REQUIRES: e.Index == last+1, e.Term >= lastTerm().
 func (l *memLog) append(e Entry) {
 	if e.Term != l.lastTerm() {
@@ -118,7 +123,7 @@ func (l *memLog) append(e Entry) {
 	}
 	n := len(l.chunks)
 	if n == 0 || len(l.chunks[n-1].ents) == chunkEntries || l.chunks[n-1].bytes >= l.chunkBytes {
-		l.chunks = append(l.chunks, chunk{first: e.Index, ents: make([]Entry, 0, chunkEntries)})
+		l.chunks = append(l.chunks, chunk{first: e.Index, ents: l.array()})
 		n++
 	}
 	c := &l.chunks[n-1]
@@ -140,7 +145,7 @@ func (l *memLog) truncate(index uint64) {
 		c := &l.chunks[n-1]
 		if keep := int(index - c.first); keep < len(c.ents) {
 			l.bytes -= c.bytes
-			c.ents = append(make([]Entry, 0, chunkEntries), c.ents[:keep]...)
+			c.ents = append(l.array(), c.ents[:keep]...)
 			c.bytes = 0
 			for i := range c.ents {
 				c.bytes += entrySize(&c.ents[i])
