@@ -45,45 +45,106 @@ func (w *World) remember(a *attempt, known bool) {
 // inDoubt notes an attempt of which its client will never know what became.
 func (w *World) inDoubt(a *attempt) { w.remember(a, false) }
 
-// registers, counters and lists are all strings to the second opinion.
+// value is what a key holds, to the second opinion: of a string its hash and length, of a counter its number. Zero:
+// absent; no client writes an empty string, or a counter of zero. Porcupine compares values millions of times.
+type value struct {
+	hash uint64
+	n    int64
+}
+
+// base is the base of the hash, which is a polynomial modulo 2^64: that of two strings, one behind the other, follows from
+// theirs.
+const base = 0x9e3779b97f4a7c15
+
+func stringValue(s string) value {
+	v := value{n: int64(len(s))}
+	for i := range len(s) {
+		v.hash = v.hash*base + uint64(s[i]) + 1
+	}
+	return v
+}
+
+// counterValue is what a counter holds that reads as s; false if none does.
+func counterValue(s string) (value, bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	return value{hash: 1, n: n}, err == nil && strconv.FormatInt(n, 10) == s
+}
+
+// judged is an operation, made ready for being executed many times.
+type judged struct {
+	*operation
+	arg   value
+	power uint64 // append: base to the power of the length of what is appended
+	shows value  // get: what the reply says that the key holds
+	wrong bool   // get: the key can never hold that
+}
+
+// ready prepares an operation on a key whose type is kind.
+func (op *operation) ready(kind byte) judged {
+	j := judged{operation: op, power: 1}
+	switch op.verb {
+	case get:
+		switch {
+		case op.reply.kind == '_':
+		case op.reply.kind != '$':
+			j.wrong = true
+		case kind == 'c':
+			var ok bool
+			j.shows, ok = counterValue(op.reply.text)
+			j.wrong = !ok
+		default:
+			j.shows = stringValue(op.reply.text)
+		}
+	case incrby:
+		j.arg, _ = counterValue(op.arg) // the client's own number
+	default:
+		j.arg = stringValue(op.arg)
+		for range len(op.arg) {
+			j.power *= base
+		}
+	}
+	return j
+}
+
+// oneKey is a key of any type.
 var oneKey = porcupine.Model{
-	Init: func() any { return "" }, // absent; no client writes an empty value
-	Step: func(state, input, output any) (bool, any) {
-		s, op, got := state.(string), input.(*operation), output.(*operation)
-		next, want := op.on(s)
-		return !got.known || got.reply == want, next
+	Init: func() any { return value{} },
+	Step: func(state, input, _ any) (bool, any) {
+		now, op := state.(value), input.(*judged)
+		if op.verb == get {
+			return !op.wrong && op.shows == now, state
+		}
+		next, want := op.on(now)
+		if op.known && op.reply != want {
+			return false, state
+		}
+		return true, next
 	},
 }
 
-// on returns what the operation makes of a value, and what it answers.
-func (op *operation) on(s string) (string, reply) {
+// on returns what a write makes of a value, and what it answers.
+func (op *judged) on(now value) (value, reply) {
 	switch op.verb {
-	case get:
-		if s == "" {
-			return s, reply{kind: '_'}
-		}
-		return s, reply{kind: '$', text: s}
 	case set:
 		return op.arg, reply{kind: '+', text: "OK"}
 	case setnx:
-		if s != "" {
-			return s, reply{kind: ':'}
+		if now != (value{}) {
+			return now, reply{kind: ':'}
 		}
 		return op.arg, reply{kind: ':', num: 1}
 	case incrby:
-		a, _ := strconv.ParseInt(s, 10, 64)
-		b, _ := strconv.ParseInt(op.arg, 10, 64)
-		return strconv.FormatInt(a+b, 10), reply{kind: ':', num: a + b}
+		sum := now.n + op.arg.n
+		return value{hash: 1, n: sum}, reply{kind: ':', num: sum}
 	default:
-		s += op.arg
-		return s, reply{kind: ':', num: int64(len(s))}
+		n := now.n + op.arg.n
+		return value{hash: now.hash*op.power + op.arg.hash, n: n}, reply{kind: ':', num: n}
 	}
 }
 
 const (
 	judgeTime = 5 * time.Second // for one key
-	// judged is how many operations of a run are looked at at most.
-	judged = 1000
+	// judgeMost is how many operations of a run are looked at at most.
+	judgeMost = 1000
 )
 
 // judge asks porcupine, which knows nothing of logs and indices, whether the histories of the keys are linearizable. A
@@ -94,17 +155,12 @@ func (w *World) judge() {
 			w.inDoubt(c.attempt)
 		}
 	}
-	left := judged
+	left := judgeMost
 	for _, k := range w.keys {
 		if left -= len(k.history); left < 0 {
 			return
 		}
-		ops := make([]porcupine.Operation, len(k.history))
-		for i := range k.history {
-			op := &k.history[i]
-			ops[i] = porcupine.Operation{ClientId: op.client, Input: op, Output: op, Call: op.begin, Return: op.end}
-		}
-		switch porcupine.CheckOperationsTimeout(oneKey, ops, judgeTime) {
+		switch k.judge(judgeTime) {
 		case porcupine.Illegal:
 			w.fail("linearizable-by-porcupine", "key %s:%s", k.name, historyText(k.history))
 			return
@@ -112,6 +168,18 @@ func (w *World) judge() {
 			w.reach(verdictUnknown)
 		}
 	}
+}
+
+// judge asks about one key.
+func (k *key) judge(within time.Duration) porcupine.CheckResult {
+	ops := make([]porcupine.Operation, len(k.history))
+	ready := make([]judged, len(k.history))
+	for i := range k.history {
+		op := &k.history[i]
+		ready[i] = op.ready(k.name[0])
+		ops[i] = porcupine.Operation{ClientId: op.client, Input: &ready[i], Call: op.begin, Return: op.end}
+	}
+	return porcupine.CheckOperationsTimeout(oneKey, ops, within)
 }
 
 func historyText(ops []operation) string {

@@ -124,7 +124,8 @@ func (w *World) deliver(e *event) {
 	p := w.packets.take(e.ref)
 	w.noteMessage(&p.msg)
 	if w.tracing {
-		w.trace(h, "deliver", "%s", describe{&p.msg})
+		m := p.msg // a copy only here: what is printed escapes
+		w.trace(h, "deliver", "%s", describe{&m})
 	}
 	if !h.up {
 		return
