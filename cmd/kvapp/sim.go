@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -102,6 +103,8 @@ func (o *simOptions) runMany(out io.Writer) error {
 	if !ok || err1 != nil || err2 != nil || last < first {
 		return fmt.Errorf("--seeds %q: want A..B", o.seeds)
 	}
+	// A world lives in a few MB and leaves garbage of ten times that: memory is cheaper here than collections are.
+	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
 	total := sim.Sweep(first, last, o.jobs, o.draw, func(r sim.Result) {
 		if r.Failure != nil {
 			fmt.Fprintf(out, "%s\n  %v\n  again: kvapp sim --seed %d%s --trace\n", r.Options.String(), r.Failure, r.Options.Seed, o.how())
@@ -116,6 +119,9 @@ func (o *simOptions) runMany(out io.Writer) error {
 	}
 	return nil
 }
+
+// collectAt is how much the heap may grow before a collection of garbage, in percent of what is in use.
+const collectAt = 400
 
 // how repeats the flags that make the worlds what they are.
 func (o *simOptions) how() string {
