@@ -274,7 +274,8 @@ type slotPage struct {
 	epoch uint64               // the store's epoch when the page was last known to be in no frozen view
 }
 
-// database is one numbered database. The applier owns it; a reader may look at pages under the lock of the page's shard, and at counts while it holds all of them. The atomics are for anyone.
+// database is one numbered database. The applier owns it; a reader may look at a page under the lock of its shard, and at
+// counts while it holds all of them. The atomics are for anyone.
 type database struct {
 	pages     [shardCount]*slotPage // nil = its slots are empty
 	counts    fenwick               // keys per slot
