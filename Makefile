@@ -3,6 +3,7 @@
 GO       ?= go
 FUZZTIME ?= 10s
 SOAK     ?= 20
+SOAKSIM  ?= 30m
 # Run by version and not as a `tool` of go.mod: its dependencies are none of the server's, and `make test` must not
 # resolve them.
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -58,7 +59,8 @@ sim: build ## 2,000 small and 50 large simulated clusters, every invariant after
 	./bin/kvapp sim --seeds 1..2000 --small --corners
 	./bin/kvapp sim --seeds 1..50 --large
 
-soak: ## the tests that kill, pause and damage real nodes, SOAK (20) times
+soak: build ## an hour: fresh simulated clusters for half of it, then real nodes killed, paused and damaged SOAK (20) times
+	./bin/kvapp sim --for $(SOAKSIM)
 	$(GO) test -count $(SOAK) -timeout 0 ./internal/e2e
 
 explore: ## every state of small clusters, the large worlds too

@@ -265,7 +265,7 @@ func (w *World) collect(h *host) {
 
 // answer sends the answer to the client.
 func (w *World) answer(a *attempt) {
-	if _, ok := w.luck(lossClass, 0x80|uint8(a.c.n), a.c.requests); ok && a.ending == answered {
+	if _, ok := w.luck(lossClass, ofReply|uint8(a.c.n), a.c.requests); ok && a.ending == answered {
 		return // the client gives up some time
 	}
 	w.queue.put(event{at: w.now + w.requestDelay(a.c), kind: evReply, ref: w.attempts.add(a)})

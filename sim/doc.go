@@ -37,4 +37,9 @@
 // # Same seed, same bytes
 //
 // Every event goes into the hash of the run. Two runs of one seed must have the same hash.
+//
+// # Fewer bytes, same failure
+//
+// A Case is a world with some of its chance left out. Shrink looks for the smallest one that still fails (shrink.go); its
+// text is short enough to be read, and kept. testdata/seeds.txt has the worlds that found a bug.
 package sim

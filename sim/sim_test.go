@@ -16,10 +16,11 @@ const (
 )
 
 func TestCorpus(t *testing.T) {
-	report := func(r Result) {
+	report := func(r Result) bool {
 		if r.Failure != nil {
 			t.Errorf("%s\n%v", &r.Options, r.Failure)
 		}
+		return true
 	}
 	total := Sweep(1, smallWorlds, runtime.GOMAXPROCS(0), DrawSmall, report)
 	large := Sweep(1, largeWorlds, runtime.GOMAXPROCS(0), DrawLarge, report)

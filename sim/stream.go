@@ -26,6 +26,9 @@ type stream struct {
 // chunkBytes is how much of a snapshot crosses the network at once.
 const chunkBytes = 64
 
+// streamShift is where the number of a stream stands in an address, in front of that of its chunk.
+const streamShift = 20
+
 // streamRetries is how often a broken stream is taken up again before the node hears of it.
 const streamRetries = 3
 
@@ -98,7 +101,7 @@ func (w *World) chunk(h *host, s *stream) (done bool, err error) {
 	}
 	to := w.hosts[s.to]
 	s.chunks++
-	if _, ok := w.luck(streamClass, 0, s.number<<20|s.chunks); ok || !to.up || (s.file != nil && s.toLife != to.life) {
+	if _, ok := w.luck(streamClass, 0, s.number<<streamShift|s.chunks); ok || !to.up || (s.file != nil && s.toLife != to.life) {
 		return false, errCut
 	}
 	if s.file == nil {
@@ -118,7 +121,7 @@ func (w *World) chunk(h *host, s *stream) (done bool, err error) {
 		s.writer = nil
 	}
 	w.post(to, node.Event{Kind: node.EvSnapshotReceived, Peer: h.id, Term: s.job.Term, Snapshot: s.job.File})
-	if _, ok := w.luckier(streamClass, 1, s.number<<20|s.chunks, min(8*w.o.Odds[streamClass], always/2)); ok {
+	if _, ok := w.luckier(streamClass, 1, s.number<<streamShift|s.chunks, min(8*w.o.Odds[streamClass], always/2)); ok {
 		return false, errCut // the verdict is lost
 	}
 	return true, nil

@@ -18,19 +18,19 @@ type Total struct {
 }
 
 // Sweep runs the worlds of all seeds from first to last, jobs of them at a time, each in a goroutine of its own. done is
-// called for each when it has ended, one after the other, in any order.
-func Sweep(first, last uint64, jobs int, draw func(seed uint64) Options, done func(Result)) Total {
+// called for each when it has ended, one after the other, in any order; when it returns false no other world begins.
+func Sweep(first, last uint64, jobs int, draw func(seed uint64) Options, done func(Result) bool) Total {
 	total := Total{Reached: map[string]uint64{}}
 	begin := time.Now()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	next := first
+	next, more := first, true
 	for range max(jobs, 1) {
 		wg.Go(func() {
 			for {
 				mu.Lock()
 				seed := next
-				if seed > last || seed < first {
+				if !more || seed > last || seed < first {
 					mu.Unlock()
 					return
 				}
@@ -40,7 +40,7 @@ func Sweep(first, last uint64, jobs int, draw func(seed uint64) Options, done fu
 				r := Run(draw(seed), Config{})
 				mu.Lock()
 				total.add(&r, time.Since(start))
-				done(r)
+				more = done(r) && more
 				mu.Unlock()
 			}
 		})

@@ -27,7 +27,9 @@ type World struct {
 
 	// Chance.
 	faultsEnd int64
-	rounds    uint64 // of the nemesis
+	rounds    uint64              // of the nemesis
+	only      map[choice]struct{} // nil = everything may happen that the seed says
+	chosen    *[]choice           // not nil: everything that happened while there were faults
 
 	// Clients and the model.
 	clients []*client
@@ -57,6 +59,7 @@ type World struct {
 	hash    uint64
 	tracing bool
 	out     io.Writer
+	suspect func(w *World) string
 }
 
 // Failure is an invariant that did not hold.
@@ -85,6 +88,10 @@ type Result struct {
 // Config says how to run a world.
 type Config struct {
 	Trace io.Writer // one line per event; nil = none
+
+	chosen *[]choice
+	// suspect is one more invariant, looked at after each event: it names what is wrong, or returns "".
+	suspect func(w *World) string
 }
 
 // eventsPerMs bounds the events of a run per simulated ms of its phase with faults: one that does not come to its end is a
@@ -92,9 +99,10 @@ type Config struct {
 const eventsPerMs = 500
 
 // Run runs the world of o to its end, or to the first invariant that does not hold.
-func Run(o Options, c Config) Result {
-	w := newWorld(o, c)
-	limit := uint64(o.Duration/ms) * eventsPerMs
+func Run(o Options, c Config) Result { return newWorld(o, c).run() }
+
+func (w *World) run() Result {
+	limit := uint64(w.o.Duration/ms+1) * eventsPerMs
 	for w.failure == nil && w.phase.step != over {
 		if w.events == limit {
 			w.fail("run-ends", "%d events, phase %d", w.events, w.phase.step)
@@ -106,6 +114,11 @@ func Run(o Options, c Config) Result {
 		w.note(uint64(e.at))
 		w.note(uint64(e.kind)<<8 | uint64(e.node) | uint64(e.ref)<<16)
 		w.handle(&e)
+		if w.suspect != nil {
+			if what := w.suspect(w); what != "" {
+				w.fail("suspicion", "%s", what)
+			}
+		}
 	}
 	if w.failure == nil {
 		w.judge()
@@ -115,7 +128,7 @@ func Run(o Options, c Config) Result {
 
 func newWorld(o Options, c Config) *World {
 	w := &World{
-		o: o, hash: offset64, out: c.Trace, tracing: c.Trace != nil,
+		o: o, hash: offset64, out: c.Trace, tracing: c.Trace != nil, chosen: c.chosen, suspect: c.suspect,
 		keyAt: map[string]int{}, current: map[int]int{}, hashes: map[uint64]uint64{}, faultsEnd: o.Duration,
 	}
 	w.newToken(-1) // token 0 is nobody's

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -19,9 +21,12 @@ import (
 type simOptions struct {
 	seed         uint64
 	seeds        string
+	lasts        time.Duration
+	file         string
 	small, large bool
 	nodes        int
 	trace        bool
+	shrink       bool
 	corners      bool
 	jobs         int
 }
@@ -44,48 +49,94 @@ func simCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.Uint64Var(&o.seed, "seed", 1, "the one world to run")
 	f.StringVar(&o.seeds, "seeds", "", "run all worlds from `A..B` instead, both included")
+	f.DurationVar(&o.lasts, "for", 0, "run worlds that nobody has run before for this long instead, e.g. 30m")
+	f.StringVar(&o.file, "case", "", "run the worlds of `FILE` instead, as --shrink prints them")
 	f.BoolVar(&o.small, "small", false, "three nodes and tiny limits; otherwise the seed decides")
 	f.BoolVar(&o.large, "large", false, "up to seven nodes and limits as in production")
 	f.IntVar(&o.nodes, "nodes", 0, "number of nodes, 1 to 7; otherwise the seed decides")
 	f.BoolVar(&o.trace, "trace", false, "one line per event")
+	f.BoolVar(&o.shrink, "shrink", false, "of a world that fails, leave out what the failure does not need; print the rest and how it ends")
 	f.BoolVar(&o.corners, "corners", false, "with --seeds: fail when there is a rare situation that no world met")
-	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "worlds that run at the same time, with --seeds")
+	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "worlds that run at the same time, with --seeds and --for")
 	cmd.MarkFlagsMutuallyExclusive("small", "large")
-	cmd.MarkFlagsMutuallyExclusive("seed", "seeds")
-	cmd.MarkFlagsMutuallyExclusive("trace", "seeds")
+	cmd.MarkFlagsMutuallyExclusive("seed", "seeds", "for", "case")
+	cmd.MarkFlagsMutuallyExclusive("trace", "shrink", "seeds", "for")
+	for _, drawn := range []string{"small", "large", "nodes"} {
+		cmd.MarkFlagsMutuallyExclusive("case", drawn)
+	}
 	return cmd
 }
 
-// draw takes the options of the world of a seed.
-func (o *simOptions) draw(seed uint64) sim.Options {
-	world := sim.Draw(seed)
+// world names the world of a seed.
+func (o *simOptions) world(seed uint64) sim.Case {
+	c := sim.Case{Seed: seed, Nodes: o.nodes}
 	switch {
 	case o.small:
-		world = sim.DrawSmall(seed)
+		c.Preset = sim.Small
 	case o.large:
-		world = sim.DrawLarge(seed)
+		c.Preset = sim.Large
 	}
-	if o.nodes > 0 {
-		world.Nodes, world.Spares = o.nodes, min(world.Spares, sim.MaxNodes-o.nodes)
-	}
-	return world
+	return c
 }
 
 func (o *simOptions) run(out io.Writer) error {
 	if o.nodes < 0 || o.nodes > sim.MaxNodes {
 		return fmt.Errorf("--nodes %d: want 1 to %d", o.nodes, sim.MaxNodes)
 	}
-	if o.seeds != "" {
-		return o.runMany(out)
+	switch {
+	case o.lasts < 0:
+		return fmt.Errorf("--for %v: want a duration above zero", o.lasts)
+	case o.lasts > 0:
+		first := uint64(time.Now().UnixMicro())
+		return o.runMany(out, first, math.MaxUint64, time.Now().Add(o.lasts))
+	case o.seeds != "":
+		from, to, ok := strings.Cut(o.seeds, "..")
+		first, err1 := strconv.ParseUint(from, 10, 64)
+		last, err2 := strconv.ParseUint(to, 10, 64)
+		if !ok || err1 != nil || err2 != nil || last < first {
+			return fmt.Errorf("--seeds %q: want A..B", o.seeds)
+		}
+		return o.runMany(out, first, last, time.Time{})
+	case o.file != "":
+		return o.runFile(out)
 	}
-	world := o.draw(o.seed)
+	return o.runOne(out, o.world(o.seed))
+}
+
+// runFile runs the worlds of a file, up to the first that fails.
+func (o *simOptions) runFile(out io.Writer) error {
+	f, err := os.Open(o.file)
+	if err != nil {
+		return err
+	}
+	cases, err := sim.ParseCases(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.file, err)
+	}
+	for _, c := range cases {
+		if err := o.runOne(out, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runOne runs one world.
+func (o *simOptions) runOne(out io.Writer, c sim.Case) error {
+	if o.shrink {
+		return shrink(out, c)
+	}
+	world := c.Options()
 	fmt.Fprintln(out, world.String())
-	c := sim.Config{}
+	var cfg sim.Config
 	if o.trace {
-		c.Trace = out
+		cfg.Trace = out
 	}
 	start := time.Now()
-	r := sim.Run(world, c)
+	r := c.Run(cfg)
 	took := max(time.Since(start), 1)
 	fmt.Fprintf(out, "%d events, %d entries, %.1f simulated seconds in %.3fs, hash %016x\n",
 		r.Events, r.Entries, float64(r.Time)/1e9, took.Seconds(), r.Hash)
@@ -95,22 +146,61 @@ func (o *simOptions) run(out io.Writer) error {
 	return nil
 }
 
-// runMany runs a range of seeds and counts.
-func (o *simOptions) runMany(out io.Writer) error {
-	from, to, ok := strings.Cut(o.seeds, "..")
-	first, err1 := strconv.ParseUint(from, 10, 64)
-	last, err2 := strconv.ParseUint(to, 10, 64)
-	if !ok || err1 != nil || err2 != nil || last < first {
-		return fmt.Errorf("--seeds %q: want A..B", o.seeds)
+const (
+	// shrinkRuns bounds the worlds that shrinking runs: a minute or two.
+	shrinkRuns = 5000
+	// lastLines is how much of the end of a shrunk world's trace is shown.
+	lastLines = 60
+)
+
+// shrink prints the smallest world found that fails as c does, and how it comes to its end.
+func shrink(out io.Writer, c sim.Case) error {
+	s := sim.Shrink(c, shrinkRuns, sim.Config{})
+	if s.Failure == nil {
+		fmt.Fprintf(out, "%sholds: there is nothing to shrink\n", s.Case.String())
+		return nil
 	}
+	fmt.Fprintf(out, "# %v\n# the smallest of %d worlds; again: kvapp sim --case FILE --trace\n%s", s.Failure, s.Runs, s.Case.String())
+	end := lines{most: lastLines}
+	s.Case.Run(sim.Config{Trace: &end})
+	fmt.Fprintf(out, "# its last %d lines\n", len(end.kept))
+	for _, line := range end.kept {
+		fmt.Fprintf(out, "# %s\n", line)
+	}
+	return s.Failure
+}
+
+// lines keeps the last lines written to it.
+type lines struct {
+	most int
+	part string // a line without its end
+	kept []string
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	whole := strings.Split(l.part+string(b), "\n")
+	last := len(whole) - 1
+	l.part, l.kept = whole[last], append(l.kept, whole[:last]...)
+	l.kept = l.kept[max(0, len(l.kept)-l.most):]
+	return len(b), nil
+}
+
+// runMany runs a range of seeds, or as many of it as begin before end, and counts.
+func (o *simOptions) runMany(out io.Writer, first, last uint64, end time.Time) error {
 	// A world lives in a few MB and leaves garbage of ten times that: memory is cheaper here than collections are.
 	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
-	total := sim.Sweep(first, last, o.jobs, o.draw, func(r sim.Result) {
+	draw := func(seed uint64) sim.Options {
+		c := o.world(seed)
+		return c.Options()
+	}
+	total := sim.Sweep(first, last, o.jobs, draw, func(r sim.Result) bool {
 		if r.Failure != nil {
-			fmt.Fprintf(out, "%s\n  %v\n  again: kvapp sim --seed %d%s --trace\n", r.Options.String(), r.Failure, r.Options.Seed, o.how())
+			again := fmt.Sprintf("kvapp sim --seed %d%s", r.Options.Seed, o.how())
+			fmt.Fprintf(out, "%s\n  %v\n  again: %s --trace\n  smaller: %s --shrink\n", r.Options.String(), r.Failure, again, again)
 		}
+		return end.IsZero() || time.Now().Before(end)
 	})
-	fmt.Fprint(out, total.String())
+	fmt.Fprintf(out, "%sseeds from %d on\n", total.String(), first)
 	if total.Failures > 0 {
 		return fmt.Errorf("%d of %d worlds failed", total.Failures, total.Runs)
 	}

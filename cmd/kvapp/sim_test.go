@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -37,10 +39,41 @@ func TestSimCommand(t *testing.T) {
 	_, err = runSim(t, "--seeds", "1..2", "--small", "--corners")
 	require.ErrorContains(t, err, "never met: ")
 
+	out, err = runSim(t, "--for", "1ms", "--small", "--jobs", "1")
+	require.NoError(t, err)
+	require.Contains(t, out, "1 worlds, 0 failed")
+
 	for _, bad := range [][]string{
+		{"--for", "-1s"}, {"--for", "1s", "--seed", "1"}, {"--case", "/nowhere"}, {"--case", "x", "--small"}, {"--shrink", "--trace"},
 		{"--seeds", "5..1"}, {"--seeds", "x"}, {"--nodes", "8"}, {"--small", "--large"}, {"--seed", "1", "--seeds", "1..2"}, {"more"},
 	} {
 		_, err := runSim(t, bad...)
 		require.Error(t, err, bad)
 	}
+}
+
+// A case runs from a file, and one that holds is not shrunk.
+func TestSimCase(t *testing.T) {
+	out, err := runSim(t, "--seed", "7", "--small", "--shrink")
+	require.NoError(t, err)
+	require.Equal(t, "small 7\nholds: there is nothing to shrink\n", out)
+	path := filepath.Join(t.TempDir(), "case")
+	require.NoError(t, os.WriteFile(path, []byte("small 7\nuntil 2s\nsmall 8 # and one more\nonly\n"), 0o600))
+	out, err = runSim(t, "--case", path)
+	require.NoError(t, err)
+	require.Contains(t, out, "seed 7: small")
+	require.Contains(t, out, "seed 8: small")
+	require.NoError(t, os.WriteFile(path, []byte("small 7\nuntil then\n"), 0o600))
+	_, err = runSim(t, "--case", path)
+	require.ErrorContains(t, err, `line 2, "until then"`)
+}
+
+func TestLastLines(t *testing.T) {
+	l := lines{most: 2}
+	for _, s := range []string{"a\nb", "\n", "c\nd\ne", "f\n"} {
+		n, err := l.Write([]byte(s))
+		require.NoError(t, err)
+		require.Equal(t, len(s), n)
+	}
+	require.Equal(t, []string{"d", "ef"}, l.kept)
 }
