@@ -120,11 +120,14 @@ func (l *Log) pack(b *Batch) error {
 		if err := l.put(appendEntry(l.record(recEntry), &b.Entries[i])); err != nil {
 			return err
 		}
-		// put has moved the tail behind the record; a record that fills its segment lies at the end of the sealed one.
-		p.at = append(p.at, p.tail.end()-uint64(frameLen(len(p.rec))))
+		p.at = append(p.at, p.last())
 	}
 	return nil
 }
+
+// last is the logical position of the record that was put last. The tail has moved behind it; a record that fills its
+// segment lies at the end of the sealed one.
+func (p *packer) last() uint64 { return p.tail.end() - uint64(frameLen(len(p.rec))) }
 
 func frameLen(n int) int { return uvarintLen(n) + n }
 

@@ -29,10 +29,12 @@
 //	3 Entry              index u64 | term u64 | kind u8 | data to the end of the record
 //	4 SnapshotKept       index u64 | term u64 | size u64 | sum u32 | name | membership    own snapshot: entries stay
 //	5 SnapshotInstalled  the same                                                        all entries are dropped
+//	6 Refounded          cluster | term u64 | vote u64 | commit u64 | as Entry            the log is that cluster's from here on
 //
 // A batch is: hard state, install marker, entries, in this order and with one fsync (fdatasync in the kernel's background
 // where there is one, see disk). The hard state comes first so
-// that a torn batch never leaves an entry of a term the node does not know.
+// that a torn batch never leaves an entry of a term the node does not know. Refounded is a batch of its own, and one record,
+// because no part of it may be there without the rest.
 //
 // # Damage
 //

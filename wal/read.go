@@ -108,7 +108,7 @@ func (r *reader) read(lo uint64, at []uint64) ([]raft.Entry, error) {
 		if err := decodeRecord(b, &rec); err != nil {
 			return nil, damage(err.Error())
 		}
-		if rec.typ != recEntry || rec.entry.Index != lo+uint64(i) {
+		if rec.typ != recEntry && rec.typ != recRefounded || rec.entry.Index != lo+uint64(i) {
 			return nil, damage(fmt.Sprintf("not the record of entry %d", lo+uint64(i)))
 		}
 		if r.budget -= len(rec.entry.Data); r.budget < 0 && i > 0 {

@@ -28,6 +28,7 @@ const (
 	recEntry     recordType = 3
 	recKept      recordType = 4 // own snapshot: entries up to its index may be dropped, the rest stays
 	recInstalled recordType = 5 // snapshot from the leader: every entry is dropped
+	recRefounded recordType = 6 // the log is another cluster's from here on, with this hard state and entry
 )
 
 const (
@@ -72,7 +73,7 @@ func (s *Snapshot) valid() error {
 	return err
 }
 
-// record is one decoded record. Only the field that belongs to typ is set; entry.Data aliases the input.
+// record is one decoded record. Only the fields that belong to typ are set; entry.Data aliases the input.
 type record struct {
 	seq      uint64
 	pos      uint32 // number of the record in the batch that became durable together, from 0
@@ -115,6 +116,11 @@ func appendEntry(dst []byte, e *raft.Entry) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, e.Term)
 	dst = append(dst, byte(e.Kind))
 	return append(dst, e.Data...)
+}
+
+// appendRefounded is one record, so that a torn write leaves all of it or nothing.
+func appendRefounded(dst []byte, cluster string, h raft.HardState, e *raft.Entry) []byte {
+	return appendEntry(appendHardState(appendString(dst, cluster), h), e)
 }
 
 func appendSnapshot(dst []byte, s *Snapshot) []byte {
@@ -163,9 +169,12 @@ func decodeRecord(b []byte, r *record) error {
 		r.identity.Cluster = string(d.bytes(maxCluster))
 		r.identity.Name = string(d.bytes(maxName))
 	case recHardState:
-		r.hard = raft.HardState{Term: d.u64(), Vote: raft.NodeID(d.u64()), Commit: d.u64()}
+		r.hard = d.hardState()
 	case recEntry:
-		r.entry = raft.Entry{Index: d.u64(), Term: d.u64(), Kind: raft.EntryKind(d.u8()), Data: d.rest()}
+		r.entry = d.entry()
+	case recRefounded:
+		r.identity.Cluster = string(d.bytes(maxCluster))
+		r.hard, r.entry = d.hardState(), d.entry()
 	case recKept, recInstalled:
 		if err := decodeSnapshot(&d, &r.snapshot); err != nil {
 			return err
@@ -234,6 +243,14 @@ func (d *decoder) u64() uint64 {
 }
 
 func (d *decoder) rest() []byte { return d.take(len(d.b)) }
+
+func (d *decoder) hardState() raft.HardState {
+	return raft.HardState{Term: d.u64(), Vote: raft.NodeID(d.u64()), Commit: d.u64()}
+}
+
+func (d *decoder) entry() raft.Entry {
+	return raft.Entry{Index: d.u64(), Term: d.u64(), Kind: raft.EntryKind(d.u8()), Data: d.rest()}
+}
 
 func (d *decoder) uvarint() uint64 {
 	n, w := binary.Uvarint(d.b)

@@ -35,26 +35,38 @@ func (p *replay) apply(at uint64, r *record) error {
 	}
 	switch r.typ {
 	case recIdentity:
-		same := r.identity
-		same.Cluster = p.identity.Cluster // Refound changes that, nothing else
-		if p.hasIdentity && p.identity != same {
+		if p.hasIdentity && p.identity != r.identity {
 			return fmt.Errorf("identity changes from %+v to %+v", p.identity, r.identity)
 		}
 		p.identity, p.hasIdentity = r.identity, true
 	case recHardState:
-		if r.hard.Term < p.hard.Term {
-			return fmt.Errorf("term goes back from %d to %d", p.hard.Term, r.hard.Term)
-		}
-		p.hard = r.hard
+		return p.hardState(r.hard)
 	case recEntry:
 		return p.entry(at, &r.entry)
 	case recKept:
 		return p.kept(r.snapshot)
+	case recRefounded:
+		// In a log that is cut the identity may be further on: the new one, then.
+		if p.hasIdentity {
+			p.identity.Cluster = r.identity.Cluster
+		}
+		if err := p.hardState(r.hard); err != nil {
+			return err
+		}
+		return p.entry(at, &r.entry)
 	case recInstalled:
 		p.snapshot = r.snapshot
 		p.cut = false
 		p.restart(r.snapshot.Meta.Index + 1)
 	}
+	return nil
+}
+
+func (p *replay) hardState(h raft.HardState) error {
+	if h.Term < p.hard.Term {
+		return fmt.Errorf("term goes back from %d to %d", p.hard.Term, h.Term)
+	}
+	p.hard = h
 	return nil
 }
 

@@ -21,6 +21,7 @@ var testID = wal.Identity{Cluster: "c0ffee", Node: 7, Name: "n1", Incarnation: 9
 
 // state is what a node must not forget, said simply.
 type state struct {
+	id      wal.Identity
 	hard    raft.HardState
 	snap    wal.Snapshot
 	entries []raft.Entry // all behind snap
@@ -53,10 +54,19 @@ func (s state) compacted(sn wal.Snapshot) state {
 	return s
 }
 
+// refounded is the state as another cluster's, with a last entry of size bytes.
+func (s state) refounded(size int) state {
+	s.id.Cluster = fmt.Sprint("beef", s.hard.Term)
+	s.hard = raft.HardState{Term: s.hard.Term + 1, Commit: s.hard.Commit}
+	e := raft.Entry{Index: s.last() + 1, Term: s.hard.Term, Kind: raft.EntryMembership, Data: bytes.Repeat([]byte{byte(size)}, size)}
+	s.entries = append(s.entries[:len(s.entries):len(s.entries)], e)
+	return s
+}
+
 func (s *state) is(rec *wal.Recovered) bool {
 	hard := s.hard
 	hard.Commit = max(min(hard.Commit, s.last()), s.snap.Meta.Index)
-	if rec.Identity != testID || rec.Hard != hard || rec.Snapshot.Name != s.snap.Name || rec.Snapshot.Meta.Index != s.snap.Meta.Index {
+	if rec.Identity != s.id || rec.Hard != hard || rec.Snapshot.Name != s.snap.Name || rec.Snapshot.Meta.Index != s.snap.Meta.Index {
 		return false
 	}
 	if len(rec.Entries) != len(s.entries) || rec.First > s.snap.Meta.Index+1 {
@@ -94,7 +104,7 @@ type transfer struct {
 }
 
 func newNode(seed uint64) *node {
-	n := &node{d: New(seed), rand: rand.New(rand.NewPCG(seed, 1)), acked: state{peers: map[string]uint64{}}}
+	n := &node{d: New(seed), rand: rand.New(rand.NewPCG(seed, 1)), acked: state{id: testID, peers: map[string]uint64{}}}
 	n.size = []int{200, 600, 1000}[n.rand.IntN(3)]
 	return n
 }
@@ -118,7 +128,7 @@ func (n *node) run(steps int) error {
 }
 
 func (n *node) open() (rec wal.Recovered, err error) {
-	if n.l, rec, err = wal.Open(dir, testID, wal.Options{FS: n.d, SegmentSize: n.size}); err != nil {
+	if n.l, rec, err = wal.Open(dir, wal.Identity{}, wal.Options{FS: n.d, SegmentSize: n.size}); err != nil {
 		return rec, err
 	}
 	if n.snaps, err = wal.OpenSnapshotsOn(n.d, dir); err != nil {
@@ -129,7 +139,7 @@ func (n *node) open() (rec wal.Recovered, err error) {
 }
 
 func (n *node) step() error {
-	switch r := n.rand.IntN(20); {
+	switch r := n.rand.IntN(22); {
 	case r < 12:
 		return n.append(n.batch())
 	case r < 15:
@@ -138,6 +148,8 @@ func (n *node) step() error {
 		return n.install()
 	case r < 19:
 		return n.admit()
+	case r < 21:
+		return n.refound(n.rand.IntN(400))
 	}
 	if err := n.l.Close(); err != nil {
 		return err
@@ -287,6 +299,17 @@ func (n *node) install() error {
 	b.Hard.Term++
 	b.Entries = n.entries(sn.Meta.Index+1, n.rand.Uint64N(3), b.Hard.Term)
 	return n.append(b)
+}
+
+// refound makes the log another cluster's.
+func (n *node) refound(size int) error {
+	next := n.acked.refounded(size)
+	n.maybe = append(n.maybe, next)
+	if err := n.l.Refound(next.id.Cluster, next.hard, next.entries[len(next.entries)-1]); err != nil {
+		return err
+	}
+	n.acked = next
+	return nil
 }
 
 func (n *node) admit() error {
