@@ -197,16 +197,14 @@ func runDBSize(tx *Tx, _ [][]byte, out Out) {
 
 func runFlushAll(tx *Tx, args [][]byte, out Out) {
 	if flushMode(args, out) {
-		for db := range tx.s.dbs {
-			tx.flush(db)
-		}
+		tx.flush(0, Databases)
 		out.Simple("OK")
 	}
 }
 
 func runFlushDB(tx *Tx, args [][]byte, out Out) {
 	if flushMode(args, out) {
-		tx.flush(tx.DB)
+		tx.flush(tx.DB, tx.DB+1)
 		out.Simple("OK")
 	}
 }
@@ -221,8 +219,11 @@ func flushMode(args [][]byte, out Out) bool {
 	return false
 }
 
-func (tx *Tx) flush(db int) {
-	tx.s.dbs[db].Store(nil)
+// flush empties the databases from one number to below another.
+func (tx *Tx) flush(from, to int) {
+	for db := from; db < to; db++ {
+		tx.s.dbs[db].Store(nil)
+	}
 	tx.s.dueMoved = true
 	tx.s.noteAll(tx.by)
 }
