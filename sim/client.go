@@ -107,7 +107,7 @@ func (w *World) try(c *client) {
 	c.tries++
 	c.requests++
 	a := &attempt{c: c, node: c.node, cmds: c.cmds, read: true, began: w.now, floor: w.acked}
-	a.deadline = w.now + w.o.ParkTimeout + w.o.CommitTimeout + second
+	a.deadline = w.now + w.patienceOfClients()
 	a.batch = node.NewBatch(&a.out)
 	a.batch.ReadOnly = c.readOnly
 	for i := range a.cmds {
@@ -124,6 +124,9 @@ func (w *World) try(c *client) {
 	}
 	w.queue.put(event{at: w.now + w.requestDelay(c), kind: evArrive, ref: w.attempts.add(a)})
 }
+
+// patienceOfClients is how long a client waits for an answer: longer than any node lets it.
+func (w *World) patienceOfClients() int64 { return w.o.ParkTimeout + w.o.CommitTimeout + second }
 
 // requestDelay is the time that a request or an answer takes.
 func (w *World) requestDelay(c *client) int64 {

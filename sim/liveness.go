@@ -81,6 +81,10 @@ func (w *World) nextPhase() {
 func (w *World) enterStep(s step) {
 	w.phase.step = s
 	w.phase.deadline = w.now + patient[s]*w.o.Election
+	if s == probing {
+		// Every client may wait for an answer that was lost; then it thinks, and its next operations may be reads.
+		w.phase.deadline += w.patienceOfClients() + patienceEvery + 20*w.o.Think
+	}
 	if w.tracing {
 		w.trace(w.hosts[0], "phase", "waiting for: %s, nodes %07b", stepNames[s], w.phase.core)
 	}

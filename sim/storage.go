@@ -36,8 +36,9 @@ func (w *World) persist(h *host, ref uint32) {
 	if ref != uint32(h.jobs) || h.job == nil {
 		return // it hung, and was done when the disk was mended
 	}
+	tail, tailAt := h.tail, h.tailAt
 	if w.o.Odds[rotClass] > 0 && h.job.Writes() {
-		w.noteTail(h)
+		tail, tailAt = w.endOfLog(h)
 	}
 	ev, err := h.job.Run(h.log, h.snaps)
 	if err != nil {
@@ -45,6 +46,7 @@ func (w *World) persist(h *host, ref uint32) {
 		return
 	}
 	job := h.job
+	h.tail, h.tailAt = tail, tailAt
 	h.job = nil
 	if n := len(job.Record.Entries); n > 0 {
 		if t, ok := h.core.TermAt(job.Record.Entries[n-1].Index); !ok || t != job.Record.Entries[n-1].Term {
@@ -91,14 +93,15 @@ func (w *World) writeDone(h *host) {
 	w.post(h, ev)
 }
 
-// noteTail notes where the next batch begins.
-func (w *World) noteTail(h *host) {
+// endOfLog returns the segment and the byte where the next batch begins.
+func (w *World) endOfLog(h *host) (path string, at int64) {
 	names, err := h.fs.ReadDir(dir + "/log")
 	if err != nil || len(names) == 0 {
-		return
+		return h.tail, h.tailAt
 	}
-	h.tail = dir + "/log/" + names[len(names)-1].Name
-	if st, err := h.fs.Stat(h.tail); err == nil {
-		h.tailAt = st.Size
+	path = dir + "/log/" + names[len(names)-1].Name
+	if st, err := h.fs.Stat(path); err == nil {
+		at = st.Size
 	}
+	return path, at
 }
