@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -75,7 +77,12 @@ func (s *sample) opens(t testing.TB, n int, noted bool) {
 func (s *sample) refuses(t testing.TB, file string, at int64) {
 	_, _, err := Open(s.dir, testID, Options{})
 	var ce *CorruptError
-	require.ErrorAs(t, err, &ce)
+	var fe *FormatError
+	if errors.As(err, &fe) {
+		ce = (*CorruptError)(fe)
+	} else {
+		require.ErrorAs(t, err, &ce)
+	}
 	require.Equal(t, file, ce.File)
 	require.Equal(t, at, ce.Offset)
 	require.NotZero(t, ce.Record)
@@ -288,7 +295,8 @@ func TestTornBatchAcrossSegments(t *testing.T) {
 	}
 }
 
-// Case 20: intact records of another format refuse, also at the very end where damage would be cut.
+// Case 20: intact records of another format refuse, also at the very end where damage would be cut. Where that is what is
+// wrong, nobody is told of damage.
 func TestUnknownFormatRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		record func(seq uint64) []byte
@@ -325,8 +333,48 @@ func TestUnknownFormatRefuses(t *testing.T) {
 		s.refuses(t, s.seg, int64(len(data)))
 		_, _, err = Open(s.dir, testID, Options{})
 		require.ErrorContains(t, err, c.want, name)
+		var fe *FormatError
+		require.Equal(t, slices.Contains([]string{"type", "version", "group"}, name), errors.As(err, &fe), name)
+		require.Equal(t, fe == nil, strings.Contains(err.Error(), "damaged"), name)
 	}
 }
+
+// A directory of another version is not taken for a damaged one, whichever of its files is read first.
+func TestOtherVersionIsNoDamage(t *testing.T) {
+	dir := newDir(t)
+	sn := writeSnapshot(t, dir, 3, 2, 100)
+	r, err := OpenRegistry(dir)
+	require.NoError(t, err)
+	require.NoError(t, r.Admit("n2", 5))
+	snap, peers := filepath.Join(dir, snapshotsName, sn.Name), filepath.Join(dir, peersName)
+	for path, c := range map[string]struct {
+		at   int            // of the version's lowest byte
+		seal func(b []byte) // makes the checksum over it right, in place
+		read func() error
+	}{
+		lastSegment(t, dir): {1 + headerLen, func(b []byte) { sealRecord(b[1:]) }, func() error { return second(Verify(dir)) }},
+		peers:               {len(peersMagic), func(b []byte) { appendSum(b[:len(b)-4]) }, func() error { return second(OpenRegistry(dir)) }},
+		snap: {8, func(b []byte) {
+			end := snapFixed + binary.LittleEndian.Uint32(b[snapFixed-4:])
+			appendSum(b[:end])
+		}, func() error { return verifySnapshot(osFS{}, snap, sn) }},
+	} {
+		require.NoError(t, c.read(), path)
+		b := readFile(t, path)
+		b[c.at]++
+		c.seal(b)
+		writeFile(t, path, b)
+		err := c.read()
+		var fe *FormatError
+		require.ErrorAs(t, err, &fe)
+		require.Equal(t, path, fe.File)
+		require.ErrorContains(t, err, "another version of kvapp")
+		require.ErrorContains(t, err, "format version 2")
+		require.NotContains(t, err.Error(), "damaged")
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
 
 func changed(b []byte, at int, v byte) []byte {
 	b[at] = v

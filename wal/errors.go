@@ -33,6 +33,19 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("wal: damaged file %s at byte %d, record %d: %s", e.File, e.Offset, e.Record, e.Reason)
 }
 
+// FormatError names what this version cannot read although it is not damaged: another version of kvapp has written it.
+// The fields are those of a CorruptError.
+type FormatError struct {
+	File   string
+	Offset int64
+	Record uint64
+	Reason string
+}
+
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("wal: file of another version of kvapp: %s at byte %d, record %d: %s", e.File, e.Offset, e.Record, e.Reason)
+}
+
 // IdentityError says that the log belongs to another node or cluster than the configuration says.
 type IdentityError struct {
 	Dir   string

@@ -137,7 +137,8 @@ func load(fs FS, dir string) (scan, *replay, error) {
 	s, err := scanLog(fs, filepath.Join(dir, logName), p.apply)
 	if err != nil {
 		var ce *CorruptError
-		if !errors.As(err, &ce) {
+		var fe *FormatError
+		if !errors.As(err, &ce) && !errors.As(err, &fe) {
 			err = fmt.Errorf("wal: verify: %w", err)
 		}
 		return s, p, err

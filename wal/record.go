@@ -44,6 +44,11 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // that a crash cut short. A record with a good checksum but a content nobody knows gives any other error.
 var errTorn = errors.New("checksum does not match")
 
+// unknownFormat is the error for an intact record of a kind that only another version writes.
+type unknownFormat string
+
+func (u unknownFormat) Error() string { return string(u) }
+
 // Identity says to whom a log belongs. It is written by Create and never changes, but for the cluster: see Refound.
 type Identity struct {
 	Cluster     string // hex id of the cluster, 1 to 64 bytes
@@ -148,7 +153,7 @@ func checkRecord(b []byte) (seq uint64, pos uint32, ok bool) {
 }
 
 // decodeRecord reads one record. It returns errTorn when b is damaged, and another error when b is what some program
-// wrote on purpose but this one does not understand.
+// wrote on purpose but this one does not understand: an unknownFormat if it can say what that is.
 func decodeRecord(b []byte, r *record) error {
 	seq, pos, ok := checkRecord(b)
 	if !ok {
@@ -156,13 +161,13 @@ func decodeRecord(b []byte, r *record) error {
 	}
 	*r = record{seq: seq, pos: pos, typ: recordType(b[16])}
 	if g := binary.LittleEndian.Uint32(b[17:]); g != 0 {
-		return fmt.Errorf("record of group %d, this version knows only group 0", g)
+		return unknownFormat(fmt.Sprintf("record of group %d, this version knows only group 0", g))
 	}
 	d := decoder{b: b[headerLen:]}
 	switch r.typ {
 	case recIdentity:
 		if v := d.u32(); v != formatVersion && !d.failed {
-			return fmt.Errorf("format version %d, this version reads %d", v, formatVersion)
+			return unknownFormat(fmt.Sprintf("format version %d, this version reads %d", v, formatVersion))
 		}
 		r.identity.Node = raft.NodeID(d.u64())
 		r.identity.Incarnation = d.u64()
@@ -180,7 +185,7 @@ func decodeRecord(b []byte, r *record) error {
 			return err
 		}
 	default:
-		return fmt.Errorf("unknown record type %d", r.typ)
+		return unknownFormat(fmt.Sprintf("unknown record type %d", r.typ))
 	}
 	if d.failed || len(d.b) != 0 {
 		return fmt.Errorf("malformed record of type %d", r.typ)

@@ -149,7 +149,7 @@ func decodePeers(path string, b []byte) (map[string]uint64, error) {
 	}
 	d := decoder{b: b[len(peersMagic):end]}
 	if v := d.u32(); v != peersVersion {
-		return nil, damage(len(peersMagic), 0, fmt.Sprintf("format version %d, this version reads %d", v, peersVersion))
+		return nil, &FormatError{path, int64(len(peersMagic)), 0, fmt.Sprintf("format version %d, this version reads %d", v, peersVersion)}
 	}
 	count := d.u32()
 	if count > maxPeers {

@@ -136,6 +136,8 @@ func (s *scan) readSegment(path string, data []byte, last bool, pos *int64, visi
 		if reason == "" {
 			if err := decodeRecord(rec, &r); errors.Is(err, errTorn) {
 				reason = err.Error()
+			} else if u := unknownFormat(""); errors.As(err, &u) {
+				return &FormatError{path, int64(off), s.next, err.Error()}
 			} else if err != nil {
 				return damage(err.Error())
 			} else if r.seq != s.next {

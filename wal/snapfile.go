@@ -146,7 +146,8 @@ func (r *snapReader) header() (raft.SnapshotMeta, error) {
 		return meta, r.damage(0, "checksum of the header does not match")
 	}
 	if v, b := binary.LittleEndian.Uint32(head[8:]), binary.LittleEndian.Uint32(head[12:]); v != snapVersion || b != snapBlock {
-		return meta, r.damage(8, fmt.Sprintf("format version %d with blocks of %d bytes, this version reads %d with %d", v, b, snapVersion, snapBlock))
+		r.err = &FormatError{r.path, 8, 0, fmt.Sprintf("format version %d with blocks of %d bytes, this version reads %d with %d", v, b, snapVersion, snapBlock)}
+		return meta, r.err
 	}
 	meta.Index = binary.LittleEndian.Uint64(head[16:])
 	meta.Term = binary.LittleEndian.Uint64(head[24:])
