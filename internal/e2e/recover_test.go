@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,19 +62,7 @@ func TestRecoverFromTheLossOfAMajority(t *testing.T) {
 	// The disks turn up again: they are in another cluster, and one of them alone is not even that.
 	require.NoError(t, os.Rename(fmt.Sprint(old, 2), c.DataDir(2)))
 	c.Start(2)
-	require.NoError(t, cluster.Until(30*time.Second, "the recovered node has refused the old one", func() error {
-		st, err := c.Status(1)
-		if err == nil && st["refused"].(map[any]any)["other_cluster"].(int64) == 0 {
-			err = errors.New("not yet")
-		}
-		return err
-	}))
-	cl := c.Client(2)
-	require.NoError(t, cluster.Until(30*time.Second, "the old one answers", func() error {
-		_, err := c.Status(2)
-		return err
-	}))
-	require.ErrorContains(t, cl.Get(context.Background(), "k1").Err(), "CLUSTERDOWN")
+	strangerIsRefused(t, c, 2, 0)
 	require.Equal(t, cluster.Leading, c.Part(1, 3*time.Second))
 	c.Kill(2)
 
@@ -93,11 +80,55 @@ func TestRecoverFromTheLossOfAMajority(t *testing.T) {
 		}
 		return err
 	}))
+
+	// So they are when their names are members again.
+	n, err := refusedOthers(c)
+	require.NoError(t, err)
+	c.Kill(3)
+	require.NoError(t, os.Rename(c.DataDir(3), old+"new"))
+	require.NoError(t, os.Rename(fmt.Sprint(old, 3), c.DataDir(3)))
+	c.Start(3)
+	strangerIsRefused(t, c, 3, n)
+	fill(t, c, 1020, 1030)
+	c.Kill(3)
+	require.NoError(t, os.RemoveAll(c.DataDir(3)))
+	require.NoError(t, os.Rename(old+"new", c.DataDir(3)))
+	c.Start(3)
+	c.WaitReady()
+	c.SameState()
+
 	c.Kill(1)
 	c.Leader()
-	checkFilled(t, c, 0, 1020)
+	checkFilled(t, c, 0, 1030)
 	c.Start(1)
 	c.WaitReady()
+}
+
+// refusedOthers is how often node 1 has turned away a node of another cluster.
+func refusedOthers(c *cluster.Cluster) (int64, error) {
+	st, err := c.Status(1)
+	if err != nil {
+		return 0, err
+	}
+	return st["refused"].(map[any]any)["other_cluster"].(int64), nil
+}
+
+// strangerIsRefused waits until node 1 has turned away more than n nodes of another cluster, and checks that node i serves
+// nobody.
+func strangerIsRefused(t *testing.T, c *cluster.Cluster, i int, n int64) {
+	t.Helper()
+	require.NoError(t, cluster.Until(30*time.Second, "the recovered cluster has refused the old node", func() error {
+		now, err := refusedOthers(c)
+		if err == nil && now <= n {
+			err = fmt.Errorf("%d are refused", now)
+		}
+		return err
+	}))
+	require.NoError(t, cluster.Until(30*time.Second, "the old one answers", func() error {
+		_, err := c.Status(i)
+		return err
+	}))
+	require.ErrorContains(t, c.Client(i).Get(context.Background(), "k1").Err(), "CLUSTERDOWN")
 }
 
 // Three of five are gone; the two that are left held the same, and go on together.
