@@ -1,6 +1,8 @@
 package raft
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -41,12 +43,17 @@ func TestMalformedMessagesAreIgnored(t *testing.T) {
 		"nobody decides":        {Type: MsgAppend, From: 2, Term: 3, Entries: membership(learner)},
 		"vote, log of its term": {Type: MsgVote, From: 2, Term: 3, Index: 9, LogTerm: 3},
 		"change without any":    {Type: MsgChange, From: 2, Term: 3},
-		"to somebody else":      {Type: MsgTimeoutNow, From: 1, Term: 3},
+		"change of no kind":     {Type: MsgChange, From: 2, Term: 3, Entries: entries(1, 3)},
+		"from itself":           {Type: MsgAppend, From: 1, Term: 3},
+		"to somebody else":      {Type: MsgAppend, From: 2, To: 3, Term: 3},
 	} {
 		l := newLone(t, 3, HardState{Term: 2})
 		l.wait(1000 * ms)
 		before := stateOf(l.Raft)
-		require.Empty(t, l.recv(m), name)
+		if m.To == 0 {
+			m.To = 1
+		}
+		require.Empty(t, l.feed(Event{Kind: EvMessage, Msg: m}), name)
 		require.Equal(t, before, stateOf(l.Raft), name)
 	}
 	l := newLone(t, 3, HardState{Term: 2})
@@ -76,13 +83,13 @@ func TestSnapshotOfAnotherLeader(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
+	beat := testConfig(1, 0).HeartbeatEvery
 	for name, change := range map[string]func(c *Config, r *Recovered){
-		"ID is 0":               func(c *Config, _ *Recovered) { c.ID = 0 },
-		"HeartbeatEvery 0":      func(c *Config, _ *Recovered) { c.HeartbeatEvery = 0 },
-		"ElectionTimeout":       func(c *Config, _ *Recovered) { c.ElectionTimeout = c.HeartbeatEvery },
+		"ID is 0":          func(c *Config, _ *Recovered) { c.ID = 0 },
+		"HeartbeatEvery 0": func(c *Config, _ *Recovered) { c.HeartbeatEvery = 0 },
+		fmt.Sprintf("HeartbeatEvery %d, ElectionTimeout %[1]d", beat): func(c *Config, _ *Recovered) { c.ElectionTimeout = beat },
 		"LeaseMargin -1":        func(c *Config, _ *Recovered) { c.LeaseMargin = -1 },
 		"LeaseMargin":           func(c *Config, _ *Recovered) { c.LeaseMargin = c.ElectionTimeout + 1 },
-		"a limit":               func(c *Config, _ *Recovered) { c.MaxInflightMsgs = 0 },
 		"negative Now":          func(c *Config, _ *Recovered) { c.Now = -1 },
 		"ids are not ascending": func(_ *Config, r *Recovered) { r.Snapshot.Membership = testMembers(2, 1) },
 		"malformed membership": func(_ *Config, r *Recovered) {
@@ -96,20 +103,32 @@ func TestConfigIsChecked(t *testing.T) {
 		_, err = New(cfg, rec)
 		require.ErrorContains(t, err, name)
 	}
+	for i, spoil := range []func(c *Config){
+		func(c *Config) { c.MaxAppendBytes = 0 }, func(c *Config) { c.MaxInflightMsgs = 0 }, func(c *Config) { c.MaxInflightBytes = 0 },
+		func(c *Config) { c.MaxUncommitted = 0 }, func(c *Config) { c.CacheBytes = -1 },
+	} {
+		cfg := testConfig(1, 0)
+		spoil(&cfg)
+		_, err := New(cfg, Recovered{First: 1})
+		require.ErrorContains(t, err, "a limit is not positive", "limit %d", i)
+	}
 }
 
 func TestMembershipsThatAreNone(t *testing.T) {
 	long := strings.Repeat("x", maxMemberString+1)
-	many := Membership{}
+	many, once := Membership{}, testMembers(1)
 	for id := range NodeID(maxMembers + 1) {
 		many.Members = append(many.Members, Member{ID: id + 1})
+		once.OldVoters = append(once.OldVoters, id+1)
 	}
 	for name, m := range map[string]Membership{
 		"too many":              many,
+		"too many once":         once,
 		"id 0":                  {Members: []Member{{ID: 0}}},
 		"not ascending":         testMembers(2, 1),
 		"long name":             {Members: []Member{{ID: 1, Name: long}}},
-		"long address":          {Members: []Member{{ID: 1, PeerAddr: long}}},
+		"long peer address":     {Members: []Member{{ID: 1, PeerAddr: long}}},
+		"long client address":   {Members: []Member{{ID: 1, ClientAddr: long}}},
 		"voter to be promoted":  {Members: []Member{{ID: 1, Promote: true}}},
 		"leaving, not joint":    {Members: []Member{{ID: 1, Learner: true, Leaving: true}}},
 		"promoted and leaving":  {Members: []Member{{ID: 1, Learner: true, Promote: true, Leaving: true}}, OldVoters: []NodeID{1}},
@@ -122,18 +141,30 @@ func TestMembershipsThatAreNone(t *testing.T) {
 	}
 	eager := Membership{Members: []Member{{ID: 1, Priority: MaxPriority + 1}}}
 	require.ErrorIs(t, eager.valid(), ErrMembership, "the encoding has no such priority")
-	joint := testMembers(1, 2)
-	joint.OldVoters = []NodeID{1, 2}
-	require.False(t, joint.Has(nil), "a joint membership is on its way to somewhere else")
-	_, err := joint.With([]Change{{Kind: ChangeSet + 1, Member: Member{ID: 1}}})
-	require.ErrorIs(t, err, ErrMembership)
-	require.Equal(t, answerCode(ErrMembership), answerCode(errUnknown{}))
-	require.Zero(t, kth([]uint64{}))
 }
 
-type errUnknown struct{}
+func TestChangesThatAreNone(t *testing.T) {
+	m := testMembers(1, 2)
+	require.True(t, m.Has(nil))
+	_, err := m.With([]Change{{Kind: ChangeSet + 1, Member: Member{ID: 1}}})
+	require.ErrorIs(t, err, ErrMembership)
+	m.OldVoters = []NodeID{1, 2}
+	require.False(t, m.Has(nil), "a joint membership is on its way to somewhere else")
+}
 
-func (errUnknown) Error() string { return "of a kind that has no number" }
+// Every answer has a number of its own on the wire; one that nobody has thought of says that the change is no good.
+func TestAnswerCodes(t *testing.T) {
+	for i, err := range answers {
+		require.Equal(t, uint64(i), answerCode(err))
+		if err != nil {
+			require.Equal(t, uint64(i), answerCode(fmt.Errorf("because: %w", err)))
+		}
+	}
+	require.Equal(t, answerCode(ErrMembership), answerCode(errors.New("without a number")))
+}
+
+// Nobody has reached anything where nobody votes.
+func TestNoVotersReachNothing(t *testing.T) { require.Zero(t, kth([]uint64{})) }
 
 // An old voter that the new half does not list is reached nevertheless, because its vote counts.
 func TestOldVotersArePeers(t *testing.T) {
@@ -146,18 +177,25 @@ func TestOldVotersArePeers(t *testing.T) {
 	require.NoError(t, core.Check())
 }
 
+// Those of a leader wait for its no-op, those of a follower for the leader's answer.
 func TestWaitingReadsAreBounded(t *testing.T) {
-	l := newLone(t, 3, HardState{})
-	l.win()
-	ev := Event{Kind: EvReadIndex, ID: 1, Now: l.now}
-	var out Effects
-	for range maxReads {
+	for name, begin := range map[string]func(l *lone){
+		"leader":   func(l *lone) { l.win() },
+		"follower": func(l *lone) { l.recv(Message{Type: MsgAppend, From: 2, Term: 1}) },
+	} {
+		l := newLone(t, 3, HardState{})
+		begin(l)
+		ev := Event{Kind: EvReadIndex, ID: 1, Now: l.now}
+		var out Effects
+		for range maxReads {
+			require.NoError(t, l.Step(&ev, &out))
+			out.Send = out.Send[:0]
+		}
+		require.Empty(t, out.Reads, name)
 		require.NoError(t, l.Step(&ev, &out))
+		require.Equal(t, []Read{{ID: 1, Err: ErrNotLeader}}, out.Reads, name)
+		require.NoError(t, l.Check())
 	}
-	require.Empty(t, out.Reads)
-	require.NoError(t, l.Step(&ev, &out))
-	require.Equal(t, []Read{{ID: 1, Err: ErrNotLeader}}, out.Reads)
-	require.NoError(t, l.Check())
 }
 
 func TestRequestsOnTheirWayAreBounded(t *testing.T) {
@@ -172,11 +210,13 @@ func TestRequestsOnTheirWayAreBounded(t *testing.T) {
 	require.Equal(t, []Answer{{ID: 2, Err: ErrNotLeader}}, l.eff.Answers)
 }
 
-// Numbers end somewhere: nothing is appended behind the last one.
+// Numbers end somewhere: nothing is appended behind the last one, nor is a learner promoted that has it.
 func TestTheLogEnds(t *testing.T) {
+	m := testMembers(1, 2)
+	m.Members[1].Learner, m.Members[1].Promote = true, true
 	core, err := New(testConfig(1, 1000*ms), Recovered{
 		First: maxNumber, Hard: HardState{Term: 1, Vote: 1, Commit: maxNumber - 1}, Applied: maxNumber - 1,
-		Snapshot: SnapshotMeta{Index: maxNumber - 1, Term: 1, Membership: testMembers(1)},
+		Snapshot: SnapshotMeta{Index: maxNumber - 1, Term: 1, Membership: m},
 	})
 	require.NoError(t, err)
 	l := &lone{Raft: core, t: t, now: 1000 * ms}
@@ -185,7 +225,14 @@ func TestTheLogEnds(t *testing.T) {
 	require.Equal(t, uint64(maxNumber), l.Commit())
 	l.feed(Event{Kind: EvPropose, EntryKind: EntryCommand})
 	require.ErrorIs(t, l.eff.Proposed[0].Err, ErrBusy)
-	l.feed(Event{Kind: EvChange, Changes: []Change{{Kind: ChangeAdd, Member: Member{ID: 2}}}})
+	for range 3 {
+		l.wait(10 * ms)
+		l.feed(Event{Kind: EvTick})
+		l.ack(2, maxNumber)
+	}
+	require.True(t, l.peer(2).caughtUp)
+	require.Equal(t, uint64(maxNumber), l.LastIndex())
+	l.feed(Event{Kind: EvChange, Changes: []Change{{Kind: ChangeAdd, Member: Member{ID: 3}}}})
 	require.ErrorIs(t, l.eff.Answers[0].Err, ErrBusy)
 }
 
