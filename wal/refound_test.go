@@ -57,6 +57,18 @@ func TestRefound(t *testing.T) {
 	require.ErrorIs(t, l.Refound("babe", hard(7, 8), ents(13, 13, 7, 1)[0]), ErrClosed)
 }
 
+func TestOwner(t *testing.T) {
+	uid, err := Owner(newDir(t))
+	require.NoError(t, err)
+	require.Equal(t, os.Geteuid(), uid)
+	_, err = Owner(t.TempDir())
+	require.ErrorIs(t, err, ErrNoLog)
+	file := t.TempDir() + "/file"
+	writeFile(t, file, nil)
+	_, err = Owner(file)
+	require.ErrorContains(t, err, file)
+}
+
 // A compaction writes the new identity, behind the record that has changed it and is kept, or in place of it.
 func TestRefoundCompacted(t *testing.T) {
 	for _, keepFrom := range []uint64{12, 15} {
