@@ -22,3 +22,14 @@ func benchmark(b *testing.B, draw func(uint64) Options) {
 	b.ReportMetric(float64(events)/s/1e6, "Mevents/s")
 	b.ReportMetric(float64(time)/1e9/s, "simulated-s/s")
 }
+
+// Three nodes without faults, limits as in production, ten clients that ask ten times a second each.
+func BenchmarkHundredPerSecond(b *testing.B) {
+	benchmark(b, func(seed uint64) Options {
+		o := DrawLarge(seed)
+		o.Nodes, o.Spares, o.Clients, o.Think, o.Election, o.Heartbeat = 3, 0, 10, 100*ms, second, second/10
+		o.MinDelay, o.MeanDelay, o.MinFsync, o.MeanFsync = 100*us, 200*us, 100*us, 400*us
+		o.Odds = [classes]int64{clients: always}
+		return o
+	})
+}
