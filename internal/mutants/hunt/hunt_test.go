@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +23,8 @@ var (
 const large = 10
 
 func TestHunt(t *testing.T) {
-	runtime.GOMAXPROCS(1) // what a second of CPU is worth does not depend on the machine's cores
+	debug.SetGCPercent(400) // as kvapp sim does
+	runtime.GOMAXPROCS(1)   // what a second of CPU is worth does not depend on the machine's cores
 	for n := uint64(0); n == 0 || cpuTime(t) < *budget; n++ {
 		draw := sim.DrawSmall
 		if n%large == large-1 {
