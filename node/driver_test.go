@@ -157,11 +157,20 @@ func TestLeaseOfALaterLeadership(t *testing.T) {
 // soloDriver is a Driver of a cluster of one that leads; disk and applier are the test.
 type soloDriver struct {
 	*Driver
-	t   *testing.T
-	now int64
+	t       *testing.T
+	now     int64
+	elected Work // of the turn that won the election
 }
 
 func newSoloDriver(t *testing.T) *soloDriver {
+	d := electedDriver(t)
+	d.finish(d.elected)
+	require.GreaterOrEqual(t, d.applied, d.noop)
+	return d
+}
+
+// electedDriver is one whose first entry is not even written.
+func electedDriver(t *testing.T) *soloDriver {
 	first := raft.Entry{Index: 1, Term: 1, Kind: raft.EntryMembership, Data: raft.AppendMembership(nil, raft.Membership{
 		Members: []raft.Member{{ID: 1, Name: "n1", ClientAddr: "c:1", PeerAddr: "p:1"}}})}
 	cfg := Config{
@@ -178,10 +187,14 @@ func newSoloDriver(t *testing.T) *soloDriver {
 	store := fsm.NewStore()
 	clock := virtualClock{time.Now()}
 	d := &soloDriver{t: t, Driver: NewDriver(cfg, core, store, &memLog{}, clock, func() uint64 { return 1 }, SnapshotFile{}, 1)}
-	for d.role != raft.Leader || d.noop == 0 || d.applied < d.noop {
+	for d.noop == 0 {
 		require.Less(t, d.now, int64(10e9), "no leader")
 		d.now += 100 * ms
-		d.finish(d.turn())
+		d.elected = d.turn()
+		for d.noop == 0 && (d.elected.Append != nil || d.applied < d.store.Applied()) {
+			d.apply(d.elected)
+			d.elected = d.stored(d.elected)
+		}
 	}
 	return d
 }
@@ -262,4 +275,23 @@ func TestNextEntryGrowsWhileOneIsUnderWay(t *testing.T) {
 	d.apply(committed)
 	d.finish(third)
 	require.Zero(t, d.underWay())
+}
+
+// What an earlier leader has left must be applied before anything is proposed: the time of an entry is never behind that of
+// the state.
+func TestNothingIsProposedBeforeTheFirstEntryIsApplied(t *testing.T) {
+	d := electedDriver(t)
+	committed := d.stored(d.elected)
+	for range 3 {
+		if d.core.Commit() < d.noop {
+			committed = d.stored(committed)
+		}
+	}
+	require.NotEmpty(t, committed.Apply)
+	require.Equal(t, d.noop, d.core.Commit())
+	require.Nil(t, d.turn(writes(1)...).Append)
+	require.Equal(t, 1, len(d.waiting))
+	d.apply(committed)
+	require.NotNil(t, d.turn().Append)
+	require.Empty(t, d.waiting)
 }

@@ -136,6 +136,27 @@ func TestOverwrittenProposalMayBeRetried(t *testing.T) {
 	})
 }
 
+// A snapshot does not tell which entries it holds: what became of a proposal below it, nobody knows.
+func TestProposalBelowASnapshotIsUncertain(t *testing.T) {
+	bubble(t, 3, func(c *Config) { c.CommitTimeout, c.SnapshotBytes, c.SnapshotKeep = 60_000*ms, 20_000, 1 }, func(w *world) {
+		old := w.leader()
+		w.isolate(old.id, true)
+		got := make(chan Outcome, 1)
+		go func() {
+			o, _, _ := old.do(false, command("set", "a", "lost"))
+			got <- o
+		}()
+		next := w.leader(old)
+		for range 100 {
+			o, _, _ := next.do(false, command("set", "k", strings.Repeat("x", 1000)))
+			require.Equal(t, Done, o)
+		}
+		w.isolate(old.id, false)
+		require.Equal(t, Uncertain, <-got)
+		w.settled()
+	})
+}
+
 func TestIsolatedLeaderServesNoStaleRead(t *testing.T) {
 	bubble(t, 3, nil, func(w *world) {
 		old := w.leader()
