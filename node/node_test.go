@@ -118,16 +118,22 @@ func TestProposalWithoutQuorumIsUncertain(t *testing.T) {
 	})
 }
 
+// proposeCutOff cuts the leader off and lets a client write there; fate is what the client will be told. The others have a
+// leader of their own.
+func (w *world) proposeCutOff() (old, next *peer, fate <-chan Outcome) {
+	old = w.leader()
+	w.isolate(old.id, true)
+	got := make(chan Outcome, 1)
+	go func() {
+		o, _, _ := old.do(false, command("set", "a", "lost"))
+		got <- o
+	}()
+	return old, w.leader(old), got
+}
+
 func TestOverwrittenProposalMayBeRetried(t *testing.T) {
 	bubble(t, 3, func(c *Config) { c.CommitTimeout = 60_000 * ms }, func(w *world) {
-		old := w.leader()
-		w.isolate(old.id, true)
-		got := make(chan Outcome, 1)
-		go func() {
-			o, _, _ := old.do(false, command("set", "a", "lost"))
-			got <- o
-		}()
-		next := w.leader(old)
+		old, next, got := w.proposeCutOff()
 		o, _, _ := next.do(false, command("set", "a", "kept"))
 		require.Equal(t, Done, o)
 		w.isolate(old.id, false)
@@ -139,14 +145,7 @@ func TestOverwrittenProposalMayBeRetried(t *testing.T) {
 // A snapshot does not tell which entries it holds: what became of a proposal below it, nobody knows.
 func TestProposalBelowASnapshotIsUncertain(t *testing.T) {
 	bubble(t, 3, func(c *Config) { c.CommitTimeout, c.SnapshotBytes, c.SnapshotKeep = 60_000*ms, 20_000, 1 }, func(w *world) {
-		old := w.leader()
-		w.isolate(old.id, true)
-		got := make(chan Outcome, 1)
-		go func() {
-			o, _, _ := old.do(false, command("set", "a", "lost"))
-			got <- o
-		}()
-		next := w.leader(old)
+		old, next, got := w.proposeCutOff()
 		for range 100 {
 			o, _, _ := next.do(false, command("set", "k", strings.Repeat("x", 1000)))
 			require.Equal(t, Done, o)
