@@ -11,10 +11,10 @@ type Shrunk struct {
 
 // Shrink looks for the smallest case that breaks the same invariant as c does: it leaves out classes of faults, clients,
 // keys and time, and then one by one of all that happened by chance, as long as the failure stays (delta debugging). What
-// is left out changes nothing about the rest, see choice. It runs at most limit worlds.
+// is left out changes nothing about the rest, see choice. It runs at most limit worlds, and traces none.
 func Shrink(c Case, limit int, cfg Config) Shrunk {
-	s := shrinker{cfg: cfg, limit: limit}
 	cfg.Trace = nil
+	s := shrinker{cfg: cfg, limit: limit}
 	r := c.Run(cfg)
 	s.best = Shrunk{Case: c, Failure: r.Failure, Runs: 1}
 	if r.Failure == nil {
