@@ -59,7 +59,7 @@ sim: build ## 2,000 small and 50 large simulated clusters, every invariant after
 	./bin/kvapp sim --seeds 1..2000 --small --corners
 	./bin/kvapp sim --seeds 1..50 --large
 
-soak: build ## an hour: fresh simulated clusters for half of it, then real nodes killed, paused and damaged SOAK (20) times
+soak: build ## fresh simulated clusters for SOAKSIM (30m), then real nodes killed, paused and damaged SOAK (20) times
 	./bin/kvapp sim --for $(SOAKSIM)
 	$(GO) test -count $(SOAK) -timeout 0 ./internal/e2e
 
