@@ -16,7 +16,8 @@ type operation struct {
 	verb       verb
 	arg        string
 	reply      reply
-	known      bool // reply is what was answered; else nobody knows whether it happened
+	known      bool // reply is what was answered; else its client does not know whether it happened
+	token      uint32
 	begin, end int64
 }
 
@@ -28,7 +29,7 @@ func (w *World) remember(a *attempt, known bool) {
 	}
 	for i := range a.cmds {
 		c := &a.cmds[i]
-		op := operation{client: a.c.n, verb: c.verb, known: known, begin: a.began, end: end}
+		op := operation{client: a.c.n, verb: c.verb, known: known, token: c.token, begin: a.began, end: end}
 		if c.verb != get {
 			op.arg = string(c.value())
 		}
@@ -141,26 +142,19 @@ func (op *judged) on(now value) (value, reply) {
 	}
 }
 
-const (
-	judgeTime = 5 * time.Second // for one key
-	// judgeMost is how many operations of a run are looked at at most.
-	judgeMost = 1000
-)
+const judgeTime = 5 * time.Second // for one key
 
-// judge asks porcupine, which knows nothing of logs and indices, whether the histories of the keys are linearizable. A
-// verdict that takes too long is counted.
+// judge asks porcupine, which knows nothing of logs and indices, whether the histories of the keys are linearizable. Of the
+// commands that no client knows the fate of, it is told what the log says. A verdict that takes too long is counted.
 func (w *World) judge() {
 	for _, c := range w.clients {
 		if c.attempt != nil { // it still waits, and its commands may have been executed
 			w.inDoubt(c.attempt)
 		}
 	}
-	left := judgeMost
 	for _, k := range w.keys {
-		if left -= len(k.history); left < 0 {
-			return
-		}
-		switch k.judge(judgeTime) {
+		told := key{name: k.name, history: resolve(k.history, w.tokens)}
+		switch told.judge(judgeTime) {
 		case porcupine.Illegal:
 			w.fail("linearizable-by-porcupine", "key %s:%s", k.name, historyText(k.history))
 			return
@@ -168,6 +162,29 @@ func (w *World) judge() {
 			w.reach(verdictUnknown)
 		}
 	}
+}
+
+// resolve returns a history in which the log has decided about commands in doubt: those that it does not hold have not
+// happened, and those that it does have happened before the answer to any command behind them. Each of them left in doubt
+// doubles what porcupine has to try. This hides nothing: a client that saw the effect of a command which is in no log, or
+// saw two commands in another order than that of the log, has seen what cannot be explained.
+func resolve(ops []operation, tokens []token) []operation {
+	out := make([]operation, 0, len(ops))
+	for _, op := range ops {
+		if !op.known {
+			t := &tokens[op.token]
+			if t.fate != executed {
+				continue
+			}
+			for i := range ops {
+				if other := &ops[i]; other.known && other.verb != get && tokens[other.token].index > t.index {
+					op.end = max(op.begin, min(op.end, other.end))
+				}
+			}
+		}
+		out = append(out, op)
+	}
+	return out
 }
 
 // judge asks about one key.

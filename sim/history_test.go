@@ -54,3 +54,44 @@ func TestSecondOpinion(t *testing.T) {
 		}
 	}
 }
+
+// What the log says of commands in doubt may end a search, and must not hide what a client has seen.
+func TestTheLogDecidesAboutDoubts(t *testing.T) {
+	const never = 1 << 62
+	done := func(begin, end int64, token uint32, arg string, r reply) operation {
+		return operation{client: int(begin), verb: appendTo, arg: arg, token: token, reply: r, known: true, begin: begin, end: end}
+	}
+	lost := func(begin int64, token uint32, arg string) operation {
+		return operation{client: int(begin), verb: appendTo, arg: arg, token: token, begin: begin, end: never}
+	}
+	shown := func(begin, end int64, text string) operation {
+		return operation{client: int(begin), verb: get, reply: reply{kind: '$', text: text}, known: true, begin: begin, end: end}
+	}
+	number := func(n int64) reply { return reply{kind: ':', num: n} }
+	tokens := []token{{fate: executed, index: 3}, {fate: executed, index: 5}, {fate: proposed}, {fate: notInLog}}
+	ops := []operation{lost(1, 0, "0,"), done(4, 9, 1, "1,", number(4)), lost(2, 2, "2,"), lost(3, 3, "3,")}
+
+	got := resolve(ops, tokens)
+	require.Len(t, got, 2, "what is in no log has not happened")
+	require.EqualValues(t, 9, got[0].end, "the log holds it before what was answered then")
+	require.EqualValues(t, never, ops[0].end, "the history itself stays as it was")
+
+	for _, c := range []struct {
+		name  string
+		legal bool
+		more  operation
+	}{
+		{"as the log says", true, shown(10, 11, "0,1,")},
+		{"before both", true, shown(5, 6, "0,")},
+		{"what is in no log", false, shown(10, 11, "0,1,2,")},
+		{"in another order", false, shown(10, 11, "1,0,")},
+		{"without the one in doubt", false, shown(10, 11, "1,")},
+	} {
+		k := key{name: "l", history: resolve(append(ops[:len(ops):len(ops)], c.more), tokens)}
+		want := porcupine.Illegal
+		if c.legal {
+			want = porcupine.Ok
+		}
+		require.Equal(t, want, k.judge(judgeTime), c.name)
+	}
+}
