@@ -24,11 +24,15 @@ func Client(t testing.TB, addr string) *redis.Client {
 	return cl
 }
 
+// answerLimit is how long a client waits for the answers to what it has sent, a pipeline of thousands of commands too, before
+// the server counts as hung: machines that test are busy.
+const answerLimit = 30 * time.Second
+
 // Dial is Client for callers that close it themselves.
 func Dial(addr string) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr: addr, MaxRetries: -1, DialTimeout: time.Second, DialerRetries: 1,
-		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, ContextTimeoutEnabled: true,
+		ReadTimeout: answerLimit, WriteTimeout: answerLimit, ContextTimeoutEnabled: true,
 	})
 }
 
