@@ -81,6 +81,7 @@ type Driver struct {
 	changes   uint64 // leader changes seen
 	published bool   // View.Healthy as last published
 	sweepAt   int64  // earliest interval time of the next sweep
+	swept     uint64 // index of the last proposed sweep of this term
 
 	disk disk
 	busy busy
@@ -290,11 +291,11 @@ func (d *Driver) roles() {
 		d.lastKnown = leader
 	}
 	if role == raft.Leader && (d.role != raft.Leader || d.term != term) {
-		d.noop = d.core.LastIndex() // the core appended it in the step that won the election
+		d.swept, d.noop = 0, d.core.LastIndex() // the core appended it in the step that won the election
 	}
 	d.role, d.term, d.leader = role, term, leader
 	if role != raft.Leader {
-		d.noop, d.streamed, d.busy.on = 0, nil, false
+		d.noop, d.swept, d.streamed, d.busy.on = 0, 0, nil, false
 	}
 	if d.eff.Changed {
 		d.out.Members = d.core.Contacts()
@@ -372,7 +373,7 @@ func (d *Driver) write(b *Batch) {
 // two messages for every follower. On a slow network entries still follow each other without waiting for an answer, at
 // most log2(clients) of them.
 func (d *Driver) propose() error {
-	if d.role != raft.Leader || d.noop == 0 || d.applied < d.noop || d.appending {
+	if !d.mayPropose() {
 		return nil
 	}
 	d.refuseUnfit()
@@ -410,6 +411,9 @@ func (d *Driver) propose() error {
 		}
 		d.busy.on = false
 		p.index, p.term = res.Index, res.Term
+		if p.sweep.Spec != nil {
+			d.swept = p.index
+		}
 		d.disk.free -= int64(size)
 		d.pending = append(d.pending, p)
 		rest := copy(d.waiting, d.waiting[n:])
@@ -431,14 +435,32 @@ func (d *Driver) underWay() int {
 	return n
 }
 
+// mayPropose says whether the leader may hand anything to the core. An event comes when that changes.
+func (d *Driver) mayPropose() bool {
+	return d.role == raft.Leader && d.noop != 0 && d.applied >= d.noop && !d.appending
+}
+
 // dueSweep says whether keys are due whose deletion the leader should propose now.
 func (d *Driver) dueSweep() bool {
-	due := d.store.NextDeadline()
-	if due == 0 || d.now < d.sweepAt || due > d.clock.WallMs() || d.disk.full {
+	if at, ok := d.nextSweep(); !ok || d.now < at {
 		return false
 	}
 	d.sweepAt = d.now + sweepEvery
 	return true
+}
+
+// nextSweep returns when the leader is to propose a sweep, in interval time; false if that takes more than time: one sweep
+// is executed before the next.
+func (d *Driver) nextSweep() (at int64, ok bool) {
+	due := d.store.NextDeadline()
+	if due == 0 || !d.mayPropose() || d.applied < d.swept || d.applyFull() || d.disk.full {
+		return 0, false
+	}
+	at = max(d.now+max(due-d.clock.WallMs(), 0)*1e6, d.sweepAt)
+	if d.busy.still(d.now, d.core.Commit()) {
+		at = max(at, d.busy.againAt)
+	}
+	return at, true
 }
 
 // sweepEvery is the least time between two proposed sweeps in ns.
@@ -493,11 +515,8 @@ func (d *Driver) Deadline() int64 {
 	if !d.appending {
 		at = min(at, d.disk.lookAt)
 	}
-	if d.role == raft.Leader && !d.disk.full {
-		if due := d.store.NextDeadline(); due != 0 {
-			in := max(due-d.clock.WallMs(), 0) * 1e6
-			at = min(at, max(d.now+in, d.sweepAt))
-		}
+	if sweep, ok := d.nextSweep(); ok {
+		at = min(at, sweep)
 	}
 	return at
 }

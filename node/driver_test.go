@@ -277,6 +277,28 @@ func TestNextEntryGrowsWhileOneIsUnderWay(t *testing.T) {
 	require.Zero(t, d.underWay())
 }
 
+// Keys that are due are no reason to wake up as long as nothing can be proposed, and are swept by one entry at a time.
+func TestDueKeysDoNotKeepALeaderBusy(t *testing.T) {
+	d := newSoloDriver(t)
+	set := command("set", "k", "v", "px", "1")
+	d.store.Begin(d.store.Applied(), 1, 1)
+	d.store.Exec(&set, &reply{})
+	d.store.End()
+	sweep := d.turn()
+	require.NotNil(t, sweep.Append)
+
+	d.now += 2 * sweepEvery
+	require.Nil(t, d.turn().Append)
+	require.Greater(t, d.Deadline(), d.now, "the disk is busy")
+	committed := d.stored(sweep)
+	require.Len(t, committed.Apply, 1)
+	require.Nil(t, committed.Append, "the last sweep is not applied")
+	require.Greater(t, d.Deadline(), d.now)
+	d.apply(committed) // here it has deleted nothing
+	require.NotNil(t, d.turn().Append)
+	require.Greater(t, d.Deadline(), d.now)
+}
+
 // What an earlier leader has left must be applied before anything is proposed: the time of an entry is never behind that of
 // the state.
 func TestNothingIsProposedBeforeTheFirstEntryIsApplied(t *testing.T) {
