@@ -12,6 +12,7 @@ type Brief struct {
 	First    uint64 // first index the journal keeps
 	Last     uint64
 	Snapshot uint64
+	Members  uint64 // index of the membership in effect
 }
 
 // Brief returns a copy of what changes all the time.
@@ -19,6 +20,7 @@ func (r *Raft) Brief() Brief {
 	return Brief{
 		Role: r.role, Term: r.term, Vote: r.vote, Leader: r.leader, Commit: r.commit, Applied: r.applied,
 		Durable: r.dur.index, First: r.first, Last: r.log.last, Snapshot: r.snap.Index,
+		Members: r.members[len(r.members)-1].index,
 	}
 }
 

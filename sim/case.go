@@ -157,8 +157,8 @@ func (c *Case) parse(words []string) (err error) {
 		return nil
 	case words[0] == "without":
 		for _, name := range words[1:] {
-			f := slices.Index(classNames[:clients], name)
-			if f < 0 {
+			f := slices.Index(classNames[:], name)
+			if f < 0 || class(f) == clients {
 				return fmt.Errorf("%w: no class of faults is called %s", errCase, name)
 			}
 			c.Without = append(c.Without, class(f))

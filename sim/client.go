@@ -18,6 +18,7 @@ const (
 	incrby
 	appendTo
 	verbs
+	other = verbs // a sundry command, of which the model knows nothing
 )
 
 var verbNames = [verbs]string{"get", "set", "setnx", "incrby", "append"}
@@ -28,6 +29,7 @@ type command struct {
 	verb  verb
 	key   int // position in World.keys
 	token uint32
+	line  fsm.Command // of a sundry command
 }
 
 // client is one connection that waits for each answer before it asks again.
@@ -56,6 +58,8 @@ type attempt struct {
 	floor    uint64
 	lease    int64 // the lease under which the reads were served, to be looked at once more
 	ending   ending
+	asked    int64  // a read: when the Driver was asked,
+	term     uint64 // in which term
 }
 
 // ending says what became of an attempt.
@@ -88,6 +92,12 @@ func (w *World) think(c *client) {
 	if d.oneIn(6) {
 		c.node = d.n(len(w.hosts))
 	}
+	if r, ok := w.luck(sundry, uint8(c.n), c.ops); ok {
+		more := dice(r)
+		for range 1 + more.n(3) {
+			c.cmds = append(c.cmds, command{verb: other, line: sundryCommand(&more)})
+		}
+	}
 	w.try(c)
 }
 
@@ -112,7 +122,13 @@ func (w *World) try(c *client) {
 	a.batch.ReadOnly = c.readOnly
 	for i := range a.cmds {
 		cmd := &a.cmds[i]
-		if cmd.verb != get {
+		switch cmd.verb {
+		case get:
+		case other:
+			a.read = a.read && cmd.line.Spec.Flags&fsm.FlagWrite == 0
+			a.batch.Cmds = append(a.batch.Cmds, cmd.line)
+			continue
+		default:
 			a.read = false
 			cmd.token = w.newToken(cmd.key)
 		}
@@ -140,14 +156,22 @@ func (w *World) encode(c *command) fsm.Command {
 	if c.verb != get {
 		out.Args = append(out.Args, c.value())
 	}
+	if c.verb == set && c.token%4 == 0 && w.o.Odds[sundry] > 0 {
+		out.Args = append(out.Args, []byte("px"), []byte("1000000000000")) // never due, but in the order of those that are
+	}
+	out.Raw = rawCommand(out.Args)
+	return out
+}
+
+// rawCommand builds the command as it comes from a socket.
+func rawCommand(args [][]byte) []byte {
 	raw := make([]byte, 0, 64)
-	raw = append(strconv.AppendInt(append(raw, '*'), int64(len(out.Args)), 10), '\r', '\n')
-	for _, arg := range out.Args {
+	raw = append(strconv.AppendInt(append(raw, '*'), int64(len(args)), 10), '\r', '\n')
+	for _, arg := range args {
 		raw = append(strconv.AppendInt(append(raw, '$'), int64(len(arg)), 10), '\r', '\n')
 		raw = append(append(raw, arg...), '\r', '\n')
 	}
-	out.Raw = raw
-	return out
+	return raw
 }
 
 // value is the token as it stands in the command.
@@ -199,6 +223,7 @@ func (w *World) ask(h *host, a *attempt) {
 	if t, ok := h.core.TermAt(h.last.Commit); h.last.Role == raft.Leader && (!ok || t != h.last.Term) {
 		w.reach(readWaitsForNoop)
 	}
+	a.asked, a.term = w.now, h.last.Term
 	h.asked = append(h.asked, a)
 	w.post(h, node.Event{Kind: node.EvRead, Batch: a.batch})
 }
@@ -256,6 +281,7 @@ func (w *World) collect(h *host) {
 			keep = append(keep, a)
 		case a.read && a.batch.Outcome == node.Done:
 			w.reach(quorumRead)
+			w.readConfirmed(h, a)
 			h.serving = append(h.serving, a)
 			w.queue.put(event{at: w.now + us, kind: evServe, node: uint8(h.n), life: h.life, ref: w.attempts.add(a)})
 		default:

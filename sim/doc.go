@@ -22,12 +22,15 @@
 // term; what a message promises is on the disk before it leaves; entries of one index and term are equal, and so is all
 // before them; what is committed is on a majority of disks, is the same everywhere and in every later leader's log; numbers
 // only grow; states are equal at equal indices; no leader has a lease while another term commits. raft.Check and the
-// leader's view of its peers are looked at every few turns.
+// leader's view of its peers are looked at every few turns. What a node may do at all is looked at when it does it
+// (duties.go): who leads has the votes, who confirms a read has been answered since, who changes the membership has
+// committed the change before.
 //
 // The model (model.go) is a second implementation of the commands that clients use. It executes the one history once, and
 // every answer that a client gets is compared with it: exact replies at the exact entry, reads no older than what anybody
-// had seen, nothing executed twice, nothing executed that was refused. Porcupine gives a second opinion on the first
-// histories, from what clients saw alone (history.go).
+// had seen, nothing executed twice, nothing executed that was refused. Porcupine gives a second opinion from what clients
+// saw, and what the log says of commands in doubt (history.go). In half of the worlds clients also send commands that the
+// model does not know, of all types, with deadlines and random choices (sundry.go): the states of the nodes must be equal.
 //
 // When the faults have ended, a random quorum is healed and must elect, commit, answer, agree and then be quiet
 // (liveness.go).

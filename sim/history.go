@@ -29,6 +29,9 @@ func (w *World) remember(a *attempt, known bool) {
 	}
 	for i := range a.cmds {
 		c := &a.cmds[i]
+		if c.verb == other {
+			continue
+		}
 		op := operation{client: a.c.n, verb: c.verb, known: known, token: c.token, begin: a.began, end: end}
 		if c.verb != get {
 			op.arg = string(c.value())

@@ -64,6 +64,7 @@ type process struct {
 
 	lease   int64
 	wakeAt  uint64
+	duties  duties
 	asked   []*attempt // handed to the Driver and not answered
 	serving []*attempt // connections at work on an answer
 }

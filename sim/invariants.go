@@ -107,6 +107,9 @@ func (w *World) persisted(h *host, job *node.AppendJob) {
 		if r.Hard.Term < s.hard.Term || (r.Hard.Term == s.hard.Term && s.hard.Vote != 0 && r.Hard.Vote != s.hard.Vote) {
 			w.fail("hard-state-grows", "%v writes t%d vote n%d over t%d vote n%d", h, r.Hard.Term, r.Hard.Vote, s.hard.Term, s.hard.Vote)
 		}
+		if r.Hard.Commit > s.last() {
+			w.fail("commit-is-held", "%v writes the commit index %d, the disk holds entries up to %d", h, r.Hard.Commit, s.last())
+		}
 		s.hard = r.Hard
 		if r.Hard.Vote != 0 {
 			w.voted(h, r.Hard.Term, r.Hard.Vote)
@@ -129,6 +132,9 @@ func (w *World) persisted(h *host, job *node.AppendJob) {
 	before := s.term(from - 1)
 	for i := range r.Entries {
 		e := &r.Entries[i]
+		if e.Index != from+uint64(i) {
+			w.fail("log-has-no-gap", "%v writes entry %d as number %d behind %d", h, e.Index, i, from)
+		}
 		w.enter(e, before)
 		before = e.Term
 		s.terms = append(s.terms, e.Term)
@@ -194,6 +200,7 @@ func same(a, b []byte) bool {
 // wire looks at a message that leaves a node: what it promises must be on the disk.
 func (w *World) wire(h *host, m *raft.Message) {
 	s := &h.shadow
+	w.onWire(h, m)
 	switch m.Type {
 	case raft.MsgVoteResp:
 		if m.Reject {
@@ -260,6 +267,11 @@ func (w *World) observe(h *host) {
 	if b.Term < was.Term || b.Commit < was.Commit || b.Applied < was.Applied || b.First < was.First || b.Snapshot < was.Snapshot {
 		w.fail("numbers-grow", "%v: from %+v to %+v", h, was, *b)
 	}
+	if b.Commit > was.Commit && b.Commit <= uint64(len(w.ledger)) {
+		if t, ok := h.core.TermAt(b.Commit); ok && t != w.ledger[b.Commit-1].term {
+			w.fail("one-history", "%v counts entry %d of t%d as committed, committed was one of t%d", h, b.Commit, t, w.ledger[b.Commit-1].term)
+		}
+	}
 	if b.Durable > h.shadow.last() {
 		w.fail("durable-is-durable", "%v counts %d as durable, the disk holds entries up to %d", h, b.Durable, h.shadow.last())
 	}
@@ -285,6 +297,7 @@ func (w *World) observeLeader(h *host, was *raft.Brief) {
 	if was.Role != raft.Leader || was.Term != b.Term {
 		w.reach(elected)
 		w.leads(h, b.Term)
+		w.becameLeader(h)
 		if n := uint64(len(w.ledger)); n > 0 {
 			if t, ok := h.core.TermAt(n); !ok || t != w.ledger[n-1].term {
 				w.fail("leader-completeness", "%v leads t%d without entry %d of t%d, which is committed; its log ends at %d", h, b.Term, n, w.ledger[n-1].term, b.Last)
@@ -292,6 +305,8 @@ func (w *World) observeLeader(h *host, was *raft.Brief) {
 		}
 	} else if b.Last < was.Last {
 		w.fail("leader-appends-only", "%v leads t%d and its log went back from %d to %d", h, b.Term, was.Last, b.Last)
+	} else {
+		w.goesOnLeading(h, was)
 	}
 	if b.Commit > was.Commit {
 		w.quorum(h)
@@ -355,6 +370,7 @@ func (w *World) lookClosely(h *host) {
 		return
 	}
 	st := h.core.Status()
+	w.matches(h, st.Peers)
 	for i := range st.Peers {
 		p := &st.Peers[i]
 		if p.InflightMsgs == w.o.MaxInflightMsgs {
@@ -374,6 +390,7 @@ func (w *World) committed(h *host, item *node.ApplyItem) {
 		if m.Index > uint64(len(w.ledger)) || w.ledger[m.Index-1].term != m.Term {
 			w.fail("one-history", "%v installs a snapshot of %d/t%d", h, m.Index, m.Term)
 		}
+		w.membershipAt(h, m)
 		h.handed = m.Index
 		return
 	}
@@ -421,6 +438,7 @@ const hashEvery = 128
 
 // appliedItem looks at a state machine after an item.
 func (w *World) appliedItem(h *host, item *node.ApplyItem) {
+	w.clockGrows(h)
 	if item.Restore == nil && (item.Entry.Index == 0 || item.Entry.Index%hashEvery != 0) {
 		return
 	}
@@ -443,6 +461,7 @@ func (w *World) froze(h *host, job *node.WriteJob) {
 	if i := job.Meta.Index; i == 0 || i > uint64(len(w.ledger)) || w.ledger[i-1].term != job.Meta.Term {
 		w.fail("one-history", "%v freezes %d of t%d", h, i, job.Meta.Term)
 	}
+	w.membershipAt(h, &job.Meta)
 	if job.Meta.Index%8 == 0 { // it costs as much as a hundred events
 		total, _ := job.View.Hash()
 		w.compareHash(h, job.Meta.Index, total)

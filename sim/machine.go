@@ -129,6 +129,7 @@ func (w *World) open(h *host) error {
 	h.core, h.store = h.drv.Core(), h.drv.Store()
 	h.applier = node.NewApplier(h.store, h.snaps, &h.clock, rec.Snapshot.Meta.Term)
 	h.last = h.core.Brief()
+	h.duties.born, h.duties.blank = h.clock.Now(), rec.Hard.Term == 0 && h.last.Last == 0
 	w.recovered(h, &rec)
 	return nil
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"math/bits"
 
 	"kvapp/node"
 	"kvapp/raft"
@@ -128,6 +129,9 @@ func (w *World) voters(m *raft.Membership) uint8 {
 	return set
 }
 
+// most says whether more than half of the nodes of a are in b.
+func most(a, b uint8) bool { return bits.OnesCount8(a&b) > bits.OnesCount8(a)/2 }
+
 func (w *World) oldVoters(m *raft.Membership) uint8 {
 	set := uint8(0)
 	for _, id := range m.OldVoters {
@@ -146,6 +150,7 @@ func (w *World) changed(h *host, e *raft.Entry) {
 		w.fail("membership-chain", "entry %d: %v", e.Index, err)
 		return
 	}
+	w.configs = append(w.configs, config{e.Index, e.Data})
 	was := &w.membership
 	now, old := w.voters(&m), w.oldVoters(&m)
 	legal := false

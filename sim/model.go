@@ -182,6 +182,9 @@ func (w *World) checkDone(a *attempt) {
 	seen := w.acked
 	for i := range a.cmds {
 		c, got := &a.cmds[i], &a.out.values[i]
+		if c.verb == other {
+			continue
+		}
 		if c.verb == get {
 			low, high := a.floor, ^uint64(0)
 			if !a.read {
@@ -247,7 +250,7 @@ func (w *World) refuse(a *attempt) {
 		w.reach(outcomeOverwritten)
 	}
 	for i := range a.cmds {
-		if a.cmds[i].verb == get {
+		if v := a.cmds[i].verb; v == get || v == other {
 			continue
 		}
 		if t := &w.tokens[a.cmds[i].token]; t.fate == executed {

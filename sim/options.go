@@ -39,12 +39,13 @@ const (
 	busyClass   // a turn of the loop takes time
 	applyClass  // the state machine lags
 	clients     // not a fault: what clients do, so that shrinking can leave it out
+	sundry      // not a fault either: commands of every kind, see sundryCommand
 	classes
 )
 
 var classNames = [classes]string{
 	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "kill", "power", "full", "rot", "wipe", "wall",
-	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients",
+	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients", "sundry",
 }
 
 // purpose names what random bits are for that always have a meaning, as a class names faults.
@@ -154,6 +155,9 @@ func draw(seed uint64, d *dice, small bool) Options {
 	o.QuorumReads = d.oneIn(3)
 	o.network(d)
 	o.faults(d)
+	if more := dice(mix(seed ^ golden>>1)); more.oneIn(2) { // the other numbers stay what they are without it
+		o.Odds[sundry] = more.between(2000, 40000)
+	}
 	return o
 }
 
@@ -220,8 +224,8 @@ func (o *Options) faults(d *dice) {
 // Faults names the fault classes that are on, with their odds in percent.
 func (o *Options) Faults() string {
 	var b strings.Builder
-	for c := range class(clients) {
-		if o.Odds[c] > 0 {
+	for c := range classes {
+		if o.Odds[c] > 0 && c != clients {
 			fmt.Fprintf(&b, " %s %.1f%%", classNames[c], float64(o.Odds[c])*100/always)
 		}
 	}

@@ -59,8 +59,8 @@ func (s *shrinker) fails(c Case) bool {
 
 // simplify makes the world itself smaller.
 func (s *shrinker) simplify() {
-	for f := range class(clients) {
-		if o := s.best.Case.Options(); o.Odds[f] > 0 {
+	for f := range classes {
+		if o := s.best.Case.Options(); o.Odds[f] > 0 && f != clients {
 			c := s.best.Case
 			c.Without = append(slices.Clone(c.Without), f)
 			s.fails(c)

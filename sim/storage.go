@@ -13,6 +13,7 @@ const forEver = 3600 * second
 
 // issue begins an append job: it runs when the disk is done with it.
 func (w *World) issue(h *host, job *node.AppendJob) {
+	w.issued(h, job)
 	h.job, h.jobAt = job, w.now
 	h.jobs++
 	at := w.now + w.o.MinFsync + exponential(w.random(fsyncTime, uint8(h.n), h.jobs), w.o.MeanFsync)

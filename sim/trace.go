@@ -139,11 +139,15 @@ func attemptText(a *attempt) string {
 	fmt.Fprintf(&b, "client %d, try %d, n%d:", a.c.n+1, a.c.tries, a.node+1)
 	for i := range a.cmds {
 		c := &a.cmds[i]
-		fmt.Fprintf(&b, " %s(%d", verbNames[c.verb], c.key)
-		if c.verb != get {
-			fmt.Fprintf(&b, ", %d", c.token)
+		switch c.verb {
+		case other:
+			fmt.Fprintf(&b, " %d%q", c.line.DB, c.line.Args)
+			continue // a read rolls dice of its own, so its answer is not the same in every run
+		case get:
+			fmt.Fprintf(&b, " get(%d)", c.key)
+		default:
+			fmt.Fprintf(&b, " %s(%d, %d)", verbNames[c.verb], c.key, c.token)
 		}
-		b.WriteByte(')')
 		if a.batch.Outcome == node.Done && i < len(a.out.values) {
 			fmt.Fprintf(&b, "=%s", &a.out.values[i])
 		}

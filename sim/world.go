@@ -43,9 +43,11 @@ type World struct {
 	// What is known of the whole cluster.
 	ledger  []committed
 	book    []bookEntry
-	leaders []int8            // by term: position of its leader, -1 = none seen
-	votes   [MaxNodes][]int8  // by term: for whom each node has voted
-	hashes  map[uint64]uint64 // by index: hash of the state
+	leaders []int8                  // by term: position of its leader, -1 = none seen
+	votes   [MaxNodes][]int8        // by term: for whom each node has voted
+	hashes  map[uint64]uint64       // by index: hash of the state
+	acks    [MaxNodes][MaxNodes]ack // by node and leader
+	configs []config
 	// The newest committed membership and its term, and what nodes were asked for.
 	membership     raft.Membership
 	membershipTerm uint64
