@@ -2,14 +2,17 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,7 +42,12 @@ func simCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := bufio.NewWriter(cmd.OutOrStdout())
-			err := o.run(out)
+			// A world cannot be interrupted; the first signal ends one that runs alone, the second one all.
+			defer context.AfterFunc(cmd.Context(), func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })()
+			if o.lasts == 0 && o.seeds == "" {
+				signal.Reset(os.Interrupt, syscall.SIGTERM)
+			}
+			err := o.run(cmd.Context(), out)
 			if ferr := out.Flush(); err == nil {
 				err = ferr
 			}
@@ -79,7 +87,7 @@ func (o *simOptions) world(seed uint64) sim.Case {
 	return c
 }
 
-func (o *simOptions) run(out io.Writer) error {
+func (o *simOptions) run(ctx context.Context, out *bufio.Writer) error {
 	if o.nodes < 0 || o.nodes > sim.MaxNodes {
 		return fmt.Errorf("--nodes %d: want 1 to %d", o.nodes, sim.MaxNodes)
 	}
@@ -88,7 +96,7 @@ func (o *simOptions) run(out io.Writer) error {
 		return fmt.Errorf("--for %v: want a duration above zero", o.lasts)
 	case o.lasts > 0:
 		first := uint64(time.Now().UnixMicro())
-		return o.runMany(out, first, math.MaxUint64, time.Now().Add(o.lasts))
+		return o.runMany(ctx, out, first, math.MaxUint64, time.Now().Add(o.lasts))
 	case o.seeds != "":
 		from, to, ok := strings.Cut(o.seeds, "..")
 		first, err1 := strconv.ParseUint(from, 10, 64)
@@ -96,7 +104,7 @@ func (o *simOptions) run(out io.Writer) error {
 		if !ok || err1 != nil || err2 != nil || last < first {
 			return fmt.Errorf("--seeds %q: want A..B", o.seeds)
 		}
-		return o.runMany(out, first, last, time.Time{})
+		return o.runMany(ctx, out, first, last, time.Time{})
 	case o.file != "":
 		return o.runFile(out)
 	}
@@ -185,8 +193,8 @@ func (l *lines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// runMany runs a range of seeds, or as many of it as begin before end, and counts.
-func (o *simOptions) runMany(out io.Writer, first, last uint64, end time.Time) error {
+// runMany runs a range of seeds, or as many of it as begin before end, and counts. When ctx is done no other world begins.
+func (o *simOptions) runMany(ctx context.Context, out *bufio.Writer, first, last uint64, end time.Time) error {
 	// A world lives in a few MB and leaves garbage of ten times that: memory is cheaper here than collections are.
 	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
 	draw := func(seed uint64) sim.Options {
@@ -197,12 +205,16 @@ func (o *simOptions) runMany(out io.Writer, first, last uint64, end time.Time) e
 		if r.Failure != nil {
 			again := fmt.Sprintf("kvapp sim --seed %d%s", r.Options.Seed, o.how())
 			fmt.Fprintf(out, "%s\n  %v\n  again: %s --trace\n  smaller: %s --shrink\n", r.Options.String(), r.Failure, again, again)
+			_ = out.Flush() // the last one returns the error
 		}
-		return end.IsZero() || time.Now().Before(end)
+		return ctx.Err() == nil && (end.IsZero() || time.Now().Before(end))
 	})
 	fmt.Fprintf(out, "%sseeds from %d on\n", total.String(), first)
 	if total.Failures > 0 {
 		return fmt.Errorf("%d of %d worlds failed", total.Failures, total.Runs)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted after %d worlds", total.Runs)
 	}
 	if missing := total.Missing(false); o.corners && len(missing) > 0 {
 		return fmt.Errorf("never met: %s", strings.Join(missing, ", "))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,8 +19,20 @@ func runSim(t *testing.T, args ...string) (string, error) {
 	cmd.SetArgs(args)
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
-	err := cmd.Execute()
+	err := cmd.ExecuteContext(t.Context())
 	return out.String(), err
+}
+
+// Whoever interrupts a long run sees what it has found so far.
+func TestSimIsInterrupted(t *testing.T) {
+	var out bytes.Buffer
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	cmd := simCommand()
+	cmd.SetArgs([]string{"--for", "1h", "--small", "--jobs", "2"})
+	cmd.SetOut(&out)
+	require.ErrorContains(t, cmd.ExecuteContext(ctx), "interrupted after ")
+	require.Contains(t, out.String(), " worlds, 0 failed")
 }
 
 func TestSimCommand(t *testing.T) {
