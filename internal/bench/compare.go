@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"kvapp/internal/bench/process"
 )
 
 // comparison is one workload's outcome.
@@ -22,14 +24,14 @@ func fit(w workload, rate float64, limit time.Duration) int {
 
 // compare runs both servers in turns, rounds times within the budget: a short run of each tells how many requests fit,
 // and when the budget is used up all the same, no further round begins.
-func compare(ctx context.Context, w workload, rounds int, budget time.Duration, rd, kv *server) (comparison, error) {
+func compare(ctx context.Context, w workload, rounds int, budget time.Duration, rd, kv *process.Server) (comparison, error) {
 	limit := time.Now().Add(budget)
-	for _, s := range []*server{rd, kv} {
+	for _, s := range []*process.Server{rd, kv} {
 		probe := w
 		probe.n = max(w.n/20, w.clients*w.pipeline)
 		r, err := measure(ctx, probe, s)
 		if err != nil {
-			return comparison{}, fmt.Errorf("%s: %w", s.name, err)
+			return comparison{}, fmt.Errorf("%s: %w", s.Name, err)
 		}
 		w.n = fit(w, r.rps, budget/time.Duration(2*rounds))
 	}
@@ -38,14 +40,14 @@ func compare(ctx context.Context, w workload, rounds int, budget time.Duration, 
 		if i > 0 && time.Now().After(limit) {
 			break
 		}
-		order := []*server{rd, kv}
+		order := []*process.Server{rd, kv}
 		if i%2 == 1 { // neither always follows the other
 			slices.Reverse(order)
 		}
 		for _, s := range order {
 			r, err := measure(ctx, w, s)
 			if err != nil {
-				return comparison{}, fmt.Errorf("%s: %w", s.name, err)
+				return comparison{}, fmt.Errorf("%s: %w", s.Name, err)
 			}
 			if s == rd {
 				a = append(a, r)
@@ -57,16 +59,6 @@ func compare(ctx context.Context, w workload, rounds int, budget time.Duration, 
 	return comparison{w, len(a), medians(a), medians(b)}, nil
 }
 
-// median of at least one value.
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	n := len(v)
-	if n%2 == 1 {
-		return v[n/2]
-	}
-	return (v[n/2-1] + v[n/2]) / 2
-}
-
 // medians takes the median of every figure by itself.
 func medians(rs []result) result {
 	pick := func(f func(result) float64) float64 {
@@ -74,7 +66,7 @@ func medians(rs []result) result {
 		for _, r := range rs {
 			v = append(v, f(r))
 		}
-		return median(v)
+		return process.Median(v)
 	}
 	return result{
 		pick(func(r result) float64 { return r.rps }), pick(func(r result) float64 { return r.p50 }),

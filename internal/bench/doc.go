@@ -10,5 +10,5 @@
 //	workload.go  what is measured, and the floors
 //	measure.go   one run of redis-benchmark
 //	compare.go   rounds, medians, ratios, the table
-//	servers.go   starts and stops what is measured
+//	servers.go   starts what is measured; ../process does the rest
 package main

@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"kvapp/internal/bench/process"
 )
 
 func main() {
@@ -79,19 +81,19 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // benchmark starts both servers, runs every workload and stops them.
 func benchmark(ctx context.Context, o *options, dir string, out io.Writer) error {
-	rd, err := startRedis(ctx, dir)
+	rd, err := process.StartRedis(ctx, dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
 	if err != nil {
 		return err
 	}
-	defer rd.stop()
+	defer rd.Stop()
 	kv, err := startKvapp(ctx, o.bin, dir)
 	if err != nil {
 		return err
 	}
-	defer kv.stop()
-	for _, s := range []*server{rd, kv} { // keys for the reads, and warm code for the first round
+	defer kv.Stop()
+	for _, s := range []*process.Server{rd, kv} { // keys for the reads, and warm code for the first round
 		if _, err := measure(ctx, warmup, s); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			return fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}
 	printHead(out)

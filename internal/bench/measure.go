@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"time"
+
+	"kvapp/internal/bench/process"
 )
 
 // result of one run of redis-benchmark.
@@ -21,19 +21,19 @@ type result struct {
 }
 
 // measure runs redis-benchmark once.
-func measure(ctx context.Context, w workload, s *server) (result, error) {
-	before, err := cpuTime(s.pids)
+func measure(ctx context.Context, w workload, s *process.Server) (result, error) {
+	before, err := process.CPUTime(s.Pids)
 	if err != nil {
 		return result{}, err
 	}
-	cmd := exec.CommandContext(ctx, "redis-benchmark", w.args(s.port)...)
+	cmd := exec.CommandContext(ctx, "redis-benchmark", w.args(s.Port)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	text, err := cmd.Output()
 	if err != nil {
 		return result{}, fmt.Errorf("redis-benchmark: %w: %s%s", err, text, stderr.Bytes())
 	}
-	after, err := cpuTime(s.pids)
+	after, err := process.CPUTime(s.Pids)
 	if err != nil {
 		return result{}, err
 	}
@@ -80,42 +80,4 @@ func parseCSV(text string) (result, error) {
 		return r, fmt.Errorf("redis-benchmark measured nothing: %q", text)
 	}
 	return r, nil
-}
-
-// userHz is the unit of the times in /proc/PID/stat, the same on every Linux that Go runs on.
-const userHz = 100
-
-// cpuTime is the user and system time of processes, and of the children they waited for.
-func cpuTime(pids []int) (sum time.Duration, err error) {
-	for _, pid := range pids {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return 0, fmt.Errorf("CPU time, which needs Linux: %w", err)
-		}
-		t, err := parseStat(string(b))
-		if err != nil {
-			return 0, fmt.Errorf("process %d: %w", pid, err)
-		}
-		sum += t
-	}
-	return sum, nil
-}
-
-// parseStat reads utime, stime, cutime and cstime of a line of /proc/PID/stat. The name of the program stands in
-// parentheses and may hold anything.
-func parseStat(line string) (time.Duration, error) {
-	end := strings.LastIndexByte(line, ')')
-	f := strings.Fields(line[end+1:])
-	if end < 0 || len(f) < 15 {
-		return 0, errors.New("no times in " + strconv.Quote(line))
-	}
-	var ticks int64
-	for _, x := range f[11:15] {
-		n, err := strconv.ParseInt(x, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / userHz, nil
 }

@@ -57,9 +57,10 @@ var rules = map[string]rule{
 		modules: []string{"github.com/prometheus/client_golang"},
 		tests:   []string{"fsm"},
 	},
-	"internal/bench":        {tests: []string{"internal/e2e/cluster"}},
-	"internal/mutants":      {},
-	"internal/mutants/hunt": {tests: []string{"sim"}},
+	"internal/bench":         {kvapp: []string{"internal/bench/process"}, tests: []string{"internal/e2e/cluster"}},
+	"internal/bench/process": {},
+	"internal/mutants":       {},
+	"internal/mutants/hunt":  {tests: []string{"sim"}},
 	// A module of its own.
 	"internal/bench/rawnode": {kvapp: []string{"raft"}, modules: []string{"go.etcd.io/raft"}},
 	"internal/tidy":          {},
