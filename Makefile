@@ -13,10 +13,10 @@ TAGS = oracle,clients
 tagged = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build $(1)' .)))
 need   = command -v $(1) >/dev/null || { echo "make $@ needs $(1) (Debian: apt-get install $(2))"; exit 1; }
 
-.PHONY: help build run test race diff clients failover bigstate sim soak explore mutants fuzz bench bench-raft lint cover clean
+.PHONY: help build run test race diff clients failover bigstate sim soak explore mutants fuzz bench bench-engine bench-raft lint cover clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 build: ## bin/kvapp
 	$(GO) build -o bin/kvapp ./cmd/kvapp
@@ -82,6 +82,11 @@ bench: build ## requests/s, latency and CPU beside redis-server, in one run; und
 	@$(call need,redis-server,redis-server)
 	@$(call need,redis-benchmark,redis-tools)
 	$(GO) run ./internal/bench
+
+bench-engine: ## memory, GC, apply, snapshots, deletions of the state machine beside redis-server; a table in bench-out/engine.md
+	@$(call need,redis-server,redis-server)
+	@mkdir -p bench-out
+	$(GO) run ./internal/bench/engine -o bench-out/engine.md
 
 bench-raft: ## events/s of the consensus core beside go.etcd.io/raft/v3, simulated, in one run
 	cd internal/bench/rawnode && $(GO) test -count 1 . && $(GO) run .

@@ -59,8 +59,12 @@ var rules = map[string]rule{
 	},
 	"internal/bench":         {kvapp: []string{"internal/bench/process"}, tests: []string{"internal/e2e/cluster"}},
 	"internal/bench/process": {},
-	"internal/mutants":       {},
-	"internal/mutants/hunt":  {tests: []string{"sim"}},
+	// It drives the state machine as node and resp do, and stores its snapshots as they are stored.
+	"internal/bench/engine": {
+		kvapp: []string{"fsm", "internal/bench/process", "raft", "resp", "wal"}, modules: []string{"golang.org/x/sys"},
+	},
+	"internal/mutants":      {},
+	"internal/mutants/hunt": {tests: []string{"sim"}},
 	// A module of its own.
 	"internal/bench/rawnode": {kvapp: []string{"raft"}, modules: []string{"go.etcd.io/raft"}},
 	"internal/tidy":          {},
@@ -90,7 +94,7 @@ var modules = map[string]string{
 	"github.com/spf13/cobra":              "commands and flags",
 	"github.com/spf13/pflag":              "the flag set that cobra hands out; its typed errors name the unknown flag",
 	"github.com/prometheus/client_golang": "metrics in Prometheus' text format",
-	"golang.org/x/sys":                    "CLOCK_BOOTTIME, file locks, fdatasync, writev",
+	"golang.org/x/sys":                    "CLOCK_BOOTTIME, CPU clocks, file locks, fdatasync, writev",
 	"github.com/stretchr/testify":         "tests: assertions",
 	"pgregory.net/rapid":                  "tests: properties and state machines with shrinking",
 	"go.uber.org/goleak":                  "tests: no goroutine is left behind",
@@ -106,7 +110,7 @@ var deterministic = []string{"raft", "fsm"}
 var mapRanges = map[string]string{}
 
 // mains may end the process, and only in main.go.
-var mains = []string{"cmd/kvapp", "internal/bench", "internal/bench/rawnode", "internal/mutants"}
+var mains = []string{"cmd/kvapp", "internal/bench", "internal/bench/engine", "internal/bench/rawnode", "internal/mutants"}
 
 // Sizes. A table is one function at worst; what is longer has two jobs.
 const (
