@@ -100,11 +100,11 @@ func (c *child) rate(s script) (float64, error) {
 
 // timed executes n commands of a script and returns the server's own microseconds per call.
 func (r *redis) timed(command string, s script, from, n int) (float64, error) {
-	if _, err := r.do("config", "resetstat"); err != nil {
+	if err := r.resetStats(); err != nil {
 		return 0, err
 	}
 	if err := r.run(s, from, n); err != nil {
 		return 0, err
 	}
-	return r.usec(command)
+	return r.perCall(command)
 }

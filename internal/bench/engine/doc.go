@@ -6,7 +6,7 @@
 // commands are applied as the applier of a node does it, in entries of many, placed beforehand, executed in groups, with
 // the replies encoded. What is timed is the CPU time of that one thread, so that what else runs on the machine disturbs
 // little; the making of the commands is outside. redis-server is filled through its port, and asked for its own figures:
-// usec_per_call is time on the wall, but of the command alone.
+// commandstats has time on the wall, but of the commands alone; those that were interrupted are left out (SLOWLOG).
 //
 // What needs a heap of its own runs in a process of its own: the program starts itself with -child, which comes first
 // and is no flag for people; the child prints its figures as JSON.

@@ -122,5 +122,6 @@ func (r *redis) drop(fill script, key, how string) (float64, error) {
 	if err := r.all([]string{"config", "resetstat"}, args); err != nil {
 		return 0, err
 	}
-	return r.usec(args[0])
+	usec, _, err := r.usec(args[0])
+	return usec, err
 }

@@ -157,7 +157,9 @@ func TestVerdict(t *testing.T) {
 		kvapp, redis float64
 		want         string
 	}{
-		{less, 110, 110, reached}, {less, 111, 180, missed}, {less, 100, 99, missed}, {less, 100, 0, open}, {less, 111, 0, missed},
+		{less, 110, 110, reached}, {less, 111, 180, missed}, {less, 100, 99, missed},
+		{less, 100, 0, open}, {less, 111, 0, missed},
+		{less, 104.6, 105.4, reached}, {less, 105.4, 104.6, reached}, // both print 105
 		{more, 2, 2, reached}, {more, 1.9, 1, missed}, {more, 3, 3.1, missed}, {more, 3, 0, open}, {more, 1, 0, missed},
 		{goal{rival: true}, 1, 2, reached}, {goal{rival: true}, 2, 1, missed}, {goal{limit: 5}, 5, 1, reached}, {goal{}, 1, 1, none},
 	} {
@@ -264,14 +266,17 @@ func TestApplierNoticesErrors(t *testing.T) {
 }
 
 func TestReadReply(t *testing.T) {
-	read := func(text string) (string, error) { return readReply(bufio.NewReader(strings.NewReader(text))) }
+	read := func(text string) (reply, error) { return readReply(bufio.NewReader(strings.NewReader(text))) }
 	for text, want := range map[string]string{"+OK\r\n": "OK", ":12\r\n": "12", "$5\r\na\r\nbc\r\n": "a\r\nbc", "$-1\r\n": "", "$0\r\n\r\n": ""} {
 		got, err := read(text)
 		require.NoError(t, err, text)
-		require.Equal(t, want, got)
+		require.Equal(t, reply{text: want}, got)
 	}
+	got, err := read("*3\r\n:1\r\n*1\r\n$1\r\na\r\n*0\r\n")
+	require.NoError(t, err)
+	require.Equal(t, reply{list: []reply{{text: "1"}, {list: []reply{{text: "a"}}}, {}}}, got)
 	for text, want := range map[string]string{
-		"-LOADING x\r\n": "answers LOADING x", "*1\r\n": "unexpected reply", "": "EOF", "$5\r\nabc": "EOF", "\r\n": "empty line", "$x\r\n": "invalid",
+		"-LOADING x\r\n": "answers LOADING x", "!1\r\n": "unexpected reply", "*2\r\n:1\r\n": "EOF", "": "EOF", "$5\r\nabc": "EOF", "\r\n": "empty line", "$x\r\n": "invalid",
 	} {
 		_, err := read(text)
 		require.ErrorContains(t, err, want, text)

@@ -23,7 +23,7 @@ func TestRunBesideRedis(t *testing.T) {
 	require.Empty(t, left)
 }
 
-// What the servers say of each other's names: a port that another server holds, a command that fails.
+// A command that fails, a figure that is missing, a port that another server holds.
 func TestRedisErrors(t *testing.T) {
 	r, err := startRedis(t.Context(), t.TempDir())
 	require.NoError(t, err)
@@ -37,8 +37,18 @@ func TestRedisErrors(t *testing.T) {
 	require.ErrorContains(t, r.run(oneKey("incr", 1000), 0, 1), "not an integer")
 	_, err = r.info("server", "nosuch")
 	require.ErrorContains(t, err, "has no nosuch")
-	_, err = r.usec("nosuch")
+	_, err = r.perCall("nosuch")
 	require.Error(t, err)
+	// A call that took long is left out.
+	require.NoError(t, r.resetStats())
+	require.NoError(t, r.all([]string{"debug", "sleep", "0.02"}, []string{"ping"}))
+	usec, calls, err := r.usec("debug")
+	require.NoError(t, err)
+	require.InDelta(t, 1, calls, 0)
+	require.Greater(t, usec, 2e4)
+	rest, err := r.perCall("debug")
+	require.NoError(t, err)
+	require.Less(t, rest, 1e4)
 	r.server.Pids[0]++
 	require.ErrorContains(t, r.waitLoaded(t.Context()), "another redis-server")
 	r.server.Pids[0]--

@@ -28,7 +28,8 @@ const pipeline = 512
 
 // startRedis starts one that has its files in dir, and waits until it has loaded what it finds there.
 func startRedis(ctx context.Context, dir string) (*redis, error) {
-	s, err := process.StartRedis(ctx, dir, "--save", "", "--appendonly", "no", "--enable-debug-command", "local")
+	s, err := process.StartRedis(ctx, dir, "--save", "", "--appendonly", "no", "--enable-debug-command", "local",
+		"--slowlog-log-slower-than", strconv.Itoa(slowCall), "--slowlog-max-len", "1000000")
 	if err != nil {
 		return nil, err
 	}
@@ -76,16 +77,22 @@ func (r *redis) waitLoaded(ctx context.Context) error {
 	return err
 }
 
-// do executes one command.
-func (r *redis) do(args ...string) (string, error) {
+// ask executes one command.
+func (r *redis) ask(args ...string) (reply, error) {
 	r.words.reset()
 	for _, a := range args {
 		r.words.text(a)
 	}
 	if _, err := r.conn.Write(r.words.resp(r.out[:0])); err != nil {
-		return "", err
+		return reply{}, err
 	}
 	return readReply(r.in)
+}
+
+// do is ask for a command whose reply is no aggregate.
+func (r *redis) do(args ...string) (string, error) {
+	answer, err := r.ask(args...)
+	return answer.text, err
 }
 
 // all executes commands of which none may fail.
@@ -123,33 +130,50 @@ func (r *redis) run(s script, from, n int) error {
 
 func (r *redis) fill(s script) error { return r.run(s, 0, s.n) }
 
-// readReply reads one reply that is no aggregate.
-func readReply(in *bufio.Reader) (string, error) {
+// reply is a text, or an array. A null is as good as an empty one.
+type reply struct {
+	text string
+	list []reply
+}
+
+// readReply reads one reply. An error reply is an error.
+func readReply(in *bufio.Reader) (reply, error) {
 	line, err := in.ReadString('\n')
 	if err != nil {
-		return "", err
+		return reply{}, err
 	}
 	line = strings.TrimSuffix(line, "\r\n")
 	if line == "" {
-		return "", errors.New("redis-server: empty line")
+		return reply{}, errors.New("redis-server: empty line")
 	}
-	switch rest := line[1:]; line[0] {
+	rest := line[1:]
+	switch line[0] {
 	case '+', ':':
-		return rest, nil
+		return reply{text: rest}, nil
 	case '-':
-		return "", errors.New("redis-server answers " + rest)
-	case '$':
-		n, err := strconv.Atoi(rest)
-		if err != nil || n < 0 {
-			return "", err // a null is as good as an empty string
-		}
-		b := make([]byte, n+2)
-		if _, err := io.ReadFull(in, b); err != nil {
-			return "", err
-		}
-		return string(b[:n]), nil
+		return reply{}, errors.New("redis-server answers " + rest)
+	case '$', '*':
+	default:
+		return reply{}, fmt.Errorf("redis-server: unexpected reply %q", line)
 	}
-	return "", fmt.Errorf("redis-server: unexpected reply %q", line)
+	n, err := strconv.Atoi(rest)
+	if err != nil || n < 0 {
+		return reply{}, err
+	}
+	if line[0] == '*' {
+		var answer reply
+		for range n {
+			part, err := readReply(in)
+			if err != nil {
+				return reply{}, err
+			}
+			answer.list = append(answer.list, part)
+		}
+		return answer, nil
+	}
+	b := make([]byte, n+2)
+	_, err = io.ReadFull(in, b)
+	return reply{text: string(b[:n])}, err
 }
 
 // info is a number of INFO.
@@ -174,14 +198,18 @@ func (r *redis) field(section, field string) (string, error) {
 	return "", fmt.Errorf("INFO %s has no %s", section, field)
 }
 
-// usec is the microseconds of one call of a command since CONFIG RESETSTAT, on the average. The server counts whole
-// ones: less than one in all counts as one.
-func (r *redis) usec(command string) (float64, error) {
+// resetStats forgets the statistics of commands and the slow ones.
+func (r *redis) resetStats() error {
+	return r.all([]string{"config", "resetstat"}, []string{"slowlog", "reset"})
+}
+
+// usec is the microseconds that all calls of a command took since resetStats, and their number. The server counts whole
+// microseconds: less than one in all counts as one.
+func (r *redis) usec(command string) (usec, calls float64, err error) {
 	text, err := r.field("commandstats", "cmdstat_"+command)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	var calls, usec float64
 	for part := range strings.SplitSeq(text, ",") {
 		name, value, _ := strings.Cut(part, "=")
 		switch name {
@@ -191,8 +219,38 @@ func (r *redis) usec(command string) (float64, error) {
 			usec, err = strconv.ParseFloat(value, 64)
 		}
 		if err != nil {
+			return 0, 0, err
+		}
+	}
+	return max(usec, 1), max(calls, 1), nil
+}
+
+// slowCall is the microseconds beyond which a command of constant time was not slow, but interrupted.
+const slowCall = 100
+
+// perCall is the microseconds of one call since resetStats, on the average. The server's clock goes on while another
+// process has the core, as that of the state machine does not: calls that took longer than slowCall are left out.
+func (r *redis) perCall(command string) (float64, error) {
+	usec, calls, err := r.usec(command)
+	if err != nil {
+		return 0, err
+	}
+	slow, err := r.ask("slowlog", "get", "-1")
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range slow.list { // number, time, microseconds, arguments, address, name
+		if len(e.list) < 4 || len(e.list[3].list) == 0 {
+			return 0, errors.New("SLOWLOG GET has another form")
+		}
+		if !strings.EqualFold(e.list[3].list[0].text, command) {
+			continue
+		}
+		took, err := strconv.ParseFloat(e.list[2].text, 64)
+		if err != nil {
 			return 0, err
 		}
+		usec, calls = usec-took, calls-1
 	}
 	return max(usec, 1) / max(calls, 1), nil
 }

@@ -55,8 +55,9 @@ const (
 	none    = "no target"
 )
 
-// verdict of kvapp's figure; redis is 0 if there is none.
+// verdict of kvapp's figure; redis is 0 if there is none. What is printed alike is alike.
 func (g goal) verdict(kvapp, redis float64) string {
+	kvapp, redis = rounded(kvapp), rounded(redis)
 	switch {
 	case g.limit == 0 && !g.rival:
 		return none
@@ -81,6 +82,14 @@ func format(v float64) string {
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
 	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+// rounded is what format prints.
+func rounded(v float64) float64 {
+	if r, err := strconv.ParseFloat(format(v), 64); err == nil {
+		return r
+	}
+	return v
 }
 
 // usedKey is where a measurement of redis-server puts used_memory beside the resident bytes.

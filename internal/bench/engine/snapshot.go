@@ -207,7 +207,7 @@ func redisSnapshots(ctx context.Context, r *redis, p params) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.all([]string{"config", "resetstat"}, []string{"bgsave"}); err != nil {
+	if err := errors.Join(r.resetStats(), r.all([]string{"bgsave"})); err != nil {
 		return nil, err
 	}
 	for busy := 1.0; busy != 0; n += 10 * pipeline {
@@ -218,7 +218,7 @@ func redisSnapshots(ctx context.Context, r *redis, p params) (figures, error) {
 			return nil, err
 		}
 	}
-	during, err := r.usec("set")
+	during, err := r.perCall("set")
 	if err != nil {
 		return nil, err
 	}
