@@ -85,7 +85,6 @@ bench: build ## requests/s, latency and CPU beside redis-server, in one run; und
 
 bench-engine: ## memory, GC, apply, snapshots, deletions of the state machine beside redis-server; a table in bench-out/engine.md
 	@$(call need,redis-server,redis-server)
-	@mkdir -p bench-out
 	$(GO) run ./internal/bench/engine -o bench-out/engine.md
 
 bench-raft: ## events/s of the consensus core beside go.etcd.io/raft/v3, simulated, in one run
