@@ -21,6 +21,7 @@ type redis struct {
 	in     *bufio.Reader
 	out    []byte
 	words  words
+	detach func() bool // from the context that ends what is under way
 }
 
 // pipeline is how many commands are sent before their replies are read.
@@ -38,6 +39,7 @@ func startRedis(ctx context.Context, dir string) (*redis, error) {
 		s.Stop()
 		return nil, err
 	}
+	r.detach = context.AfterFunc(ctx, func() { _ = r.conn.Close() }) // whoever uses it gets an error
 	r.in = bufio.NewReaderSize(r.conn, 64<<10)
 	if err := r.waitLoaded(ctx); err != nil {
 		r.stop()
@@ -47,6 +49,7 @@ func startRedis(ctx context.Context, dir string) (*redis, error) {
 }
 
 func (r *redis) stop() {
+	r.detach()
 	_ = r.conn.Close() // nothing is in flight
 	r.server.Stop()
 }
