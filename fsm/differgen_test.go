@@ -400,7 +400,7 @@ func (g *differGen) inspection() (cmds [][]string) {
 		cmds = append(cmds, []string{"SELECT", strconv.Itoa(db)}, []string{"KEYS", "*"})
 		for _, k := range g.all {
 			cmds = append(cmds, []string{"TYPE", k}, []string{"PEXPIRETIME", k}, []string{"GET", k}, []string{"LRANGE", k, "0", "-1"},
-				[]string{"SMEMBERS", k}, []string{"HGETALL", k}, []string{"ZRANGE", k, "0", "-1", "WITHSCORES"})
+				[]string{"SMEMBERS", k}, []string{"HGETALL", k}, []string{"OBJECT", "ENCODING", k}, []string{"OBJECT", "REFCOUNT", k}, []string{"ZRANGE", k, "0", "-1", "WITHSCORES"})
 		}
 	}
 	if !g.chance(3) {

@@ -19,9 +19,15 @@ func rawCommand(args ...string) []byte {
 	return r.b
 }
 
+// subSpecs are the sub-commands on data, by both words.
+var subSpecs = map[string]*Spec{"object encoding": ObjectEncoding, "object refcount": ObjectRefCount}
+
 // command parses a command as a connection would.
 func command(t require.TestingT, db int, args ...string) Command {
 	spec := lookupAny([]byte(args[0]))
+	if spec == nil && len(args) > 1 {
+		spec = subSpecs[strings.ToLower(args[0]+" "+args[1])]
+	}
 	require.NotNil(t, spec, args[0])
 	c := Command{Spec: spec, DB: db, Raw: rawCommand(args...)}
 	for _, a := range args {

@@ -41,6 +41,9 @@ func runHSet(name string, status bool) runFunc {
 				added++
 			}
 		}
+		if len(args)/2-1 > HashMaxListpackEntries {
+			h.large = true // as Redis 7.2, however many fields were new
+		}
 		tx.store(args[1], h, isNew, h.n)
 		if status {
 			out.Simple("OK")

@@ -5,13 +5,27 @@ import "encoding/binary"
 // hashValue is a hash. The order of its dict is part of its value.
 type hashValue struct {
 	dict[string]
-	vals int // sum of the lengths of the values
+	vals  int  // sum of the lengths of the values
+	large bool // the form is hashTable
 }
 
 func (h *hashValue) kind() kind { return kindHash }
 func (h *hashValue) size() int  { return 168 + h.bytes + h.vals + h.n*hashEntryCost }
 
-func (h *hashValue) clone() object { return &hashValue{dict: h.dict.clone(), vals: h.vals} }
+func (h *hashValue) clone() object { return &hashValue{h.dict.clone(), h.vals, h.large} }
+
+func (h *hashValue) form() form {
+	if h.large {
+		return hashTable
+	}
+	return hashPacked
+}
+
+func (h *hashValue) setForm(f form) bool {
+	f, ok := largerForm(h.form(), f)
+	h.large = f == hashTable
+	return ok
+}
 
 // get returns the value of field.
 func (h *hashValue) get(field []byte) (string, bool) {
@@ -24,12 +38,18 @@ func (h *hashValue) get(field []byte) (string, bool) {
 // put sets field and reports whether it is new.
 func (h *hashValue) put(field []byte, val string) bool {
 	h.vals += len(val)
+	if len(field) > HashMaxListpackValue || len(val) > HashMaxListpackValue {
+		h.large = true
+	}
 	if i := h.find(field); i >= 0 {
 		h.vals -= len(h.at(i).val)
 		h.set(i, val)
 		return false
 	}
 	h.add(string(field), val)
+	if h.n > HashMaxListpackEntries {
+		h.large = true
+	}
 	return true
 }
 

@@ -35,6 +35,10 @@ type object interface {
 	appendTo(dst []byte) []byte
 	// size estimates the memory of the value in bytes, in O(1), as a function of the logical state alone.
 	size() int
+	// form is how Redis would hold the value. setForm takes over the form that a snapshot tells; it reports false for one
+	// that the value cannot have.
+	form() form
+	setForm(f form) bool
 }
 
 // decoders turn the output of appendTo back into an object, by kind; each value file sets its own in init. A decoder

@@ -95,6 +95,11 @@ func runPush(front, existing bool) runFunc {
 			}
 			l = &listValue{}
 		}
+		bytes := 0
+		for _, e := range args[2:] {
+			bytes += len(e)
+		}
+		l.growing(bytes)
 		for _, e := range args[2:] {
 			l.push(e, front)
 		}
@@ -125,6 +130,7 @@ func runPop(name string, front bool) runFunc {
 			out.Null()
 		case len(args) == 2:
 			out.Bulk(l.pop(front))
+			l.shrunk()
 			tx.store(args[1], l, false, l.n)
 		case count == 0:
 			out.Array(0)
@@ -141,6 +147,7 @@ func popList(tx *Tx, key []byte, l *listValue, front bool, count int64, out Out)
 	for range n {
 		out.Bulk(l.pop(front))
 	}
+	l.shrunk()
 	tx.store(key, l, false, l.n)
 }
 
@@ -229,7 +236,9 @@ func runLSet(tx *Tx, args [][]byte, out Out) {
 	case i < 0:
 		out.Error(errIndexRange)
 	default:
+		l.growing(len(args[3]))
 		l.set(i, args[3])
+		l.shrunk()
 		tx.touched(args[1])
 		out.Simple("OK")
 	}
@@ -257,6 +266,7 @@ func runLInsert(tx *Tx, args [][]byte, out Out) {
 		if after {
 			i++
 		}
+		l.growing(len(args[4]))
 		l.insert(i, args[4])
 		tx.touched(args[1])
 		out.Int(int64(l.n))
@@ -287,6 +297,7 @@ func runLRem(tx *Tx, args [][]byte, out Out) {
 	}
 	removed := l.removeEqual(args[3], int(limit), fromTail)
 	if removed > 0 {
+		l.shrunk()
 		tx.store(args[1], l, false, l.n)
 	}
 	out.Int(int64(removed))
@@ -311,6 +322,7 @@ func runLTrim(tx *Tx, args [][]byte, out Out) {
 			tx.delete(args[1])
 		case to-from < l.n:
 			l.trim(from, l.n-to)
+			l.shrunk()
 			tx.touched(args[1])
 		}
 	}
@@ -464,7 +476,9 @@ func moveElement(tx *Tx, src, dst []byte, from, to bool, out Out) {
 	}
 	// A push may move the bytes that pop returned if both lists are the same one.
 	tx.buf = append(tx.buf[:0], s.pop(from)...)
+	d.growing(len(tx.buf))
 	d.push(tx.buf, to)
+	s.shrunk()
 	out.Bulk(tx.buf)
 	if s != d {
 		tx.store(src, s, false, s.n)

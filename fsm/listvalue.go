@@ -17,6 +17,8 @@ type listValue struct {
 	own   *owner
 	n     int
 	bytes int          // sum of the lengths of the elements
+	pack  int          // sum of their packedLen
+	large bool         // the form is listQuick
 	dir   []*listChunk // dir[:front] is room for pushes at the head
 	front int
 	spare *listChunk // an emptied chunk of full size, for reuse
@@ -186,7 +188,7 @@ func (l *listValue) pushBack(e []byte) {
 	}
 	putElem(c.buf[c.tail:], e)
 	c.tail += need
-	l.count(c, 1, len(e))
+	l.count(c, 1, len(e), packedLen(e))
 }
 
 func (l *listValue) pushFront(e []byte) {
@@ -202,13 +204,14 @@ func (l *listValue) pushFront(e []byte) {
 	}
 	c.head -= need
 	putElem(c.buf[c.head:], e)
-	l.count(c, 1, len(e))
+	l.count(c, 1, len(e), packedLen(e))
 }
 
-func (l *listValue) count(c *listChunk, n, bytes int) {
+func (l *listValue) count(c *listChunk, n, bytes, pack int) {
 	c.n += n
 	l.n += n
 	l.bytes += bytes
+	l.pack += pack
 }
 
 // pop removes and returns the first or last element. REQUIRES: n > 0.
@@ -225,7 +228,7 @@ func (l *listValue) pop(front bool) []byte {
 		c.tail = c.prev(c.tail)
 		e, _ = c.next(c.tail)
 	}
-	l.count(c, -1, -len(e))
+	l.count(c, -1, -len(e), -packedLen(e))
 	if c.n == 0 {
 		l.removeChunk(i)
 	}
@@ -350,10 +353,11 @@ func (l *listValue) set(i int, e []byte) {
 	off := c.seek(pos)
 	old, end := c.next(off)
 	if len(old) == len(e) {
+		l.pack += packedLen(e) - packedLen(old)
 		copy(old, e)
 		return
 	}
-	l.count(c, -1, -len(old))
+	l.count(c, -1, -len(old), -packedLen(old))
 	if c.n == 0 {
 		l.dir[l.front+k] = &listChunk{own: l.own, buf: make([]byte, max(listChunkMin, listElemLen(len(e))))}
 		l.insertInto(k, 0, 0, e)
@@ -388,7 +392,7 @@ func (l *listValue) insertInto(k, off, pos int, e []byte) {
 		copy(c.buf[off+need:], c.buf[off:c.tail])
 		putElem(c.buf[off:], e)
 		c.tail += need
-		l.count(c, 1, len(e))
+		l.count(c, 1, len(e), packedLen(e))
 		return
 	}
 	if pos < c.n && pos > 0 {
@@ -488,7 +492,7 @@ func (l *listValue) filter(k int, e []byte, limit int, fromTail bool) int {
 		off = end
 	}
 	c.tail = w
-	l.count(c, -drop, -drop*len(e))
+	l.count(c, -drop, -drop*len(e), -drop*packedLen(e))
 	return drop
 }
 
@@ -506,7 +510,7 @@ func (l *listValue) trim(first, last int) {
 func (l *listValue) cut(k, n int, front bool) int {
 	c := l.writable(k)
 	n = min(n, c.n)
-	sum := 0
+	sum, pack := 0, 0
 	for range n {
 		var e []byte
 		if front {
@@ -516,8 +520,9 @@ func (l *listValue) cut(k, n int, front bool) int {
 			e, _ = c.next(c.tail)
 		}
 		sum += len(e)
+		pack += packedLen(e)
 	}
-	l.count(c, -n, -sum)
+	l.count(c, -n, -sum, -pack)
 	if c.n == 0 {
 		l.removeChunk(k)
 	}
@@ -559,6 +564,7 @@ func decodeList(b []byte) (object, error) {
 	if !d.end() || l.n == 0 {
 		return nil, errDecode
 	}
+	l.growing(0)
 	return l, nil
 }
 

@@ -27,13 +27,16 @@ func runSAdd(tx *Tx, args [][]byte, out Out) {
 	if isNew {
 		s = &setValue{}
 	}
-	added := 0
+	added, crowded := 0, s.crowded(args[2:])
 	for _, m := range args[2:] {
 		if s.insert(m) {
 			added++
 		}
 	}
 	if added > 0 {
+		if crowded {
+			s.large = setTable
+		}
 		tx.store(args[1], s, isNew, s.n)
 	}
 	out.Int(int64(added))
@@ -91,8 +94,15 @@ func runSPop(tx *Tx, args [][]byte, out Out) {
 	for range n {
 		out.BulkString(s.popAt(tx.RandN(s.n)))
 	}
+	if s.n*spopRebuild <= n && s.form() == setTable {
+		// Redis moves the few that stay to a new set.
+		s.large = max(setPacked, s.fresh())
+	}
 	tx.store(args[1], s, false, s.n)
 }
+
+// spopRebuild is how many times more members than stay SPOP must take to build the set anew.
+const spopRebuild = 5
 
 func runSCard(tx *Tx, args [][]byte, out Out) {
 	s, ok := readSet(tx, args[1], out)
@@ -315,11 +325,15 @@ next:
 type setOperation func(sets []*setValue) *setValue
 
 func setInter(sets []*setValue) *setValue {
-	r := &setValue{}
+	r, numbers := &setValue{}, true
 	intersect(sets, func(m string) bool {
 		r.add(m, struct{}{})
+		numbers = numbers && isInteger(m)
 		return true
 	})
+	if r.n > 0 && (!numbers || r.n > SetMaxIntsetEntries) {
+		r.large = sets[0].large // of the smallest
+	}
 	return r
 }
 
@@ -351,7 +365,23 @@ next:
 		}
 		r.add(m, struct{}{})
 	}
+	if r.large = r.fresh(); diffCopies(sets) {
+		r.large = sets[0].fresh()
+	}
 	return r
+}
+
+// diffCopies reports whether Redis takes the difference by copying the first set, which is there, and removing what the
+// others have: the form is then that of the copy.
+func diffCopies(sets []*setValue) bool {
+	count, sum := 0, 0
+	for _, s := range sets {
+		if s != nil {
+			count++
+			sum += s.n
+		}
+	}
+	return sets[0].n*count/2 > sum
 }
 
 func runSetOperation(op setOperation) runFunc {

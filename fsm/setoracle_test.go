@@ -30,7 +30,7 @@ func startOracle(t *testing.T, proto string) *oracle {
 	dir, err := os.MkdirTemp("", "oracle")
 	require.NoError(t, err)
 	sock := filepath.Join(dir, "s")
-	cmd := exec.Command("redis-server", "--port", "0", "--unixsocket", sock, "--save", "", "--dir", dir)
+	cmd := exec.Command("redis-server", "--port", "0", "--unixsocket", sock, "--save", "", "--dir", dir, "--enable-debug-command", "local")
 	require.NoError(t, cmd.Start(), "redis-server must be installed")
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()

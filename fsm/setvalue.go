@@ -7,7 +7,10 @@ import (
 )
 
 // setValue is a set. The order of its dict is part of its value.
-type setValue struct{ dict[struct{}] }
+type setValue struct {
+	dict[struct{}]
+	large form // setPacked or setTable; less = setInts
+}
 
 // Estimated bytes of one member beyond its content, for size.
 const (
@@ -19,7 +22,74 @@ const (
 func (s *setValue) kind() kind { return kindSet }
 func (s *setValue) size() int  { return 160 + s.bytes + s.n*setEntryCost }
 
-func (s *setValue) clone() object { return &setValue{s.dict.clone()} }
+func (s *setValue) clone() object { return &setValue{s.dict.clone(), s.large} }
+
+func (s *setValue) form() form { return max(setInts, s.large) }
+
+func (s *setValue) setForm(f form) (ok bool) {
+	s.large, ok = largerForm(s.form(), f)
+	return ok
+}
+
+// grown notes what an added member of n bytes does to the form; number says that it is an integer, and is looked at
+// while all are. The member is in the set already.
+func (s *setValue) grown(n int, number bool) {
+	switch {
+	case s.large == setTable:
+	case s.large == setPacked:
+		if s.n > SetMaxListpackEntries || n > SetMaxListpackValue {
+			s.large = setTable
+		}
+	case number:
+		if s.n > SetMaxIntsetEntries {
+			s.large = setTable
+		}
+	case s.n <= SetMaxListpackEntries && n <= SetMaxListpackValue:
+		s.large = setPacked
+	default:
+		s.large = setTable
+	}
+}
+
+// crowded says, before a command adds members, that so many as it has make the set a table, however many of them are
+// new.
+func (s *setValue) crowded(members [][]byte) bool {
+	limit := SetMaxListpackEntries
+	if s.n > 0 && s.form() == setInts {
+		limit = SetMaxIntsetEntries
+	}
+	if _, number := parseInt(members[0]); s.n == 0 && number {
+		limit = SetMaxIntsetEntries
+	}
+	return len(members) > limit
+}
+
+// fresh is the form of a set with the same members that is built anew.
+func (s *setValue) fresh() form {
+	numbers, longest := true, 0
+	for i := range s.n {
+		m := s.at(i).key
+		numbers = numbers && isInteger(m)
+		longest = max(longest, len(m))
+	}
+	switch {
+	case numbers && s.n <= SetMaxIntsetEntries:
+		return setInts
+	case s.n <= SetMaxListpackEntries && longest <= SetMaxListpackValue:
+		return setPacked
+	}
+	return setTable
+}
+
+// isInteger reports whether s is an integer in canonical form.
+func isInteger(s string) bool {
+	var buf [20]byte
+	if len(s) > len(buf) {
+		return false
+	}
+	_, ok := parseInt(buf[:copy(buf[:], s)])
+	return ok
+}
 
 // insert adds member and reports whether it was new.
 func (s *setValue) insert(member []byte) bool {
@@ -27,6 +97,11 @@ func (s *setValue) insert(member []byte) bool {
 		return false
 	}
 	s.add(string(member), struct{}{})
+	number := false
+	if s.large == 0 {
+		_, number = parseInt(member)
+	}
+	s.grown(len(member), number)
 	return true
 }
 
@@ -36,6 +111,7 @@ func (s *setValue) insertString(member string) bool {
 		return false
 	}
 	s.add(member, struct{}{})
+	s.grown(len(member), s.large == 0 && isInteger(member))
 	return true
 }
 

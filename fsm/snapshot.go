@@ -16,12 +16,16 @@ import (
 //
 // and a key is
 //
-//	kind, deadline, version, length, key, length, value
+//	code, deadline, version, length, key, length, value
 //
-// where every number is a uvarint. Keys stand in the dense order of their slot, which is state: a restored node must
-// answer SCAN cursors and removals as the others do. Checksums are the business of whoever stores the payload.
+// where code is kind and form of the value (entry.code) and every number is a uvarint. Keys stand in the dense order of
+// their slot, which is state: a restored node must answer SCAN cursors and removals as the others do. Checksums are the
+// business of whoever stores the payload.
 
-const snapshotMagic = "kvfsm\x00\x00\x01" // the last byte is the version
+const snapshotMagic = "kvfsm\x00\x00\x02" // the last byte is the version
+
+// snapshotFirst is the magic of version 1, whose keys have their kind in place of its code: their forms are not known.
+const snapshotFirst = "kvfsm\x00\x00\x01"
 
 var errSnapshot = errors.New("malformed snapshot")
 
@@ -82,7 +86,7 @@ func (sw *snapshotWriter) slot(db, slot int, entries []entry) {
 	sw.buf = appendUint(sw.buf, uint64(db)+1, uint64(slot), uint64(len(entries)))
 	for i := range entries {
 		e := &entries[i]
-		sw.buf = appendUint(sw.buf, uint64(e.kind()), uint64(e.expireAt), e.version, uint64(e.keyLen()))
+		sw.buf = appendUint(sw.buf, e.code(), uint64(e.expireAt), e.version, uint64(e.keyLen()))
 		sw.buf = append(sw.buf, e.key()...)
 		sw.val = e.appendValue(sw.val[:0])
 		sw.buf = appendUint(sw.buf, uint64(len(sw.val)))
@@ -142,6 +146,7 @@ type snapshotReader struct {
 	dbs     [Databases]*database
 	clock   int64
 	applied uint64
+	first   bool // the payload is of version 1
 	buf     []byte
 }
 
@@ -153,7 +158,11 @@ func (sr *snapshotReader) read() error {
 	if _, err := io.ReadFull(sr.r, head[:]); err != nil {
 		return shortRead(err)
 	}
-	if string(head[:len(snapshotMagic)]) != snapshotMagic {
+	switch string(head[:len(snapshotMagic)]) {
+	case snapshotMagic:
+	case snapshotFirst:
+		sr.first = true
+	default:
 		return fmt.Errorf("%w: unknown version", errSnapshot)
 	}
 	sr.clock = int64(binary.LittleEndian.Uint64(head[len(snapshotMagic):]))
@@ -243,9 +252,13 @@ func (sr *snapshotReader) slot(n, slot int) (keys uint64, err error) {
 
 // key reads one key with its value; its deadline is returned apart.
 func (sr *snapshotReader) key(slot int) (e entry, at int64, err error) {
-	k, err := sr.uint(kindCount - 1)
+	code, err := sr.uint(1<<64 - 1)
 	if err != nil {
 		return e, 0, err
+	}
+	k, f, ok := splitCode(code)
+	if !ok || sr.first != (f == formUnknown) {
+		return e, 0, fmt.Errorf("%w: unknown type %d", errSnapshot, code)
 	}
 	deadline, err := sr.uint(1<<63 - 1)
 	if err != nil {
@@ -267,17 +280,19 @@ func (sr *snapshotReader) key(slot int) (e entry, at int64, err error) {
 	if err != nil {
 		return e, 0, err
 	}
-	if err := e.restore(kind(k), key, val); err != nil {
+	if err := e.restore(k, f, key, val); err != nil {
 		return e, 0, fmt.Errorf("key %.64q: %w", key, err)
 	}
 	e.hash, e.version = hashKey(sr.s.seed, key), version
 	return e, int64(deadline), nil
 }
 
-// restore gives an empty entry its key and the value encoded in val.
-func (e *entry) restore(k kind, key, val []byte) error {
+// restore gives an empty entry its key and the value of form f encoded in val.
+func (e *entry) restore(k kind, f form, key, val []byte) error {
 	if k == kindString {
-		e.fill(key, val)
+		if !e.restoreString(f, key, val) {
+			return fmt.Errorf("%w: a string of form %d", errSnapshot, f)
+		}
 		return nil
 	}
 	if decoders[k] == nil {
@@ -286,6 +301,9 @@ func (e *entry) restore(k kind, key, val []byte) error {
 	o, err := decoders[k](val)
 	if err != nil {
 		return fmt.Errorf("%s value: %w", kindNames[k], err)
+	}
+	if !o.setForm(f) {
+		return fmt.Errorf("%w: a %s of form %d", errSnapshot, kindNames[k], f)
 	}
 	e.data, e.obj, e.num, e.meta = string(key), o, int64(o.size()), uint32(len(key))<<2
 	return nil

@@ -520,7 +520,7 @@ func runIncrByFloat(tx *Tx, args [][]byte, out Out) {
 		out.Error(errNaNInfinity)
 		return
 	}
-	tx.setString(args[1], sum, true)
+	tx.setText(args[1], sum)
 	out.Bulk(sum)
 }
 

@@ -14,6 +14,10 @@ func (b *blob) kind() kind                 { return kindString }
 func (b *blob) clone() object              { return &blob{b: append([]byte(nil), b.b...)} }
 func (b *blob) appendTo(dst []byte) []byte { return append(dst, b.b...) }
 
+// form: what was changed in place is raw whatever its length.
+func (b *blob) form() form          { return stringRaw }
+func (b *blob) setForm(f form) bool { return f == stringRaw }
+
 // size counts no more than the same string inside its entry would: which of the two it is depends on history.
 func (b *blob) size() int { return len(b.b) }
 

@@ -63,7 +63,7 @@ func (v *View) eachSlot(db int, f func(slot int, entries []entry)) {
 	}
 }
 
-// Hash returns a hash of the logical state and of every slot's part in it: database, key, type, value and deadline of
+// Hash returns a hash of the logical state and of every slot's part in it: database, key, type, form, value and deadline of
 // each key. Nodes that applied the same entries have the same hashes, whatever happened to them on the way.
 func (v *View) Hash() (total uint64, slot func(i int) uint64) {
 	var sums [shardCount]*[pageSlots]uint64
@@ -76,7 +76,7 @@ func (v *View) Hash() (total uint64, slot func(i int) uint64) {
 			}
 			for i := range entries {
 				e := &entries[i]
-				buf = appendUint(buf[:0], uint64(db)<<8|uint64(e.kind()), uint64(e.expireAt), uint64(e.keyLen()))
+				buf = appendUint(buf[:0], uint64(db)<<8|e.code(), uint64(e.expireAt), uint64(e.keyLen()))
 				buf = append(buf, e.key()...)
 				buf = e.appendValue(buf)
 				sum := hashBytes(buf)

@@ -201,6 +201,7 @@ func (c combineCommand) run(tx *Tx, args [][]byte, out Out) {
 	if c.store {
 		for i := range r.n {
 			r.set(i, positiveZero(r.at(i).val))
+			r.grown(len(r.at(i).key))
 		}
 		r.buildTree()
 		tx.replace(args[1], r, r.n)

@@ -119,6 +119,9 @@ func zaddPairs(tx *Tx, key []byte, pairs [][]byte, o zaddOptions, out Out) {
 		}
 	}
 	if added+updated > 0 {
+		if len(scores) > ZSetMaxListpackEntries {
+			z.large = true // as Redis 7.2, however many members were new
+		}
 		tx.store(key, z, isNew, z.n)
 	}
 	if o.ch {

@@ -12,13 +12,34 @@ import (
 // value (ZSCAN and ZRANDMEMBER show it). Invariant: both hold the same pairs.
 type zsetValue struct {
 	dict[float64]
-	tree ztree
+	tree  ztree
+	large bool // the form is zsetSkip
 }
 
 func (z *zsetValue) kind() kind { return kindZSet }
 func (z *zsetValue) size() int  { return 176 + z.bytes + z.n*zsetEntryCost }
 
-func (z *zsetValue) clone() object { return &zsetValue{dict: z.dict.clone(), tree: z.tree.clone()} }
+func (z *zsetValue) clone() object { return &zsetValue{z.dict.clone(), z.tree.clone(), z.large} }
+
+func (z *zsetValue) form() form {
+	if z.large {
+		return zsetSkip
+	}
+	return zsetPacked
+}
+
+func (z *zsetValue) setForm(f form) bool {
+	f, ok := largerForm(z.form(), f)
+	z.large = f == zsetSkip
+	return ok
+}
+
+// grown notes what an added member of n bytes does to the form. The member is in the dict already.
+func (z *zsetValue) grown(n int) {
+	if z.n > ZSetMaxListpackEntries || n > ZSetMaxListpackValue {
+		z.large = true
+	}
+}
 
 // score returns the score of member.
 func (z *zsetValue) score(member []byte) (float64, bool) {
@@ -51,6 +72,7 @@ func positiveZero(score float64) float64 {
 func (z *zsetValue) putNew(member string, score float64) {
 	score = positiveZero(score)
 	z.add(member, score)
+	z.grown(len(member))
 	z.tree.insert(zitem{score, member})
 }
 
@@ -110,6 +132,7 @@ func decodeZSet(b []byte) (object, error) {
 			return nil, errDecode
 		}
 		z.add(string(m), score)
+		z.grown(len(m))
 	}
 	if !d.end() || z.n == 0 {
 		return nil, errDecode

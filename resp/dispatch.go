@@ -10,10 +10,10 @@ import (
 // The arity is checked; args[0] is the name.
 type handler func(c *conn, args [][]byte)
 
-// entry is one command of this package, as the tables in specs.go list it.
+// entry is one command of this package, as the tables in specs.go list it, or a sub-command on data.
 type entry struct {
 	spec fsm.Spec
-	run  handler // nil for a container
+	run  handler // nil for a container and for what the state machine executes
 	tips []string
 	subs []entry
 }

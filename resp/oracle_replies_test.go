@@ -158,7 +158,7 @@ CONFIG SET maxmemory-policy foo
 CONFIG SET maxmemory-policy ALLKEYS-lru
 CONFIG GET maxmemory-policy
 CONFIG SET maxmemory-policy noeviction
-CONFIG SET hash-max-ziplist-entries 10 hash-max-listpack-entries 20
+CONFIG SET lua-time-limit 10 busy-reply-threshold 20
 CONFIG SET appendfsync foo
 CONFIG SET client-output-buffer-limit foo
 CONFIG SET client-output-buffer-limit "foo 1 2 3"

@@ -136,7 +136,14 @@ var serverCommands = []entry{
 	{run: role, spec: spec("role", 1, ownState|fsm.FlagFast, "admin dangerous", "2.8.12", "server", "O(1)", "Answers whether this node leads, and whom it knows.")},
 	{run: wait, tips: []string{"request_policy:all_shards", "response_policy:agg_min"}, spec: spec("wait", 3, fsm.FlagNoScript, "connection", "3.0.0", "generic", "O(1)",
 		"Waits until so many other nodes have this connection's writes on disk.", integer("numreplicas"), integer("timeout"))},
+	{subs: objectCommands, spec: spec("object", -2, 0, "", "2.2.3", "generic", "Depends on subcommand.", "Commands about how values are held.")},
 	{subs: raftCommands, spec: spec("raft", -2, 0, "", "7.2.0", "server", "Depends on subcommand.", "Commands about the consensus.")},
+}
+
+var objectCommands = []entry{
+	{spec: *fsm.ObjectEncoding, tips: tipsRandom},
+	{run: objectHelp, spec: spec("help", 2, anyState, "keyspace", "6.2.0", "generic", "O(1)", "Lists the sub-commands.")},
+	{spec: *fsm.ObjectRefCount, tips: tipsRandom},
 }
 
 var commandCommands = []entry{
@@ -215,5 +222,4 @@ var dataTips = map[string][]string{
 	"sdiff": tipsOrder, "sinter": tipsOrder, "sunion": tipsOrder,
 	"hrandfield": tipsRandom, "hscan": tipsRandom, "sscan": tipsRandom, "zscan": tipsRandom, "spop": tipsRandom,
 	"srandmember": tipsRandom, "zrandmember": tipsRandom, "ttl": tipsRandom, "pttl": tipsRandom, "dump": tipsRandom,
-	"object|encoding": tipsRandom, "object|freq": tipsRandom, "object|idletime": tipsRandom, "object|refcount": tipsRandom,
 }

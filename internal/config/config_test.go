@@ -45,8 +45,17 @@ func TestSetManyChangesAllOrNothing(t *testing.T) {
 
 func TestAliasesNameTheSameSetting(t *testing.T) {
 	s := New()
-	require.NoError(t, s.SetMany([][2]string{{"hash-max-ziplist-entries", "7"}}))
-	require.Equal(t, "7", s.Get("hash-max-listpack-entries"))
+	require.NoError(t, s.SetMany([][2]string{{"lua-time-limit", "7"}}))
+	require.Equal(t, "7", s.Get("busy-reply-threshold"))
+}
+
+func TestLimitsOfEncodingsStayWhatTheyAre(t *testing.T) {
+	s := New()
+	require.ErrorIs(t, s.SetMany([][2]string{{"hash-max-ziplist-entries", "7"}}), ErrFixed)
+	require.NoError(t, s.SetMany([][2]string{{"hash-max-ziplist-entries", "512"}, {"list-max-listpack-size", "-2"}}), "what they have")
+	require.NoError(t, s.Set("zset-max-listpack-value", "1kb"))
+	require.Equal(t, "64", s.Get("zset-max-listpack-value"))
+	require.Equal(t, []string{"zset-max-listpack-value"}, s.Ignored())
 }
 
 func TestMemoryUnits(t *testing.T) {

@@ -62,7 +62,7 @@ timeout 7
 		"dir": "/var/lib/kv app", "maxmemory": "104857600", "notify-keyspace-events": "",
 		"client-output-buffer-limit": "normal 0 0 0 slave 268435456 67108864 30 pubsub 1048576 524288 10",
 		"oom-score-adj-values":       "0 200 800", "latency-tracking-info-percentiles": "50 99.9",
-		"proc-title-template": "{title} {listen-addr}", "list-max-listpack-size": "-3", "timeout": "7",
+		"proc-title-template": "{title} {listen-addr}", "list-max-listpack-size": "-2", "timeout": "7",
 		"shutdown-on-sigterm": "nosave force",
 		// What this server does anyway is what it says, whatever the file wants.
 		"save": "", "appendonly": "yes", "appendfsync": "always", "daemonize": "no", "supervised": "no",

@@ -7,6 +7,9 @@ const PeerPortOffset = 10000
 // table holds every setting in order of its name. Rows without doc are settings of Redis that benchmarks, clients and
 // test suites read or set; they are kept and shown, and change nothing here. Those given at start-up are named in one
 // warning.
+//
+// The limits of encodings (*-max-listpack-*, set-max-intset-entries) are what every node applies, whatever it is told:
+// nodes whose states must be equal cannot have limits of their own.
 var table = []Setting{
 	{name: "acl-pubsub-default", kind: Enum, def: "resetchannels", allowed: "allchannels resetchannels"},
 	{name: "aclfile", kind: String, def: "", fixed: true, refused: "access control lists are not supported"},
@@ -71,8 +74,8 @@ var table = []Setting{
 	{name: "enable-debug-command", kind: Enum, def: "no", allowed: "no yes local", fixed: true},
 	{name: "enable-module-command", kind: Enum, def: "no", allowed: "no yes local", fixed: true},
 	{name: "enable-protected-configs", kind: Enum, def: "no", allowed: "no yes local", fixed: true},
-	{name: "hash-max-listpack-entries", kind: Int, def: "512"},
-	{name: "hash-max-listpack-value", kind: Memory, def: "64"},
+	{name: "hash-max-listpack-entries", kind: Int, def: "512", kept: true, constant: true},
+	{name: "hash-max-listpack-value", kind: Memory, def: "64", kept: true, constant: true},
 	{name: "hll-sparse-max-bytes", kind: Memory, def: "3000"},
 	{name: "hz", kind: Int, def: "10", max: 2147483647},
 	{name: "ignore-warnings", kind: String, def: ""},
@@ -91,7 +94,7 @@ var table = []Setting{
 	{name: "lfu-decay-time", kind: Int, def: "1", max: 2147483647},
 	{name: "lfu-log-factor", kind: Int, def: "10", max: 2147483647},
 	{name: "list-compress-depth", kind: Int, def: "0", max: 2147483647},
-	{name: "list-max-listpack-size", kind: Int, def: "-2", min: -2147483648, max: 2147483647},
+	{name: "list-max-listpack-size", kind: Int, def: "-2", min: -2147483648, max: 2147483647, kept: true, constant: true},
 	{name: "log-format", kind: Enum, def: "redis", allowed: "redis logfmt json", fixed: true, doc: "form of the log lines"},
 	{name: "logfile", kind: String, def: "", fixed: true, doc: "file of the log lines, empty = standard output"},
 	{name: "loglevel", kind: Enum, def: "notice", allowed: "debug verbose notice warning", doc: "least level that is logged"},
@@ -150,7 +153,9 @@ var table = []Setting{
 	{name: "sanitize-dump-payload", kind: Enum, def: "no", allowed: "no yes clients"},
 	{name: "save", kind: Saves, def: "", multi: true, constant: true},
 	{name: "server_cpulist", kind: String, def: "", fixed: true},
-	{name: "set-max-intset-entries", kind: Int, def: "512"},
+	{name: "set-max-intset-entries", kind: Int, def: "512", kept: true, constant: true},
+	{name: "set-max-listpack-entries", kind: Int, def: "128", kept: true, constant: true},
+	{name: "set-max-listpack-value", kind: Memory, def: "64", kept: true, constant: true},
 	{name: "set-proc-title", kind: Bool, def: "yes", fixed: true},
 	{name: "shutdown-on-sigint", kind: Enum, def: "default", allowed: "default save nosave now force", multi: true},
 	{name: "shutdown-on-sigterm", kind: Enum, def: "default", allowed: "default save nosave now force", multi: true},
@@ -192,8 +197,8 @@ var table = []Setting{
 	{name: "tracking-table-max-keys", kind: Int, def: "1000000"},
 	{name: "unixsocket", kind: String, def: "", fixed: true},
 	{name: "unixsocketperm", kind: Int, def: "0", fixed: true},
-	{name: "zset-max-listpack-entries", kind: Int, def: "128"},
-	{name: "zset-max-listpack-value", kind: Memory, def: "64"},
+	{name: "zset-max-listpack-entries", kind: Int, def: "128", kept: true, constant: true},
+	{name: "zset-max-listpack-value", kind: Memory, def: "64", kept: true, constant: true},
 }
 
 // aliases are older or other names of the same setting.
