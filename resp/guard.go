@@ -434,6 +434,13 @@ func (c *Conn) overdue(now time.Time, lim *Limits) bool {
 	return c.output.overSoft(now, lim)
 }
 
+// Killed says whether the connection has come to its end by Kill; its goroutine may not know yet.
+func (c *Conn) Killed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dead
+}
+
 // Kill closes the socket at once; replies that wait are lost. Read, Write and Gone notice.
 func (c *Conn) Kill() {
 	c.mu.Lock()

@@ -245,12 +245,14 @@ func (s *Server) stranger(nc *Conn) bool {
 	return ok && !tcp.IP.IsLoopback()
 }
 
-// clients returns every connection, oldest first.
+// clients returns every connection, oldest first, without those that were killed and have not noticed yet.
 func (s *Server) clients() []*conn {
 	s.mu.Lock()
 	all := make([]*conn, 0, len(s.conns))
 	for _, c := range s.conns {
-		all = append(all, c)
+		if !c.net.Killed() {
+			all = append(all, c)
+		}
 	}
 	s.mu.Unlock()
 	sort.Slice(all, func(i, j int) bool { return all[i].state.id < all[j].state.id })

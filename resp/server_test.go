@@ -451,6 +451,19 @@ func TestClientKill(t *testing.T) {
 	c.closed()
 }
 
+// A client that was killed is gone for every command behind, whenever its goroutine notices.
+func TestKilledClientIsGone(t *testing.T) {
+	_, s, c := one(t)
+	for range 100 {
+		a := dial(t, addrOf(s))
+		id := strings.TrimSpace(a.do("CLIENT ID")[1:])
+		c.send("CLIENT KILL ID "+id, "CLIENT LIST ID "+id, "CLIENT KILL ID "+id)
+		require.Equal(t, ":1\r\n", c.reply())
+		require.NotContains(t, c.reply(), "id="+id)
+		require.Equal(t, ":0\r\n", c.reply())
+	}
+}
+
 func TestQuitDropsTheRest(t *testing.T) {
 	f, _, c := one(t)
 	before := f.writes.Load()
