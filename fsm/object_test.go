@@ -263,3 +263,27 @@ func TestListPackedSize(t *testing.T) {
 		}
 	})
 }
+
+// What MEMORY USAGE tells of the only key is what the keyspace accounts for it; keys that are due take nothing.
+func TestMemoryUsage(t *testing.T) {
+	for _, cmds := range [][][]string{
+		{words("set k 12345")}, {{"set", "k", sized(1000)}}, {words("append k ab"), words("append k c")}, {series(200, letters, "rpush", "k")},
+		{series(200, letters, "sadd", "k")}, {series(200, pairs, "hset", "k")}, {series(200, scored, "zadd", "k")},
+	} {
+		m := newMachine(t)
+		for _, cmd := range cmds {
+			m.do(cmd...)
+		}
+		used := m.s.MemoryUsed()
+		require.Equal(t, fmt.Sprintf(":%d\r\n", used), m.do("memory", "usage", "k"), cmds)
+		keys, expires := m.s.Overhead(0)
+		require.Less(t, keys, used)
+		require.Zero(t, expires)
+		m.do("expire", "k", "1")
+		require.Equal(t, fmt.Sprintf(":%d\r\n", used+deadlineCost+1), m.do("memory", "usage", "k"), cmds)
+		hits, misses := m.s.Hits(), m.s.Misses()
+		m.now += 1001
+		require.Equal(t, "$-1\r\n", m.do("memory", "usage", "k"))
+		require.Equal(t, []uint64{hits, misses}, []uint64{m.s.Hits(), m.s.Misses()})
+	}
+}

@@ -173,21 +173,15 @@ func (r *infoReport) bytes(key string, n uint64) {
 }
 
 func infoMemory(r *infoReport) {
-	heap, rss := readHeap(), residentBytes()
-	used := heap.objects
-	dataset := min(used, uint64(max(0, r.srv.node().Store().MemoryUsed())))
-	peak := max(used, r.srv.stats.peakHeap.Load())
+	facts := r.srv.memory()
+	heap, rss, used, dataset, peak := facts.heap, facts.resident, facts.objects, facts.dataset, facts.peak
 	limit := uint64(max(0, r.srv.settings.Int("maxmemory")))
-	var clients int64
-	for _, c := range r.srv.clients() {
-		clients += int64(c.net.QueryBuffer()) + int64(c.net.OutputBuffer())
-	}
 	r.bytes("used_memory", used)
 	r.bytes("used_memory_rss", rss)
 	r.bytes("used_memory_peak", peak)
 	r.str("used_memory_peak_perc", percent(used, peak))
 	r.uint("used_memory_overhead", used-dataset)
-	r.uint("used_memory_startup", r.srv.stats.startHeap.Load())
+	r.uint("used_memory_startup", facts.startup)
 	r.uint("used_memory_dataset", dataset)
 	r.str("used_memory_dataset_perc", percent(dataset, used))
 	r.uint("allocator_allocated", heap.objects)
@@ -208,7 +202,7 @@ func infoMemory(r *infoReport) {
 	r.float("mem_fragmentation_ratio", quotient(rss, used))
 	r.int("mem_fragmentation_bytes", int64(rss)-int64(used))
 	r.zeros("mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves")
-	r.int("mem_clients_normal", clients)
+	r.uint("mem_clients_normal", facts.clients)
 	r.zeros("mem_cluster_links", "mem_aof_buffer")
 	r.str("mem_allocator", "go")
 	r.zeros("active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects")

@@ -42,3 +42,50 @@ func TestObject(t *testing.T) {
 	follower.do("READONLY")
 	require.Equal(t, bulk("int"), follower.do("OBJECT ENCODING a"))
 }
+
+func TestMemory(t *testing.T) {
+	_, _, c := one(t)
+	for _, step := range [][2]string{
+		{"MEMORY USAGE nokey", "$-1\r\n"},
+		{"SET a 1", "+OK\r\n"},
+		{"MEMORY USAGE a SAMPLES 0 SAMPLES 5", ":90\r\n"},
+		{"PEXPIRE a 1000000", ":1\r\n"},
+		{"MEMORY USAGE a", ":123\r\n"},
+		{"MEMORY USAGE a SAMPLES -1", "-ERR syntax error\r\n"},
+		{"MEMORY PURGE", "+OK\r\n"},
+		{"MEMORY foo", "-ERR unknown subcommand 'foo'. Try MEMORY HELP.\r\n"},
+	} {
+		require.Equal(t, step[1], c.do(step[0]), step[0])
+	}
+	require.Contains(t, c.do("MEMORY HELP"), "+PURGE\r\n")
+	require.Contains(t, c.do("MEMORY MALLOC-STATS"), "\n/memory/classes/total:bytes ")
+	stats := c.do("MEMORY STATS")
+	require.Contains(t, stats, bulk("keys.count")+":1\r\n")
+	require.Contains(t, stats, bulk("db.0")+"*6\r\n"+bulk("overhead.hashtable.main")+":88\r\n")
+	require.Contains(t, c.do("INFO memory"), "used_memory_dataset:2\r\n", "less what finds the key")
+}
+
+// Every issue is found beyond its limit and not at it.
+func TestMemoryDoctor(t *testing.T) {
+	const mb = 1 << 20
+	well := memoryFacts{heap: heap{objects: 100 * mb, active: 105 * mb, resident: 110 * mb}, resident: 115 * mb, peak: 120 * mb,
+		clients: 200 << 10, connections: 1}
+	require.Equal(t, doctorWell, well.report())
+	require.Equal(t, doctorEmpty, (&memoryFacts{heap: heap{objects: 5*mb - 1}}).report())
+	for name, change := range map[string]func(f *memoryFacts){
+		"Peak memory":                  func(f *memoryFacts) { f.peak = 151 * mb },
+		"High total RSS":               func(f *memoryFacts) { f.resident = 141 * mb },
+		"High allocator fragmentation": func(f *memoryFacts) { f.active = 111 * mb },
+		"High allocator RSS overhead":  func(f *memoryFacts) { f.heap.resident = 117 * mb },
+		"High process RSS overhead":    func(f *memoryFacts) { f.resident = 123 * mb },
+		"Big client buffers":           func(f *memoryFacts) { f.clients = 401 << 10; f.connections = 2 },
+	} {
+		f := well
+		change(&f)
+		got := f.report()
+		require.Contains(t, got, doctorHead+" * ", name)
+		require.Contains(t, got, " * "+name+": ")
+		require.Contains(t, got, "\n\n"+doctorTail)
+		require.NotContains(t, got, "%!", name)
+	}
+}

@@ -15,6 +15,7 @@ var (
 	tipsRandom  = []string{"nondeterministic_output"}
 	tipsOrder   = []string{"nondeterministic_output_order"}
 	tipsOnAll   = []string{"request_policy:all_shards", "response_policy:all_succeeded"}
+	tipsOfNode  = []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"}
 	tipsOnNodes = []string{"request_policy:all_nodes", "response_policy:all_succeeded"}
 )
 
@@ -136,8 +137,19 @@ var serverCommands = []entry{
 	{run: role, spec: spec("role", 1, ownState|fsm.FlagFast, "admin dangerous", "2.8.12", "server", "O(1)", "Answers whether this node leads, and whom it knows.")},
 	{run: wait, tips: []string{"request_policy:all_shards", "response_policy:agg_min"}, spec: spec("wait", 3, fsm.FlagNoScript, "connection", "3.0.0", "generic", "O(1)",
 		"Waits until so many other nodes have this connection's writes on disk.", integer("numreplicas"), integer("timeout"))},
+	{subs: memoryCommands, spec: spec("memory", -2, 0, "", "4.0.0", "server", "Depends on subcommand.", "Commands about memory.")},
 	{subs: objectCommands, spec: spec("object", -2, 0, "", "2.2.3", "generic", "Depends on subcommand.", "Commands about how values are held.")},
 	{subs: raftCommands, spec: spec("raft", -2, 0, "", "7.2.0", "server", "Depends on subcommand.", "Commands about the consensus.")},
+}
+
+var memoryCommands = []entry{
+	{run: memoryDoctor, tips: tipsOfNode, spec: spec("doctor", 2, 0, "", "4.0.0", "server", "O(1)", "Tells what is wrong with the memory of this node.")},
+	{run: memoryHelp, spec: spec("help", 2, anyState, "", "4.0.0", "server", "O(1)", "Lists the sub-commands.")},
+	{run: mallocStats, tips: tipsOfNode, spec: spec("malloc-stats", 2, 0, "", "4.0.0", "server", "O(1)", "Answers what the allocator tells about itself.")},
+	{run: memoryPurge, tips: tipsOnAll, spec: spec("purge", 2, 0, "", "4.0.0", "server", "Depends on how much memory is allocated",
+		"Gives free memory back to the system.")},
+	{run: memoryStats, tips: tipsOfNode, spec: spec("stats", 2, 0, "", "4.0.0", "server", "O(1)", "Answers what the memory of this node is used for.")},
+	{spec: *fsm.MemoryUsage},
 }
 
 var objectCommands = []entry{
