@@ -52,6 +52,7 @@ type Spec struct {
 	Complexity string
 	Deprecated string // since which version; empty = it is not
 	ReplacedBy string // what to use instead of a deprecated command
+	System     bool   // for developers of servers only: COMMAND DOCS marks it
 	// Args documents the arguments for COMMAND DOCS; nil = none.
 	Args []Arg
 	// Run executes a data command; args[0] is the command's name. nil for commands that resp handles.

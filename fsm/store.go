@@ -28,6 +28,7 @@ type Store struct {
 	applied  atomic.Uint64
 	clock    atomic.Int64 // largest nowMs of any entry
 	deadline atomic.Int64 // see NextDeadline
+	noSweep  atomic.Bool  // see SetActiveExpire
 	expired  atomic.Uint64
 	observer atomic.Pointer[Observer] // nil = none
 
@@ -70,7 +71,16 @@ func (s *Store) Clock() int64 { return s.clock.Load() }
 
 // NextDeadline is the first stamp in Unix ms at which a sweep would delete something, 0 if no key has a deadline. Any
 // goroutine.
-func (s *Store) NextDeadline() int64 { return s.deadline.Load() }
+func (s *Store) NextDeadline() int64 {
+	if s.noSweep.Load() {
+		return 0
+	}
+	return s.deadline.Load()
+}
+
+// SetActiveExpire says whether NextDeadline tells of keys that are due; if not, this node proposes no sweep. Not part of the
+// state. Any goroutine.
+func (s *Store) SetActiveExpire(on bool) { s.noSweep.Store(!on) }
 
 // Begin starts the entry at index with its stamp in Unix ms and its seed. The clock never goes back. Applier only.
 func (s *Store) Begin(index uint64, nowMs int64, seed uint64) {

@@ -32,12 +32,16 @@ func (c *conn) showDocs(x *command) {
 	s := x.spec
 	c.out.BulkString(x.name)
 	deprecated := s.Deprecated != ""
-	c.out.Map(fields(3, s.Complexity != "", deprecated, deprecated, deprecated, len(s.Args) > 0, len(x.list) > 0))
+	c.out.Map(fields(3, s.Complexity != "", deprecated || s.System, deprecated, deprecated, len(s.Args) > 0, len(x.list) > 0))
 	c.pair("summary", s.Summary)
 	c.pair("since", s.Since)
 	c.pair("group", s.Group)
 	if s.Complexity != "" {
 		c.pair("complexity", s.Complexity)
+	}
+	if s.System {
+		c.out.BulkString("doc_flags")
+		c.statusSet("", []string{"syscmd"})
 	}
 	if deprecated {
 		c.out.BulkString("doc_flags")

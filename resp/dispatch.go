@@ -176,6 +176,7 @@ const (
 	badArity
 	noAuth
 	loading
+	forbidden // DEBUG, which the settings do not allow
 )
 
 // judge finds the command and checks everything that does not need the node's answer, in Redis' order.
@@ -183,6 +184,9 @@ func (c *conn) judge(args [][]byte) (*command, verdict) {
 	x, v := c.srv.table.find(args)
 	if v != accepted {
 		return x, v
+	}
+	if x.spec.System && !c.mayDebug() {
+		return x, forbidden
 	}
 	if !c.authed && !x.is(fsm.FlagNoAuth) && c.srv.password() != "" {
 		return x, noAuth
@@ -214,6 +218,8 @@ func (c *conn) reject(x *command, v verdict, args [][]byte) {
 		c.fail(wrongArity(x.name))
 	case noAuth:
 		c.fail(errNoAuth)
+	case forbidden:
+		c.fail(errDebugOff)
 	default:
 		c.fail(errLoading)
 	}

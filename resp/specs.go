@@ -25,6 +25,12 @@ func spec(name string, arity int, flags fsm.Flags, cats, since, group, complexit
 		Complexity: complexity, Summary: summary, Args: args}
 }
 
+// system marks a command that is for developers of servers.
+func system(s fsm.Spec) fsm.Spec {
+	s.System = true
+	return s
+}
+
 // obsolete marks a command that has a successor.
 func obsolete(s fsm.Spec, since, instead string) fsm.Spec {
 	s.Deprecated, s.ReplacedBy = since, instead
@@ -131,6 +137,7 @@ var serverCommands = []entry{
 	{run: commandAll, tips: tipsOrder, subs: commandCommands, spec: spec("command", -1, anyState, "connection", "2.8.13", "server",
 		"O(N) where N is the total number of commands", "Describes every command.")},
 	{subs: configCommands, spec: spec("config", -2, 0, "", "2.0.0", "server", "Depends on subcommand.", "Commands about the settings.")},
+	{run: debugAny, spec: system(spec("debug", -2, admin, "", "1.0.0", "server", "Depends on subcommand.", "Commands for tests of the server."))},
 	{run: info, tips: []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
 		spec: spec("info", -1, anyState, "dangerous", "1.0.0", "server", "O(1)", "Answers facts and counters of this node.", optional(multiple(text("section"))))},
 	{run: timeNow, tips: tipsRandom, spec: spec("time", 1, anyState|fsm.FlagFast, "", "2.6.0", "server", "O(1)", "Answers this node's clock.")},

@@ -71,7 +71,7 @@ var table = []Setting{
 	{name: "dir", kind: String, def: "kvapp-data", fixed: true, doc: "directory of the log and the snapshots"},
 	{name: "disable-thp", kind: Bool, def: "yes", fixed: true},
 	{name: "dynamic-hz", kind: Bool, def: "yes"},
-	{name: "enable-debug-command", kind: Enum, def: "no", allowed: "no yes local", fixed: true},
+	{name: "enable-debug-command", kind: Enum, def: "no", allowed: "no yes local", fixed: true, doc: "who may use DEBUG: nobody, everybody, or clients on 127.0.0.1 and ::1"},
 	{name: "enable-module-command", kind: Enum, def: "no", allowed: "no yes local", fixed: true},
 	{name: "enable-protected-configs", kind: Enum, def: "no", allowed: "no yes local", fixed: true},
 	{name: "hash-max-listpack-entries", kind: Int, def: "512", kept: true, constant: true},

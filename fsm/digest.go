@@ -1,0 +1,203 @@
+package fsm
+
+import (
+	"crypto/sha1"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// digest is what DEBUG DIGEST computes: the same number as Redis for the same keys, types, values and databases, in
+// whatever order they came. Of a deadline it only says that there is one. It is for comparing with other servers; replicas
+// compare View.Hash, which is faster and sees everything.
+type digest [sha1.Size]byte
+
+// xor adds b as an element without a place.
+func (d *digest) xor(b []byte) {
+	for i, c := range sha1.Sum(b) {
+		d[i] ^= c
+	}
+}
+
+// mix adds b as the next element of a sequence.
+func (d *digest) mix(b []byte) {
+	d.xor(b)
+	*d = sha1.Sum(d[:])
+}
+
+// mixNumber mixes a number as Redis has it in memory for the network.
+func (d *digest) mixNumber(n int) { d.mix(binary.BigEndian.AppendUint32(nil, uint32(n))) }
+
+func (d *digest) String() string { return fmt.Sprintf("%x", d[:]) }
+
+// digestTypes are the numbers of the types in Redis.
+var digestTypes = [kindCount]int{kindString: 0, kindList: 1, kindSet: 2, kindZSet: 3, kindHash: 4}
+
+// value mixes the entry's value, and whether it has a deadline.
+func (d *digest) value(e *entry) {
+	d.mixNumber(digestTypes[e.kind()])
+	switch v := e.obj.(type) {
+	case *listValue:
+		for it, n := v.iter(0, false), v.n; n > 0; n-- {
+			d.mix(it.next())
+		}
+	case *setValue:
+		for i := range v.n {
+			d.xor([]byte(v.at(i).key))
+		}
+	case *hashValue:
+		for i := range v.n {
+			var pair digest
+			pair.mix([]byte(v.at(i).key))
+			pair.mix([]byte(v.at(i).val))
+			d.xor(pair[:])
+		}
+	case *zsetValue:
+		for i := range v.n {
+			var pair digest
+			pair.mix([]byte(v.at(i).key))
+			pair.mix(appendDouble(nil, v.at(i).val))
+			d.xor(pair[:])
+		}
+	default:
+		d.mix(e.appendString(nil))
+	}
+	if e.expireAt != 0 {
+		d.xor([]byte("!!expire!!"))
+	}
+}
+
+// The sub-commands of DEBUG that look at data. They are no commands of their own: DEBUG executes them.
+var (
+	DebugDigest      = &Spec{Name: "digest", Arity: 2, Flags: FlagReadonly | FlagAllKeys, Run: runDebugDigest}
+	DebugDigestValue = debugSpec("digest-value", -2, -1, runDebugDigestValue)
+	DebugListpack    = debugSpec("listpack", 3, 2, runDebugListpack)
+	DebugObject      = debugSpec("object", 3, 2, runDebugObject)
+)
+
+func debugSpec(name string, arity, lastKey int, run runFunc) *Spec {
+	return &Spec{Name: name, Arity: arity, Flags: FlagReadonly, FirstKey: 2, LastKey: lastKey, KeyStep: 1, Run: run}
+}
+
+// runDebugDigest walks a frozen view, so that it blocks nobody. Keys that are due do not count.
+func runDebugDigest(tx *Tx, _ [][]byte, out Out) {
+	v := tx.s.freeze()
+	now := tx.now
+	tx.unlock()
+	defer v.Close()
+	var total digest
+	for db := range Databases {
+		var keys digest // xor of all of them
+		found := false
+		v.eachSlot(db, func(_ int, entries []entry) {
+			for i := range entries {
+				if e := &entries[i]; !e.expired(now) {
+					var d digest
+					d.mix([]byte(e.key()))
+					d.value(e)
+					keys.xor(d[:])
+					found = true
+				}
+			}
+		})
+		if found {
+			total.mixNumber(db)
+			for i := range total {
+				total[i] ^= keys[i]
+			}
+		}
+	}
+	out.Simple(total.String())
+}
+
+func runDebugDigestValue(tx *Tx, args [][]byte, out Out) {
+	out.Array(len(args) - 2)
+	for _, key := range args[2:] {
+		var d digest
+		if e := tx.peek(key); e != nil {
+			d.value(e)
+		}
+		out.Simple(d.String())
+	}
+}
+
+// runDebugObject answers in the words of Redis. The address is the place in the keyspace, the serialized length that in a
+// snapshot of this server; nothing notes when a key was used.
+func runDebugObject(tx *Tx, args [][]byte, out Out) {
+	e := tx.peek(args[2])
+	if e == nil {
+		out.Error(errNoSuchKey)
+		return
+	}
+	slot, hash := tx.address(args[2])
+	text := fmt.Sprintf("Value at:%#x refcount:1 encoding:%s serializedlength:%d",
+		uint64(slot)<<32|uint64(hash), formNames[e.kind()][e.form()], len(e.appendValue(nil)))
+	if l, ok := e.obj.(*listValue); ok && l.large {
+		nodes := len(l.chunks())
+		text += fmt.Sprintf(" ql_nodes:%d ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:0 ql_uncompressed_size:%d",
+			nodes, float64(l.n)/float64(nodes), ListMaxListpackSize, listpackFrame+l.pack)
+	}
+	out.Simple(text)
+}
+
+const errNotListpack = "ERR Not a listpack encoded object."
+
+// runDebugListpack answers the text that describes a packed value, as Redis would hold it.
+func runDebugListpack(tx *Tx, args [][]byte, out Out) {
+	e := tx.peek(args[2])
+	switch {
+	case e == nil:
+		out.Error(errNoSuchKey)
+		return
+	case formNames[e.kind()][e.form()] != "listpack":
+		out.Error(errNotListpack)
+		return
+	}
+	elements, total := e.packed(), listpackFrame
+	var b strings.Builder
+	for i, s := range elements {
+		n := packedLen(s)
+		total += n
+		fmt.Fprintf(&b, "\n{%d, entry bytes %d} %q", i, n, s)
+	}
+	out.BulkString(fmt.Sprintf("{total bytes %d} {num entries %d}", total, len(elements)) + b.String())
+}
+
+// packed lists what stands in the listpack of a collection, in the order of Redis as far as it is known here.
+func (e *entry) packed() (elements [][]byte) {
+	add := func(s []byte) { elements = append(elements, slices.Clone(s)) }
+	switch v := e.obj.(type) {
+	case *listValue:
+		for it, n := v.iter(0, false), v.n; n > 0; n-- {
+			add(it.next())
+		}
+	case *setValue:
+		for i := range v.n {
+			add([]byte(v.at(i).key))
+		}
+	case *hashValue:
+		for i := range v.n {
+			add([]byte(v.at(i).key))
+			add([]byte(v.at(i).val))
+		}
+	case *zsetValue:
+		replyRange(v, 0, v.n, false, func(it zitem) {
+			add([]byte(it.member))
+			add(appendDouble(nil, it.score))
+		})
+	}
+	return elements
+}
+
+// FreezeShared is Freeze for any goroutine: it waits for the command in execution, and blocks those behind it for as long
+// as a copy of one pointer per shard takes. In the middle of an entry the view shows those of its commands that are done.
+func (s *Store) FreezeShared() *View {
+	tx := Tx{s: s, locked: allShards}
+	tx.acquire()
+	defer tx.unlock()
+	return s.freeze()
+}
+
+// GlobMatch reports whether s matches a pattern, by Redis' rules for KEYS.
+func GlobMatch(pattern, s []byte) bool { return globMatch(pattern, s) }
