@@ -22,9 +22,16 @@ var rules = map[string]rule{
 	}},
 	// fsm is deterministic: replicas apply the same bytes to the same state.
 	"fsm": {
+		kvapp:   []string{"fsm/dict", "fsm/slab"},
 		modules: []string{"github.com/tidwall/btree"},
 		banned:  []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "context", "log", "log/slog", "unsafe"},
 	},
+	// dict is part of the state; slab only holds its bytes, and maps memory.
+	"fsm/dict": {
+		kvapp:  []string{"fsm/slab"},
+		banned: []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "sync", "context", "log", "log/slog", "unsafe"},
+	},
+	"fsm/slab":  {banned: []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "context", "log", "log/slog", "unsafe"}},
 	"wal":       {kvapp: []string{"raft"}, modules: []string{"github.com/tidwall/wal", "golang.org/x/sys"}},
 	"transport": {kvapp: []string{"internal/nonblock", "raft"}},
 	// explore searches all that cores can do; what is around them it models itself.
@@ -104,7 +111,7 @@ var modules = map[string]string{
 }
 
 // deterministic packages have no goroutine, no clock and no range over a map whose order can reach state or reply.
-var deterministic = []string{"raft", "fsm"}
+var deterministic = []string{"raft", "fsm", "fsm/dict"}
 
 // mapRanges are the functions of the deterministic packages that may range over a map, and why the order is harmless.
 var mapRanges = map[string]string{}

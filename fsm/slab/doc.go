@@ -1,0 +1,32 @@
+// Package slab keeps small byte records outside of the Go heap, where the garbage collector neither scans nor counts them.
+//
+// # Layout
+//
+//	Arena   regions, and for each size class the spans with room
+//	region  regionSize bytes of address space, divided into pages of 64 KiB
+//	span    1, 4 or 8 pages divided into objects of one class
+//	object  what Alloc hands out
+//
+// A Ref is the object's address in granules of 8 bytes, counted over all regions: 40 bits reach 8 TiB. The first page of
+// the first region is never handed out, so no object has the Ref 0.
+//
+// Classes go in steps of 8 bytes up to 256, then 16 to each doubling up to 32 KiB. Larger objects are runs of whole
+// pages, and beyond half a region they have a mapping of their own that takes as many region numbers as it covers.
+//
+// A span that has become empty goes back to the pages, for any class. Pages that nobody uses are given back to the
+// operating system as soon as they are more than a small share; large ones step by step, with the calls that follow.
+//
+// # Builds
+//
+// On Linux a region is an anonymous mapping that takes memory page by page as it is used. With the build tag heapslab,
+// under the race detector, and elsewhere it is a byte slice of the Go heap, and smaller: the same code, the same Live.
+// If the system refuses a mapping, the slice of the Go heap takes its place too.
+//
+// There is no package unsafe here: every access is checked against the bounds of its region.
+//
+// # Goroutines
+//
+// Alloc, Free, Retire, Release, Tidy and Close are for one goroutine at a time. Any goroutine may call Bytes and From
+// for a Ref that it got from that one, through a lock or another synchronisation, as long as nobody frees the object or
+// closes the Arena. Slices do not keep an Arena alive: its memory goes when it is closed, or collected.
+package slab

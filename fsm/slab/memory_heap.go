@@ -1,0 +1,15 @@
+//go:build !linux || race || heapslab
+
+package slab
+
+// regionBits is the binary logarithm of the size of a region.
+const regionBits = 20
+
+// mapMemory returns size bytes of zeroed memory and whether they are a mapping.
+func mapMemory(size int) (b []byte, mapped bool) { return make([]byte, size), false }
+
+// unmapMemory has nothing to do: there are no mappings.
+func unmapMemory([]byte) {}
+
+// discard has nothing to do: there are no mappings.
+func discard([]byte) {}

@@ -1,0 +1,33 @@
+//go:build linux && !race && !heapslab
+
+package slab
+
+import "syscall"
+
+// regionBits is the binary logarithm of the size of a region.
+const regionBits = 26
+
+// adviseHuge is MADV_HUGEPAGE.
+const adviseHuge = 14
+
+// mapMemory returns size bytes of zeroed memory and whether they are a mapping.
+func mapMemory(size int) (b []byte, mapped bool) {
+	const prot, flags = syscall.PROT_READ | syscall.PROT_WRITE, syscall.MAP_ANON | syscall.MAP_PRIVATE | syscall.MAP_NORESERVE
+	b, err := syscall.Mmap(-1, 0, size, prot, flags)
+	if err != nil {
+		return make([]byte, size), false
+	}
+	return b, true
+}
+
+// unmapMemory gives a mapping back, whose content nobody may look at any more.
+func unmapMemory(b []byte) {
+	// An error means that b is no mapping: then there is nothing to give back.
+	_ = syscall.Munmap(b)
+}
+
+// discard gives the memory of b, whole pages of a mapping, back to the system; it reads as zero then.
+func discard(b []byte) {
+	// An error leaves the memory as it is.
+	_ = syscall.Madvise(b, syscall.MADV_DONTNEED)
+}
