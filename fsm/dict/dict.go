@@ -1,0 +1,259 @@
+package dict
+
+import "kvapp/fsm/slab"
+
+const (
+	// TagBits is the number of bits of a tag.
+	TagBits = 24
+
+	linearMax = 16   // keys up to which a search compares tags one by one: two cache lines
+	smallMax  = 4096 // keys up to which there is one slice and one table
+
+	refBits = 64 - TagBits
+	refMask = 1<<refBits - 1
+	posBits = 13 // of an index word; the others are a part of the tag
+	posMask = 1<<posBits - 1
+	minLoad = 8 // a table with less than a key in so many words becomes smaller
+)
+
+// Dict is a dictionary; the zero value is empty. It is one cache line long.
+//
+// Not safe for concurrent use, except that any number of goroutines may read while none writes.
+type Dict struct {
+	refs  []uint64 // tag<<refBits | reference, in order; unused with large
+	index []uint32 // open addressing, linear probing; 0 = free, else a part of the tag and position+1
+	epoch uint64   // see Own
+	large *large   // nil up to smallMax keys
+}
+
+// Tag is the part of a hash that a Dict uses.
+func Tag(hash uint32) uint32 { return hash & (1<<TagBits - 1) }
+
+func pack(tag uint32, r slab.Ref) uint64 { return uint64(tag)<<refBits | uint64(r) }
+func tagOf(w uint64) uint32              { return uint32(w >> refBits) }
+func refOf(w uint64) slab.Ref            { return slab.Ref(w & refMask) }
+
+// Len is the number of keys.
+func (d *Dict) Len() int {
+	if d.large != nil {
+		return d.large.n
+	}
+	return len(d.refs)
+}
+
+// At returns the reference at a position below Len.
+func (d *Dict) At(pos int) slab.Ref {
+	if d.large != nil {
+		return refOf(*d.large.at(pos))
+	}
+	return refOf(d.refs[pos])
+}
+
+// Next returns a position whose key may have the tag, and with which at to ask for another one; -1 if there is none
+// left. The first at is 0. Between two calls the dictionary must not change.
+func (d *Dict) Next(tag, at uint32) (pos int, next uint32) {
+	if len(d.index) == 0 {
+		return d.nextLinear(tag, at)
+	}
+	mask := uint32(len(d.index) - 1)
+	want := tag << (32 - TagBits) &^ posMask
+	for i := tag + at; ; i++ {
+		w := d.index[i&mask]
+		if w&^posMask == want && w != 0 {
+			return int(w&posMask) - 1, i + 1 - tag
+		}
+		if w == 0 {
+			return -1, 0
+		}
+	}
+}
+
+// nextLinear is Next without an index, and of a large dictionary.
+func (d *Dict) nextLinear(tag, at uint32) (pos int, next uint32) {
+	if d.large != nil {
+		return d.large.next(tag, at)
+	}
+	for i := int(at); i < len(d.refs); i++ {
+		if tagOf(d.refs[i]) == tag {
+			return i, uint32(i) + 1
+		}
+	}
+	return -1, 0
+}
+
+// Own must be called before the first change after the header was copied: epoch is the number of copies so far, and
+// shared says that one of them may still be read. Calling it again with the same epoch does nothing.
+func (d *Dict) Own(epoch uint64, shared bool) {
+	if d.epoch == epoch {
+		return
+	}
+	d.epoch = epoch
+	switch {
+	case d.large != nil:
+		d.large = d.large.own(epoch, shared)
+	case shared:
+		d.refs = resized(d.refs, len(d.refs)+1)
+	}
+}
+
+// resized returns a copy with room for at least want.
+func resized(refs []uint64, want int) []uint64 {
+	c := append([]uint64(nil), make([]uint64, max(want, len(refs)))...) // all that the allocator rounds up to
+	copy(c, refs)
+	return c[:len(refs)]
+}
+
+// Put appends a key that is not present and returns its position.
+func (d *Dict) Put(tag uint32, r slab.Ref) int {
+	if d.large != nil {
+		return d.large.put(pack(tag, r), d.epoch)
+	}
+	pos := len(d.refs)
+	if pos == smallMax {
+		d.large = newLarge(d.refs, d.epoch)
+		d.refs, d.index = nil, nil
+		return d.large.put(pack(tag, r), d.epoch)
+	}
+	if pos == cap(d.refs) {
+		d.refs = resized(d.refs, pos+pos/8+2)
+	}
+	d.refs = append(d.refs, pack(tag, r))
+	switch n := pos + 1; {
+	case len(d.index) == 0 && n <= linearMax:
+	case n*4 > len(d.index)*3:
+		d.reindex()
+	default:
+		d.link(tag, pos)
+	}
+	return pos
+}
+
+// Set replaces the reference at a position; the key stays.
+func (d *Dict) Set(pos int, r slab.Ref) {
+	w := d.word(pos)
+	*w = pack(tagOf(*w), r)
+}
+
+// word returns the reference at pos for changing it.
+func (d *Dict) word(pos int) *uint64 {
+	if d.large != nil {
+		return d.large.change(pos, d.epoch)
+	}
+	return &d.refs[pos]
+}
+
+// Del removes the key at a position; the last one takes its place.
+func (d *Dict) Del(pos int) {
+	if d.large != nil {
+		d.large.del(pos, d.epoch)
+		if d.large.n <= smallMax/4 {
+			d.shrink()
+		}
+		return
+	}
+	last := len(d.refs) - 1
+	if len(d.index) > 0 {
+		d.unlink(pos)
+		if pos != last {
+			i := d.find(last)
+			d.index[i] = d.index[i]&^posMask | uint32(pos+1)
+		}
+	}
+	d.refs[pos] = d.refs[last]
+	d.refs = d.refs[:last]
+	switch {
+	case last <= linearMax/2:
+		d.index = nil
+	case len(d.index) > 0 && last*minLoad < len(d.index):
+		d.reindex()
+	}
+	switch c := cap(d.refs); {
+	case last == 0:
+		d.refs = nil
+	case c > linearMax && last < c/4:
+		d.refs = resized(d.refs, last+last/8+2)
+	}
+}
+
+// shrink makes a large dictionary small.
+func (d *Dict) shrink() {
+	l := d.large
+	d.large = nil
+	d.refs = make([]uint64, l.n, l.n+l.n/8)
+	for i := range d.refs {
+		d.refs[i] = *l.at(i)
+	}
+	d.reindex()
+}
+
+// reindex builds the index anew, at most half full.
+func (d *Dict) reindex() {
+	size := 2 * linearMax
+	for size < 2*len(d.refs) {
+		size *= 2
+	}
+	d.index = make([]uint32, size)
+	for i, w := range d.refs {
+		d.link(tagOf(w), i)
+	}
+}
+
+// link enters a position into the index.
+func (d *Dict) link(tag uint32, pos int) {
+	mask := uint32(len(d.index) - 1)
+	i := tag & mask
+	for d.index[i] != 0 {
+		i = (i + 1) & mask
+	}
+	d.index[i] = tag<<(32-TagBits)&^posMask | uint32(pos+1)
+}
+
+// find returns where the index refers to pos.
+func (d *Dict) find(pos int) uint32 {
+	mask := uint32(len(d.index) - 1)
+	i := tagOf(d.refs[pos]) & mask
+	for d.index[i]&posMask != uint32(pos+1) {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+// unlink removes pos from the index and closes the gap, so that no search ends early.
+func (d *Dict) unlink(pos int) {
+	mask := uint32(len(d.index) - 1)
+	gap := d.find(pos)
+	for i := (gap + 1) & mask; d.index[i] != 0; i = (i + 1) & mask {
+		home := tagOf(d.refs[d.index[i]&posMask-1]) & mask
+		if (i-home)&mask >= (i-gap)&mask {
+			d.index[gap] = d.index[i]
+			gap = i
+		}
+	}
+	d.index[gap] = 0
+}
+
+// View is what can be read of a copied header while its owner goes on.
+type View struct {
+	refs   []uint64
+	chunks []*chunk
+	n      int
+}
+
+// View returns the references of the dictionary as it is.
+func (d *Dict) View() View {
+	if d.large != nil {
+		return View{chunks: d.large.chunks, n: d.large.n}
+	}
+	return View{refs: d.refs, n: len(d.refs)}
+}
+
+// Len is the number of keys.
+func (v *View) Len() int { return v.n }
+
+// At returns the reference at a position below Len.
+func (v *View) At(pos int) slab.Ref {
+	if v.chunks != nil {
+		return refOf(v.chunks[pos/chunkLen][pos%chunkLen])
+	}
+	return refOf(v.refs[pos])
+}
