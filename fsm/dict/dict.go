@@ -11,9 +11,14 @@ const (
 
 	refBits = 64 - TagBits
 	refMask = 1<<refBits - 1
-	posBits = 13 // of an index word; the others are a part of the tag
-	posMask = 1<<posBits - 1
 	minLoad = 8 // a table with less than a key in so many words becomes smaller
+
+	// A table of up to narrowMax words has words of 16 bits, a larger one of 32.
+	narrowMax  = 1024
+	narrowBits = 10 // of a word are the position; the others are the highest bits of the tag
+	narrowMask = 1<<narrowBits - 1
+	wideBits   = 13
+	wideMask   = 1<<wideBits - 1
 )
 
 // Dict is a dictionary; the zero value is empty. It is one cache line long.
@@ -21,7 +26,7 @@ const (
 // Not safe for concurrent use, except that any number of goroutines may read while none writes.
 type Dict struct {
 	refs  []uint64 // tag<<refBits | reference, in order; unused with large
-	index []uint32 // open addressing, linear probing; 0 = free, else a part of the tag and position+1
+	index []uint16 // open addressing, linear probing; a word is 0 = free, else a part of the tag and position+1
 	epoch uint64   // see Own
 	large *large   // nil up to smallMax keys
 }
@@ -49,23 +54,89 @@ func (d *Dict) At(pos int) slab.Ref {
 	return refOf(d.refs[pos])
 }
 
-// Next returns a position whose key may have the tag, and with which at to ask for another one; -1 if there is none
-// left. The first at is 0. Between two calls the dictionary must not change.
+// Next returns a position whose key has the tag, and with which at to ask for another one; -1 if there is none left. The
+// first at is 0. Between two calls the dictionary must not change.
 func (d *Dict) Next(tag, at uint32) (pos int, next uint32) {
-	if len(d.index) == 0 {
-		return d.nextLinear(tag, at)
+	words := uint32(len(d.index))
+	if words-1 >= narrowMax {
+		return d.nextOther(tag, at)
 	}
-	mask := uint32(len(d.index) - 1)
-	want := tag << (32 - TagBits) &^ posMask
+	mask := words - 1
+	want := uint16(tag>>(TagBits-16)) &^ narrowMask
 	for i := tag + at; ; i++ {
 		w := d.index[i&mask]
-		if w&^posMask == want && w != 0 {
-			return int(w&posMask) - 1, i + 1 - tag
-		}
 		if w == 0 {
 			return -1, 0
 		}
+		if w&^narrowMask == want {
+			if pos := int(w&narrowMask) - 1; tagOf(d.refs[pos]) == tag {
+				return pos, i + 1 - tag
+			}
+		}
 	}
+}
+
+// Touch loads the word of the index at which a search for the tag begins, and decides nothing by it: called for several
+// dictionaries in turn, it has the processor load all of them at the same time. What it returns says nothing.
+func (d *Dict) Touch(tag uint32) int {
+	if len(d.index) == 0 {
+		return 0
+	}
+	return int(d.index[tag&uint32(d.words()-1)*uint32(len(d.index)/d.words())])
+}
+
+// nextOther is Next without a narrow index.
+func (d *Dict) nextOther(tag, at uint32) (pos int, next uint32) {
+	if len(d.index) == 0 {
+		return d.nextLinear(tag, at)
+	}
+	mask := uint32(d.words() - 1)
+	want := tag << (32 - TagBits) &^ wideMask
+	for i := tag + at; ; i++ {
+		w := d.wide(i & mask)
+		if w == 0 {
+			return -1, 0
+		}
+		if w&^wideMask == want {
+			if pos := int(w&wideMask) - 1; tagOf(d.refs[pos]) == tag {
+				return pos, i + 1 - tag
+			}
+		}
+	}
+}
+
+// words is the number of words of the index.
+func (d *Dict) words() int {
+	if len(d.index) > narrowMax {
+		return len(d.index) / 2
+	}
+	return len(d.index)
+}
+
+// wide is a word of a wide index.
+func (d *Dict) wide(i uint32) uint32 { return uint32(d.index[2*i]) | uint32(d.index[2*i+1])<<16 }
+
+// place is the position+1 in a word of the index, 0 if it is free.
+func (d *Dict) place(i uint32) int {
+	if len(d.index) > narrowMax {
+		return int(d.wide(i) & wideMask)
+	}
+	return int(d.index[i] & narrowMask)
+}
+
+// setPlace writes a word of the index; place is 0 or position+1.
+func (d *Dict) setPlace(i uint32, tag uint32, place int) {
+	if len(d.index) <= narrowMax {
+		if d.index[i] = uint16(place); place != 0 {
+			d.index[i] |= uint16(tag>>(TagBits-16)) &^ narrowMask
+		}
+		return
+	}
+	w := uint32(place)
+	if place != 0 {
+		w |= tag << (32 - TagBits) &^ wideMask
+	}
+	d.index[2*i], d.index[2*i+1] = uint16(w), uint16(w>>16)
 }
 
 // nextLinear is Next without an index, and of a large dictionary.
@@ -115,12 +186,12 @@ func (d *Dict) Put(tag uint32, r slab.Ref) int {
 		return d.large.put(pack(tag, r), d.epoch)
 	}
 	if pos == cap(d.refs) {
-		d.refs = resized(d.refs, pos+pos/8+2)
+		d.refs = resized(d.refs, pos+pos/16+2)
 	}
 	d.refs = append(d.refs, pack(tag, r))
 	switch n := pos + 1; {
 	case len(d.index) == 0 && n <= linearMax:
-	case n*4 > len(d.index)*3:
+	case n*4 > d.words()*3:
 		d.reindex()
 	default:
 		d.link(tag, pos)
@@ -155,8 +226,7 @@ func (d *Dict) Del(pos int) {
 	if len(d.index) > 0 {
 		d.unlink(pos)
 		if pos != last {
-			i := d.find(last)
-			d.index[i] = d.index[i]&^posMask | uint32(pos+1)
+			d.setPlace(d.find(last), tagOf(d.refs[last]), pos+1)
 		}
 	}
 	d.refs[pos] = d.refs[last]
@@ -164,7 +234,7 @@ func (d *Dict) Del(pos int) {
 	switch {
 	case last <= linearMax/2:
 		d.index = nil
-	case len(d.index) > 0 && last*minLoad < len(d.index):
+	case len(d.index) > 0 && last*minLoad < d.words():
 		d.reindex()
 	}
 	switch c := cap(d.refs); {
@@ -192,7 +262,11 @@ func (d *Dict) reindex() {
 	for size < 2*len(d.refs) {
 		size *= 2
 	}
-	d.index = make([]uint32, size)
+	if size > narrowMax {
+		d.index = make([]uint16, 2*size)
+	} else {
+		d.index = make([]uint16, size)
+	}
 	for i, w := range d.refs {
 		d.link(tagOf(w), i)
 	}
@@ -200,19 +274,19 @@ func (d *Dict) reindex() {
 
 // link enters a position into the index.
 func (d *Dict) link(tag uint32, pos int) {
-	mask := uint32(len(d.index) - 1)
+	mask := uint32(d.words() - 1)
 	i := tag & mask
-	for d.index[i] != 0 {
+	for d.place(i) != 0 {
 		i = (i + 1) & mask
 	}
-	d.index[i] = tag<<(32-TagBits)&^posMask | uint32(pos+1)
+	d.setPlace(i, tag, pos+1)
 }
 
 // find returns where the index refers to pos.
 func (d *Dict) find(pos int) uint32 {
-	mask := uint32(len(d.index) - 1)
+	mask := uint32(d.words() - 1)
 	i := tagOf(d.refs[pos]) & mask
-	for d.index[i]&posMask != uint32(pos+1) {
+	for d.place(i) != pos+1 {
 		i = (i + 1) & mask
 	}
 	return i
@@ -220,16 +294,17 @@ func (d *Dict) find(pos int) uint32 {
 
 // unlink removes pos from the index and closes the gap, so that no search ends early.
 func (d *Dict) unlink(pos int) {
-	mask := uint32(len(d.index) - 1)
+	mask := uint32(d.words() - 1)
 	gap := d.find(pos)
-	for i := (gap + 1) & mask; d.index[i] != 0; i = (i + 1) & mask {
-		home := tagOf(d.refs[d.index[i]&posMask-1]) & mask
-		if (i-home)&mask >= (i-gap)&mask {
-			d.index[gap] = d.index[i]
+	for i := (gap + 1) & mask; d.place(i) != 0; i = (i + 1) & mask {
+		at := d.place(i)
+		tag := tagOf(d.refs[at-1])
+		if (i-tag)&mask >= (i-gap)&mask {
+			d.setPlace(gap, tag, at)
 			gap = i
 		}
 	}
-	d.index[gap] = 0
+	d.setPlace(gap, 0, 0)
 }
 
 // View is what can be read of a copied header while its owner goes on.

@@ -8,7 +8,8 @@
 // # What a lookup touches
 //
 // The header, one cache line; a word of the index; the reference; then the caller's record. The word holds a part of
-// the tag, so that a lookup touches no reference in vain, and next to never a wrong record.
+// the tag, so that a lookup seldom touches a wrong reference; the reference holds the tag, so that it next to never
+// touches a wrong record.
 //
 // # Small and large
 //
