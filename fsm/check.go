@@ -1,6 +1,10 @@
 package fsm
 
-import "fmt"
+import (
+	"fmt"
+
+	"kvapp/fsm/slab"
+)
 
 // InvariantError names a broken invariant of the keyspace.
 type InvariantError struct {
@@ -31,31 +35,27 @@ func (s *Store) Check() error {
 }
 
 func (s *Store) checkDatabase(n int, db *database) error {
-	var keys, expires, mem, seconds int64
+	var keys, expires, mem, seconds, objects int64
+	var live uint64
 	for slot := range Slots {
-		d, count := db.dict(slot), 0
-		if d != nil {
-			count = len(d.entries)
-		}
-		if d != nil && count == 0 {
-			return &InvariantError{"an empty slot has no dictionary", fmt.Sprintf("db %d slot %d", n, slot)}
-		}
+		count := db.keysIn(slot)
 		if got := db.counts.before(slot+1) - db.counts.before(slot); got != count {
 			return &InvariantError{"keys per slot", fmt.Sprintf("db %d slot %d: %d, counted %d", n, slot, count, got)}
 		}
-		if d == nil {
-			continue
-		}
-		for i := range d.entries {
-			e := &d.entries[i]
-			if err := s.checkEntry(db, d, slot, i); err != nil {
+		for i := range count {
+			it := db.itemAt(slot, i)
+			if err := s.checkKey(db, &it, slot, i); err != nil {
 				return err
 			}
 			keys++
-			mem += e.cost()
-			if e.expireAt != 0 {
+			mem += it.cost()
+			live += uint64(slab.Size(len(it.record)))
+			if at := it.deadline(); at != 0 {
 				expires++
-				seconds += e.expireAt / 1000
+				seconds += at / 1000
+			}
+			if it.enc() == encObject {
+				objects++
 			}
 		}
 	}
@@ -64,22 +64,48 @@ func (s *Store) checkDatabase(n int, db *database) error {
 		return &InvariantError{"counters", fmt.Sprintf("db %d: %d keys, %d expires, %d due, %d bytes; counted %d, %d, %d, %d",
 			n, db.keys.Load(), db.expires.Load(), db.due.Len(), db.mem.Load(), keys, expires, expires, mem)}
 	}
+	if live != db.arena.Live() {
+		return &InvariantError{"bytes in the arena", fmt.Sprintf("db %d: %d, counted %d", n, db.arena.Live(), live)}
+	}
+	if held := int64(db.objects.live() - db.retired.objects()); held != objects {
+		return &InvariantError{"objects", fmt.Sprintf("db %d: %d, counted %d", n, held, objects)}
+	}
 	return nil
 }
 
-// checkEntry verifies one entry: it is found where it stands, in its own slot, with its deadline in the order of
-// expiry and the size of its object accounted.
-func (s *Store) checkEntry(db *database, d *slotDict, slot, pos int) error {
-	e := &d.entries[pos]
-	key := []byte(e.key())
-	if int(Slot(key)) != slot || e.hash != hashKey(s.seed, key) || d.find(e.hash, key) != pos {
+// objects is the number of retired objects.
+func (q *retirement) objects() (n int) {
+	from := q.from
+	for c := q.first; c != nil; c = c.next {
+		to := retiredChunkLen
+		if c == q.last {
+			to = q.to
+		}
+		for i := from; i < to; i++ {
+			if c.items[i].object {
+				n++
+			}
+		}
+		from = 0
+	}
+	return n
+}
+
+// checkKey verifies one key: it is found where it stands, in its own slot, with its deadline in the order of expiry and
+// the size of its object accounted.
+func (s *Store) checkKey(db *database, it *item, slot, pos int) error {
+	key := it.key()
+	if at, ref, _ := db.find(slot, hashKey(s.seed, key), key); int(Slot(key)) != slot || at != pos || ref != db.dict(slot).At(pos) {
 		return &InvariantError{"a key is found at its place", fmt.Sprintf("%q in slot %d at %d", key, slot, pos)}
 	}
-	if e.obj != nil && e.num != int64(e.obj.size()) {
-		return &InvariantError{"accounted size", fmt.Sprintf("%q: %d, is %d", key, e.num, e.obj.size())}
+	if o := it.object(); o != nil && it.textLen() != int64(o.size()) {
+		return &InvariantError{"accounted size", fmt.Sprintf("%q: %d, is %d", key, it.textLen(), o.size())}
 	}
-	if e.expireAt != 0 {
-		if _, ok := db.due.Get(deadline{e.expireAt, e.key()}); !ok {
+	if it.version() > s.lastIndex {
+		return &InvariantError{"versions are past", fmt.Sprintf("%q: %d", key, it.version())}
+	}
+	if at := it.deadline(); at != 0 {
+		if d, ok := db.due.Get(deadline{at, db.dict(slot).At(pos)}); !ok || d.ref != db.dict(slot).At(pos) {
 			return &InvariantError{"a deadline stands in the order of expiry", fmt.Sprintf("%q", key)}
 		}
 	}

@@ -34,10 +34,10 @@ func (d *digest) String() string { return fmt.Sprintf("%x", d[:]) }
 // digestTypes are the numbers of the types in Redis.
 var digestTypes = [kindCount]int{kindString: 0, kindList: 1, kindSet: 2, kindZSet: 3, kindHash: 4}
 
-// value mixes the entry's value, and whether it has a deadline.
-func (d *digest) value(e *entry) {
-	d.mixNumber(digestTypes[e.kind()])
-	switch v := e.obj.(type) {
+// value mixes a key's value, and whether it has a deadline.
+func (d *digest) value(it *item) {
+	d.mixNumber(digestTypes[it.kind()])
+	switch v := it.object().(type) {
 	case *listValue:
 		for it, n := v.iter(0, false), v.n; n > 0; n-- {
 			d.mix(it.next())
@@ -61,9 +61,9 @@ func (d *digest) value(e *entry) {
 			d.xor(pair[:])
 		}
 	default:
-		d.mix(e.appendString(nil))
+		d.mix(it.appendString(nil))
 	}
-	if e.expireAt != 0 {
+	if it.deadline() != 0 {
 		d.xor([]byte("!!expire!!"))
 	}
 }
@@ -90,12 +90,12 @@ func runDebugDigest(tx *Tx, _ [][]byte, out Out) {
 	for db := range Databases {
 		var keys digest // xor of all of them
 		found := false
-		v.eachSlot(db, func(_ int, entries []entry) {
-			for i := range entries {
-				if e := &entries[i]; !e.expired(now) {
+		v.eachSlot(db, func(_ int, all *frozenSlot) {
+			for i := range all.Len() {
+				if it := all.item(i); !it.expired(now) {
 					var d digest
-					d.mix([]byte(e.key()))
-					d.value(e)
+					d.mix(it.key())
+					d.value(&it)
 					keys.xor(d[:])
 					found = true
 				}
@@ -115,8 +115,8 @@ func runDebugDigestValue(tx *Tx, args [][]byte, out Out) {
 	out.Array(len(args) - 2)
 	for _, key := range args[2:] {
 		var d digest
-		if e := tx.peek(key); e != nil {
-			d.value(e)
+		if it := tx.peek(key); !it.absent() {
+			d.value(&it)
 		}
 		out.Simple(d.String())
 	}
@@ -125,15 +125,15 @@ func runDebugDigestValue(tx *Tx, args [][]byte, out Out) {
 // runDebugObject answers in the words of Redis. The address is the place in the keyspace, the serialized length that in a
 // snapshot of this server; nothing notes when a key was used.
 func runDebugObject(tx *Tx, args [][]byte, out Out) {
-	e := tx.peek(args[2])
-	if e == nil {
+	it := tx.peek(args[2])
+	if it.absent() {
 		out.Error(errNoSuchKey)
 		return
 	}
 	slot, hash := tx.address(args[2])
 	text := fmt.Sprintf("Value at:%#x refcount:1 encoding:%s serializedlength:%d",
-		uint64(slot)<<32|uint64(hash), formNames[e.kind()][e.form()], len(e.appendValue(nil)))
-	if l, ok := e.obj.(*listValue); ok && l.large {
+		uint64(slot)<<32|uint64(hash), formNames[it.kind()][it.form()], len(it.appendValue(nil)))
+	if l, ok := it.object().(*listValue); ok && l.large {
 		nodes := len(l.chunks())
 		text += fmt.Sprintf(" ql_nodes:%d ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:0 ql_uncompressed_size:%d",
 			nodes, float64(l.n)/float64(nodes), ListMaxListpackSize, listpackFrame+l.pack)
@@ -145,16 +145,16 @@ const errNotListpack = "ERR Not a listpack encoded object."
 
 // runDebugListpack answers the text that describes a packed value, as Redis would hold it.
 func runDebugListpack(tx *Tx, args [][]byte, out Out) {
-	e := tx.peek(args[2])
+	it := tx.peek(args[2])
 	switch {
-	case e == nil:
+	case it.absent():
 		out.Error(errNoSuchKey)
 		return
-	case formNames[e.kind()][e.form()] != "listpack":
+	case formNames[it.kind()][it.form()] != "listpack":
 		out.Error(errNotListpack)
 		return
 	}
-	elements, total := e.packed(), listpackFrame
+	elements, total := it.packed(), listpackFrame
 	var b strings.Builder
 	for i, s := range elements {
 		n := packedLen(s)
@@ -165,9 +165,9 @@ func runDebugListpack(tx *Tx, args [][]byte, out Out) {
 }
 
 // packed lists what stands in the listpack of a collection, in the order of Redis as far as it is known here.
-func (e *entry) packed() (elements [][]byte) {
+func (it *item) packed() (elements [][]byte) {
 	add := func(s []byte) { elements = append(elements, slices.Clone(s)) }
-	switch v := e.obj.(type) {
+	switch v := it.object().(type) {
 	case *listValue:
 		for it, n := v.iter(0, false), v.n; n > 0; n-- {
 			add(it.next())

@@ -22,11 +22,10 @@
 // # Layout
 //
 //	Store     16 databases, 256 shards, the clock, the entry in execution
-//	database  256 slotPages, keys per slot as a Fenwick tree, the order of expiry, counters
-//	slotPage  the slotDicts of one shard's slots (nil when empty)
-//	slotDict  dense array of entries in history order + open-addressing index of positions
-//	entry     64 bytes: key and string value in one string, or an integer, or an object; deadline; version
-//	object    list, set, hash, zset, or a string that is changed in place
+//	database  256 slotPages, an arena, a table of objects, keys per slot as a Fenwick tree, the order of expiry, counters
+//	slotPage  the dictionaries of one shard's slots (nil when empty); package dict
+//	record    one key in the arena: version, deadline, key, and a string, an integer or the handle of an object; package slab
+//	object    list, set, hash, zset, or a string that is long or changed in place: on the Go heap, named by its handle
 //	Tx        what a command sees
 //	View      the state frozen at one index
 //
@@ -38,9 +37,13 @@
 //
 // # Snapshots
 //
-// Freeze copies one pointer per slot. Until the view is closed, the first write to a slot copies its array of entries
-// (tx.own), and the first write to a collection clones it (tx.ownObject). The view's goroutine takes no lock. KEYS
-// uses the same mechanism for a walk that blocks nobody.
+// Freeze copies one pointer per page. Until the view is closed, the first write to a slot copies its page and its array of
+// references (tx.dict), a record that the view may show is never written to but replaced (tx.write, tx.relayout), and the
+// first write to a collection clones it (tx.privateObject). What was replaced is retired: it no longer counts, but its
+// memory is used again only when no view is left that is as old; later entries do that, a few records for each command. The
+// view's goroutine takes no lock. KEYS uses the same mechanism for a walk that blocks nobody.
+//
+// FLUSHALL drops databases whole, in no time: their arenas go when the garbage collector finds that no view has them.
 //
 // # Adding a command
 //

@@ -38,7 +38,7 @@ func setExpire(tx *Tx, args [][]byte, unit, base int64, name string, out Out) {
 		return
 	}
 	p, found := tx.findWrite(tx.DB, args[1])
-	if !found || !cond.allows(p.entry().expireAt, at) {
+	if !found || !cond.allows(p.deadline(), at) {
 		out.Int(0)
 		return
 	}
@@ -46,7 +46,7 @@ func setExpire(tx *Tx, args [][]byte, unit, base int64, name string, out Out) {
 		tx.remove(&p)
 	} else {
 		tx.setDeadline(&p, at)
-		p.entry().version = tx.s.index
+		tx.modified(&p)
 	}
 	out.Int(1)
 }
@@ -92,12 +92,12 @@ func (c expireCondition) allows(old, at int64) bool {
 
 func runPersist(tx *Tx, args [][]byte, out Out) {
 	p, found := tx.findWrite(tx.DB, args[1])
-	if !found || p.entry().expireAt == 0 {
+	if !found || p.deadline() == 0 {
 		out.Int(0)
 		return
 	}
 	tx.setDeadline(&p, 0)
-	p.entry().version = tx.s.index
+	tx.modified(&p)
 	out.Int(1)
 }
 
@@ -109,16 +109,18 @@ func runPExpireTime(tx *Tx, args [][]byte, out Out) { replyDeadline(tx, args[1],
 // replyDeadline answers the deadline of a key counted from base, rounded to unit (both ms); -2 without the key, -1
 // without a deadline.
 func replyDeadline(tx *Tx, key []byte, unit, base int64, out Out) {
-	e := tx.find(key)
-	switch {
-	case e == nil:
+	it := tx.find(key)
+	if it.absent() {
 		out.Int(-2)
-	case e.expireAt == 0:
+		return
+	}
+	switch at := it.deadline(); {
+	case at == 0:
 		out.Int(-1)
 	case unit == 1:
-		out.Int(e.expireAt - base)
+		out.Int(at - base)
 	default:
-		out.Int(int64(uint64(e.expireAt-base+500) / uint64(unit)))
+		out.Int(int64(uint64(at-base+500) / uint64(unit)))
 	}
 }
 
@@ -167,13 +169,13 @@ func runSweep(tx *Tx, args [][]byte, out Out) {
 		if first < 0 {
 			break
 		}
-		tx.sweep(first, next.key)
+		tx.sweep(first, tx.s.dbs[first].Load().record(next.ref).key())
 	}
 	out.Int(n)
 }
 
 // sweep deletes one due key.
-func (tx *Tx) sweep(db int, key string) {
+func (tx *Tx) sweep(db int, key []byte) {
 	tx.buf = append(tx.buf[:0], key...)
 	tx.lastKey = nil // the scratch holds another key now
 	sh := &tx.s.shards[int(Slot(tx.buf))/pageSlots]

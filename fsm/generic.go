@@ -13,7 +13,7 @@ func runDel(tx *Tx, args [][]byte, out Out) {
 func runExists(tx *Tx, args [][]byte, out Out) {
 	n := int64(0)
 	for _, key := range args[1:] {
-		if tx.find(key) != nil {
+		if it := tx.find(key); !it.absent() {
 			n++
 		}
 	}
@@ -22,8 +22,8 @@ func runExists(tx *Tx, args [][]byte, out Out) {
 
 func runType(tx *Tx, args [][]byte, out Out) {
 	k := kindNone
-	if e := tx.find(args[1]); e != nil {
-		k = e.kind()
+	if it := tx.find(args[1]); !it.absent() {
+		k = it.kind()
 	}
 	out.Simple(kindNames[k])
 }
@@ -60,33 +60,49 @@ func renameKey(tx *Tx, args [][]byte, nx bool, out Out) bool {
 	}
 	// The target may have been due, and its deletion may have moved the source.
 	from, _ = tx.findWrite(tx.DB, args[1])
-	e := *from.entry()
+	c := tx.content(&from.item)
 	tx.remove(&from)
-	tx.putEntry(tx.DB, args[2], e)
+	tx.put(tx.DB, args[2], c)
 	return true
 }
 
-// putEntry stores the value and deadline of e, which is in no dictionary any more, under key of database n, whatever
-// the key held.
-func (tx *Tx) putEntry(n int, key []byte, e entry) {
-	if p, exists := tx.findWrite(n, key); exists {
+// content is what a key holds besides its name.
+type content struct {
+	enc    encoding
+	text   []byte // with encRaw
+	number int64  // with encInt
+	holder        // with encObject
+	at     int64  // the deadline in Unix ms, 0 = none
+}
+
+// content returns a copy of what a key holds, except for an object. It is valid until the next call.
+func (tx *Tx) content(it *item) content {
+	c := content{enc: it.enc(), at: it.deadline()}
+	switch c.enc {
+	case encObject:
+		c.holder = *it.objs.at(it.handle())
+	case encInt:
+		c.number = it.integer()
+	default:
+		c.text = append(tx.held[:0], it.value()...)
+		tx.held = c.text
+	}
+	return c
+}
+
+// put stores what a key held, whose object is in no other record, under key of database n, whatever that one held.
+func (tx *Tx) put(n int, key []byte, c content) {
+	p, exists := tx.findWrite(n, key)
+	if exists {
 		tx.remove(&p)
 	}
-	at := e.expireAt
-	e.expireAt = 0
-	flags := e.meta & (metaInt | metaShared)
-	if e.obj == nil && !e.isInt() {
-		e.data = joinData(key, []byte(e.value()))
-	} else {
-		e.data = string(key)
-	}
-	e.meta = uint32(len(key))<<2 | flags
-	var p place
-	p.slot, p.hash = tx.address(key)
-	p.db = tx.s.dbs[n].Load()
-	tx.add(n, &p, e)
-	if at != 0 {
-		tx.setDeadline(&p, at)
+	switch c.enc {
+	case encObject:
+		tx.writeObject(&p, key, c.holder, c.at)
+	case encInt:
+		tx.writeInt(&p, key, c.number, c.at)
+	default:
+		tx.writeText(&p, key, c.text, c.at)
 	}
 }
 
@@ -118,9 +134,9 @@ func runMove(tx *Tx, args [][]byte, out Out) {
 		out.Int(0)
 		return
 	}
-	e := *from.entry()
+	c := tx.content(&from.item)
 	tx.remove(&from)
-	tx.putEntry(db, args[1], e)
+	tx.put(db, args[1], c)
 	out.Int(1)
 }
 
@@ -147,19 +163,18 @@ func runCopy(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	from := tx.find(args[1])
-	if from == nil {
+	if from.absent() {
 		out.Int(0)
 		return
 	}
-	e := *from
+	c := tx.content(&from)
 	if _, exists := tx.findWrite(db, args[2]); exists && !replace {
 		out.Int(0)
 		return
 	}
-	if e.obj != nil {
-		e.obj = e.obj.clone()
-		e.meta &^= metaShared
+	if c.enc == encObject {
+		c.obj, c.epoch = c.obj.clone(), tx.s.epoch
 	}
-	tx.putEntry(db, args[2], e)
+	tx.put(db, args[2], c)
 	out.Int(1)
 }

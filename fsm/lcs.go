@@ -12,12 +12,12 @@ type lcsOptions struct {
 func runLCS(tx *Tx, args [][]byte, out Out) {
 	var text [2][]byte
 	for i := range text {
-		if e := tx.find(args[1+i]); e != nil {
-			if e.kind() != kindString {
+		if it := tx.find(args[1+i]); !it.absent() {
+			if it.kind() != kindString {
 				out.Error(errLCSType)
 				return
 			}
-			text[i] = e.appendString(nil)
+			text[i] = it.appendString(nil)
 		}
 	}
 	opts, ok := parseLCSOptions(args[3:], out)

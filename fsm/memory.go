@@ -1,8 +1,8 @@
 package fsm
 
-// deadlineCost is what a key's place in the order of expiry takes in bytes, without the key's name: a deadline in a node of
-// the tree that is three quarters full.
-const deadlineCost = 32
+// deadlineCost is what a key's place in the order of expiry takes in bytes: a deadline in a node of the tree that is three
+// quarters full.
+const deadlineCost = 21
 
 // Overhead estimates the bytes that database db takes for finding its keys: those of all keys, a part of MemoryUsed, and
 // those of the order of expiry, which MemoryUsed leaves out. Any goroutine.
@@ -19,7 +19,7 @@ var MemoryUsage = &Spec{
 	Args: []Arg{argKey("key"), argInt("count").with("SAMPLES").optional()},
 }
 
-// runMemoryUsage answers the entry's part of MemoryUsed. Sizes are accounted as values change, so that nothing needs to be
+// runMemoryUsage answers the key's part of MemoryUsed. Sizes are accounted as values change, so that nothing needs to be
 // sampled.
 func runMemoryUsage(tx *Tx, args [][]byte, out Out) {
 	for i := 3; i < len(args); i += 2 {
@@ -36,27 +36,27 @@ func runMemoryUsage(tx *Tx, args [][]byte, out Out) {
 			return
 		}
 	}
-	e := tx.peek(args[2])
-	if e == nil {
+	it := tx.peek(args[2])
+	if it.absent() {
 		out.Null()
 		return
 	}
-	n := e.cost()
-	if e.expireAt != 0 {
-		n += deadlineCost + int64(e.keyLen())
+	n := it.cost()
+	if it.deadline() != 0 {
+		n += deadlineCost
 	}
 	out.Int(n)
 }
 
 // peek is find that counts neither as a hit nor as a miss.
-func (tx *Tx) peek(key []byte) *entry {
-	slot, hash := tx.address(key)
-	if db := tx.s.dbs[tx.DB].Load(); db != nil {
-		if d := db.dict(slot); d != nil {
-			if pos := d.find(hash, key); pos >= 0 && !d.entries[pos].expired(tx.now) {
-				return &d.entries[pos]
-			}
-		}
+func (tx *Tx) peek(key []byte) item {
+	db := tx.s.dbs[tx.DB].Load()
+	if db == nil {
+		return item{}
 	}
-	return nil
+	slot, hash := tx.address(key)
+	if _, _, rec := db.find(slot, hash, key); rec != nil && !rec.expired(tx.now) {
+		return item{rec, db.objects.dir.Load()}
+	}
+	return item{}
 }

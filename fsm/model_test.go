@@ -249,39 +249,6 @@ func checkFrozen(t *rapid.T, f *frozen) {
 	}
 }
 
-// TestSlotDict compares one dictionary, with more keys than the model above reaches, with a plain list.
-func TestSlotDict(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		s := newStore(maphash.MakeSeed())
-		d := &slotDict{}
-		var want []string
-		for range rapid.IntRange(0, 400).Draw(t, "steps") {
-			k := strconv.Itoa(rapid.IntRange(0, 60).Draw(t, "key"))
-			hash := hashKey(s.seed, []byte(k)) & 63 // collide
-			pos := d.find(hash, []byte(k))
-			at := -1
-			for i := range want {
-				if want[i] == k {
-					at = i
-				}
-			}
-			require.Equal(t, at, pos)
-			if pos < 0 {
-				d.insert(entry{data: k, hash: hash, meta: uint32(len(k)) << 2})
-				want = append(want, k)
-			} else if rapid.Bool().Draw(t, "remove") {
-				d.remove(pos)
-				want[pos] = want[len(want)-1]
-				want = want[:len(want)-1]
-			}
-			require.Len(t, d.entries, len(want))
-			for i := range want {
-				require.Equal(t, want[i], d.entries[i].key())
-			}
-		}
-	})
-}
-
 // naiveGlob matches by translation into a regular expression; ok is false for patterns with classes Redis reads in a
 // way of its own.
 func naiveGlob(pattern string) (re *regexp.Regexp, ok bool) {

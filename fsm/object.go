@@ -60,8 +60,8 @@ const sharedCount = 1<<31 - 1
 // formShift is where the form stands in the code of a value, above its kind.
 const formShift = 4
 
-// code is kind and form of the entry's value in one number below 128, as snapshots and hashes have it.
-func (e *entry) code() uint64 { return uint64(e.kind()) | uint64(e.form())<<formShift }
+// code is kind and form of a value in one number below 128, as snapshots and hashes have it.
+func (it *item) code() uint64 { return uint64(it.kind()) | uint64(it.form())<<formShift }
 
 // splitCode is the reverse of code. It reports false for what no code is.
 func splitCode(code uint64) (k kind, f form, ok bool) {
@@ -69,15 +69,15 @@ func splitCode(code uint64) (k kind, f form, ok bool) {
 	return k, f, code < 64 && k < kindCount && (f == formUnknown || formNames[k][f] != "")
 }
 
-// form returns the form of the entry's value.
-func (e *entry) form() form {
-	switch {
-	case e.obj != nil:
-		return e.obj.form()
-	case e.isInt():
+// form returns the form of a value.
+func (it *item) form() form {
+	switch it.enc() {
+	case encObject:
+		return it.object().form()
+	case encInt:
 		return stringInt
 	default:
-		return textForm(len(e.value()))
+		return textForm(len(it.value()))
 	}
 }
 
@@ -89,45 +89,21 @@ func textForm(n int) form {
 	return stringRaw
 }
 
-// restoreString gives an empty entry its key and a string of the form that a snapshot tells. It reports false if no
-// such string has that form.
-func (e *entry) restoreString(f form, key, val []byte) bool {
+// restoreString is writeString for a string of the form that a snapshot tells. It reports false if no such string has
+// that form.
+func (tx *Tx) restoreString(p *place, f form, key, val []byte, at int64) bool {
 	_, number := parseInt(val)
 	switch {
 	case f == formUnknown, f == stringInt && number:
-		e.fill(key, val)
-	case f == stringShort && len(val) <= shortString:
-		e.fillText(key, val)
+		tx.writeString(p, key, val, at)
 	case f == stringRaw && len(val) <= shortString:
-		b := &blob{b: append([]byte(nil), val...)}
-		e.data, e.obj, e.num, e.meta = string(key), b, int64(b.size()), uint32(len(key))<<2
-	case f == stringRaw:
-		e.fillText(key, val)
+		tx.writeBlob(p, key, val, at)
+	case f == stringShort && len(val) <= shortString, f == stringRaw:
+		tx.writeText(p, key, val, at)
 	default:
 		return false
 	}
 	return true
-}
-
-// fillText is fill for a string that stays text even if it is a number.
-func (e *entry) fillText(key, val []byte) {
-	e.data = joinData(key, val)
-	e.obj, e.num, e.meta = nil, 0, uint32(len(key))<<2
-}
-
-// setText is setString that keeps the deadline and leaves a number text, as INCRBYFLOAT does.
-func (tx *Tx) setText(key, val []byte) {
-	p, found := tx.findWrite(tx.DB, key)
-	if !found {
-		var e entry
-		e.fillText(key, val)
-		tx.add(tx.DB, &p, e)
-		return
-	}
-	e := p.entry()
-	before := e.cost()
-	e.fillText(key, val)
-	tx.changed(&p, before, true)
 }
 
 // largerForm takes over a form from a snapshot: one that a value reaches by its history, so none below what the same
@@ -154,20 +130,20 @@ func objectSpec(name string, run runFunc, summary string) *Spec {
 }
 
 func runObjectEncoding(tx *Tx, args [][]byte, out Out) {
-	e := tx.find(args[2])
-	if e == nil {
+	it := tx.find(args[2])
+	if it.absent() {
 		out.Null()
 		return
 	}
-	out.BulkString(formNames[e.kind()][e.form()])
+	out.BulkString(formNames[it.kind()][it.form()])
 }
 
 func runObjectRefCount(tx *Tx, args [][]byte, out Out) {
-	e := tx.find(args[2])
+	it := tx.find(args[2])
 	switch {
-	case e == nil:
+	case it.absent():
 		out.Null()
-	case e.obj == nil && e.isInt() && e.num >= 0 && e.num < sharedInteger:
+	case it.enc() == encInt && it.integer() >= 0 && it.integer() < sharedInteger:
 		out.Int(sharedCount)
 	default:
 		out.Int(1)

@@ -253,7 +253,7 @@ func TestListPackedSize(t *testing.T) {
 			if !ok {
 				continue
 			}
-			l := p.entry().obj.(*listValue)
+			l := p.object().(*listValue)
 			sum := 0
 			for it, n := l.iter(0, false), l.n; n > 0; n-- {
 				sum += packedLen(it.next())
@@ -280,7 +280,7 @@ func TestMemoryUsage(t *testing.T) {
 		require.Less(t, keys, used)
 		require.Zero(t, expires)
 		m.do("expire", "k", "1")
-		require.Equal(t, fmt.Sprintf(":%d\r\n", used+deadlineCost+1), m.do("memory", "usage", "k"), cmds)
+		require.Equal(t, fmt.Sprintf(":%d\r\n", used+deadlineCost), m.do("memory", "usage", "k"), cmds)
 		hits, misses := m.s.Hits(), m.s.Misses()
 		m.now += 1001
 		require.Equal(t, "$-1\r\n", m.do("memory", "usage", "k"))

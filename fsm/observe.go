@@ -7,8 +7,8 @@ package fsm
 // call nothing of the Store. A read that has not seen a change therefore ended before the Observer was told of it.
 type Observer interface {
 	// KeyChanged says that a key got another value or another deadline, came or went, in some database. One command may
-	// report a key several times. by is the Out of the command: it tells whose command it was.
-	KeyChanged(key string, by Out)
+	// report a key several times. by is the Out of the command: it tells whose command it was. key is valid during the call.
+	KeyChanged(key []byte, by Out)
 	// AllChanged says that whole databases were dropped, exchanged or, with by nil, replaced by a snapshot.
 	AllChanged(by Out)
 }
@@ -25,7 +25,7 @@ func (s *Store) SetObserver(o Observer) {
 // note tells the observer of the key at p.
 func (tx *Tx) note(p *place) {
 	if o := tx.s.observer.Load(); o != nil {
-		(*o).KeyChanged(p.entry().key(), tx.by)
+		(*o).KeyChanged(p.key(), tx.by)
 	}
 }
 

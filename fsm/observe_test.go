@@ -16,11 +16,11 @@ type watcher struct {
 	by   Out
 }
 
-func (w *watcher) KeyChanged(key string, by Out) {
+func (w *watcher) KeyChanged(key []byte, by Out) {
 	if w.keys == nil {
 		w.keys = map[string]Out{}
 	}
-	w.keys[key] = by
+	w.keys[string(key)] = by
 }
 
 func (w *watcher) AllChanged(by Out) { w.all, w.by = w.all+1, by }

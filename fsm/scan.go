@@ -32,12 +32,12 @@ func runScan(tx *Tx, args [][]byte, out Out) {
 	out.Bulk(tx.buf)
 	out.Array(len(found))
 	for _, key := range found {
-		out.BulkString(key)
+		out.Bulk(key)
 	}
 }
 
 // scan visits opts.count keys from the cursor on and returns those that match, and the next cursor.
-func (tx *Tx) scan(cursor uint64, opts scanOptions) (found []string, next uint64) {
+func (tx *Tx) scan(cursor uint64, opts scanOptions) (found [][]byte, next uint64) {
 	db := tx.s.dbs[tx.DB].Load()
 	if db == nil {
 		return nil, 0
@@ -47,14 +47,10 @@ func (tx *Tx) scan(cursor uint64, opts scanOptions) (found []string, next uint64
 		slot, unvisited = db.firstFrom(0)
 	}
 	for left := opts.count; slot < Slots; {
-		var entries []entry
-		if d := db.dict(int(slot)); d != nil {
-			entries = d.entries
-		}
-		for unvisited = min(unvisited, len(entries)); unvisited > 0 && left > 0; left-- {
+		for unvisited = min(unvisited, db.keysIn(int(slot))); unvisited > 0 && left > 0; left-- {
 			unvisited--
-			if e := &entries[unvisited]; opts.selects(e, tx.now) {
-				found = append(found, e.key())
+			if it := db.itemAt(int(slot), unvisited); opts.selects(&it, tx.now) {
+				found = append(found, it.key())
 			}
 		}
 		if unvisited == 0 {
@@ -76,14 +72,14 @@ func (db *database) firstFrom(slot uint64) (next uint64, n int) {
 	if at >= Slots {
 		return Slots, 0
 	}
-	return uint64(at), len(db.dict(at).entries)
+	return uint64(at), db.keysIn(at)
 }
 
-func (o *scanOptions) selects(e *entry, now int64) bool {
-	if e.expired(now) || o.pattern != nil && !globMatch(o.pattern, e.key()) {
+func (o *scanOptions) selects(it *item, now int64) bool {
+	if it.expired(now) || o.pattern != nil && !globMatch(o.pattern, it.key()) {
 		return false
 	}
-	return o.kindName == nil || matchWord(o.kindName, kindNames[e.kind()])
+	return o.kindName == nil || matchWord(o.kindName, kindNames[it.kind()])
 }
 
 // parseCursor reads an unsigned cursor as C's strtoul does, without leading space.
@@ -147,17 +143,17 @@ func runKeys(tx *Tx, args [][]byte, out Out) {
 	if matchesAll(args[1]) {
 		opts.pattern = nil
 	}
-	var found []string
-	v.eachSlot(db, func(_ int, entries []entry) {
-		for i := range entries {
-			if opts.selects(&entries[i], now) {
-				found = append(found, entries[i].key())
+	var found [][]byte // in the arena, until the view is closed
+	v.eachSlot(db, func(_ int, keys *frozenSlot) {
+		for i := range keys.Len() {
+			if it := keys.item(i); opts.selects(&it, now) {
+				found = append(found, it.key())
 			}
 		}
 	})
 	out.Array(len(found))
 	for _, key := range found {
-		out.BulkString(key)
+		out.Bulk(key)
 	}
 }
 
@@ -173,16 +169,15 @@ func runRandomKey(tx *Tx, _ [][]byte, out Out) {
 	n := db.counts.before(Slots)
 	for range min(n, randomTries) {
 		slot, pos := db.counts.locate(tx.RandN(n))
-		if e := &db.dict(slot).entries[pos]; !e.expired(tx.now) {
-			out.BulkString(e.key())
+		if it := db.itemAt(slot, pos); !it.expired(tx.now) {
+			out.Bulk(it.key())
 			return
 		}
 	}
 	for slot, _ := db.firstFrom(0); slot < Slots; slot, _ = db.firstFrom(slot + 1) {
-		entries := db.dict(int(slot)).entries
-		for i := range entries {
-			if !entries[i].expired(tx.now) {
-				out.BulkString(entries[i].key())
+		for i := range db.keysIn(int(slot)) {
+			if it := db.itemAt(int(slot), i); !it.expired(tx.now) {
+				out.Bulk(it.key())
 				return
 			}
 		}
@@ -209,8 +204,8 @@ func runFlushDB(tx *Tx, args [][]byte, out Out) {
 	}
 }
 
-// flushMode checks the option of FLUSHALL and FLUSHDB, which changes nothing: the old database is dropped whole and
-// the garbage collector reclaims it.
+// flushMode checks the option of FLUSHALL and FLUSHDB, which changes nothing: the old database is dropped whole, and the
+// garbage collector reclaims it with its arena.
 func flushMode(args [][]byte, out Out) bool {
 	if len(args) == 1 || len(args) == 2 && (matchWord(args[1], "async") || matchWord(args[1], "sync")) {
 		return true

@@ -110,9 +110,9 @@ func (b *bench) do(args ...string) string {
 func (b *bench) object(t testing.TB, key string) object {
 	tx := Tx{}
 	tx.begin(b.s, 0, 1000, 1)
-	e := tx.find([]byte(key))
-	require.NotNil(t, e, key)
-	return e.obj
+	it := tx.find([]byte(key))
+	require.False(t, it.absent(), key)
+	return it.object()
 }
 
 func fill(b *bench, n int, f func(i int) []string) {

@@ -18,7 +18,7 @@ import (
 //
 //	code, deadline, version, length, key, length, value
 //
-// where code is kind and form of the value (entry.code) and every number is a uvarint. Keys stand in the dense order of
+// where code is kind and form of the value (item.code) and every number is a uvarint. Keys stand in the dense order of
 // their slot, which is state: a restored node must answer SCAN cursors and removals as the others do. Checksums are the
 // business of whoever stores the payload.
 
@@ -47,7 +47,7 @@ func (v *View) WriteTo(w io.Writer) (n int64, err error) {
 	sw.buf = binary.LittleEndian.AppendUint64(sw.buf, uint64(v.clock))
 	sw.buf = binary.LittleEndian.AppendUint64(sw.buf, v.index)
 	for db := range Databases {
-		v.eachSlot(db, func(slot int, entries []entry) { sw.slot(db, slot, entries) })
+		v.eachSlot(db, func(slot int, keys *frozenSlot) { sw.slot(db, slot, keys) })
 	}
 	sw.buf = appendUint(sw.buf, 0, sw.keys)
 	sw.flush()
@@ -78,17 +78,17 @@ func (sw *snapshotWriter) flush() {
 	}
 }
 
-func (sw *snapshotWriter) slot(db, slot int, entries []entry) {
+func (sw *snapshotWriter) slot(db, slot int, keys *frozenSlot) {
 	if sw.err != nil {
 		return
 	}
-	sw.keys += uint64(len(entries))
-	sw.buf = appendUint(sw.buf, uint64(db)+1, uint64(slot), uint64(len(entries)))
-	for i := range entries {
-		e := &entries[i]
-		sw.buf = appendUint(sw.buf, e.code(), uint64(e.expireAt), e.version, uint64(e.keyLen()))
-		sw.buf = append(sw.buf, e.key()...)
-		sw.val = e.appendValue(sw.val[:0])
+	sw.keys += uint64(keys.Len())
+	sw.buf = appendUint(sw.buf, uint64(db)+1, uint64(slot), uint64(keys.Len()))
+	for i := range keys.Len() {
+		it := keys.item(i)
+		sw.buf = appendUint(sw.buf, it.code(), uint64(it.deadline()), it.version(), uint64(it.keyLen()))
+		sw.buf = append(sw.buf, it.key()...)
+		sw.val = it.appendValue(sw.val[:0])
 		sw.buf = appendUint(sw.buf, uint64(len(sw.val)))
 		sw.buf = append(sw.buf, sw.val...)
 		if cap(sw.val) > 16*flushAt {
@@ -105,7 +105,9 @@ func (sw *snapshotWriter) slot(db, slot int, entries []entry) {
 // Readers see the old state or the new one. Applier only, between entries.
 func (s *Store) Restore(r io.Reader) error {
 	in := &countingReader{r: r}
-	sr := snapshotReader{r: bufio.NewReaderSize(in, flushAt), s: s, where: "header"}
+	sr := snapshotReader{r: bufio.NewReaderSize(in, flushAt), where: "header"}
+	sr.loading.seed = s.seed
+	sr.tx.s = &sr.loading
 	if err := sr.read(); err != nil {
 		return fmt.Errorf("restore snapshot: before byte %d, %s: %w", in.n-int64(sr.r.Buffered()), sr.where, err)
 	}
@@ -113,7 +115,7 @@ func (s *Store) Restore(r io.Reader) error {
 		s.shards[i].mu.Lock()
 	}
 	for i := range s.dbs {
-		s.dbs[i].Store(sr.dbs[i])
+		s.dbs[i].Store(sr.loading.dbs[i].Load())
 	}
 	s.clock.Store(sr.clock)
 	s.applied.Store(sr.applied)
@@ -123,6 +125,7 @@ func (s *Store) Restore(r io.Reader) error {
 		s.shards[i].mu.Unlock()
 	}
 	s.index, s.now, s.dueMoved = sr.applied, sr.clock, false
+	s.lastIndex = max(s.lastIndex, sr.applied, sr.tx.s.lastIndex)
 	return nil
 }
 
@@ -138,22 +141,20 @@ func (c *countingReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// snapshotReader loads into a store of its own, whose databases take the place of the old ones in the end.
 type snapshotReader struct {
 	r       *bufio.Reader
-	s       *Store
+	loading Store
+	tx      Tx
 	where   string // what is being read, for errors
-	epoch   uint64
-	dbs     [Databases]*database
 	clock   int64
 	applied uint64
 	first   bool // the payload is of version 1
 	buf     []byte
+	name    []byte // the key being read
 }
 
 func (sr *snapshotReader) read() error {
-	sr.s.freezeMu.Lock()
-	sr.epoch = sr.s.epoch
-	sr.s.freezeMu.Unlock()
 	var head [len(snapshotMagic) + 16]byte
 	if _, err := io.ReadFull(sr.r, head[:]); err != nil {
 		return shortRead(err)
@@ -221,77 +222,61 @@ func (sr *snapshotReader) slot(n, slot int) (keys uint64, err error) {
 	if keys == 0 {
 		return 0, fmt.Errorf("%w: empty slot", errSnapshot)
 	}
-	db := sr.dbs[n]
-	if db == nil {
-		db = newDatabase()
-		sr.dbs[n] = db
-	}
-	d := &slotDict{epoch: sr.epoch}
-	db.setDict(slot, d, sr.epoch, false)
 	for i := range keys {
-		e, at, err := sr.key(slot)
-		if err != nil {
+		if err := sr.key(n, slot); err != nil {
 			sr.where = fmt.Sprintf("key %d of %d in slot %d of database %d", i+1, keys, slot, n)
 			return 0, err
-		}
-		key := []byte(e.key())
-		if d.find(e.hash, key) >= 0 {
-			return 0, fmt.Errorf("%w: key %.64q twice", errSnapshot, key)
-		}
-		p := place{db: db, dict: d, slot: slot}
-		p.pos = d.insert(e)
-		db.counts.add(slot, 1)
-		db.keys.Add(1)
-		db.mem.Add(e.cost())
-		if at != 0 {
-			p.setDeadline(at)
 		}
 	}
 	return keys, nil
 }
 
-// key reads one key with its value; its deadline is returned apart.
-func (sr *snapshotReader) key(slot int) (e entry, at int64, err error) {
+// key reads one key with its value.
+func (sr *snapshotReader) key(n, slot int) error {
 	code, err := sr.uint(1<<64 - 1)
 	if err != nil {
-		return e, 0, err
+		return err
 	}
 	k, f, ok := splitCode(code)
 	if !ok || sr.first != (f == formUnknown) {
-		return e, 0, fmt.Errorf("%w: unknown type %d", errSnapshot, code)
+		return fmt.Errorf("%w: unknown type %d", errSnapshot, code)
 	}
-	deadline, err := sr.uint(1<<63 - 1)
+	at, err := sr.uint(1<<63 - 1)
 	if err != nil {
-		return e, 0, err
+		return err
 	}
 	version, err := sr.uint(1<<64 - 1)
 	if err != nil {
-		return e, 0, err
+		return err
 	}
 	name, err := sr.bytes(maxKey)
 	if err != nil {
-		return e, 0, err
+		return err
 	}
-	key := append([]byte(nil), name...)
+	key := append(sr.name[:0], name...)
+	sr.name = key
 	if int(Slot(key)) != slot {
-		return e, 0, fmt.Errorf("%w: key %.64q is of slot %d", errSnapshot, key, Slot(key))
+		return fmt.Errorf("%w: key %.64q is of slot %d", errSnapshot, key, Slot(key))
 	}
 	val, err := sr.bytes(1 << 40)
 	if err != nil {
-		return e, 0, err
+		return err
 	}
-	if err := e.restore(k, f, key, val); err != nil {
-		return e, 0, fmt.Errorf("key %.64q: %w", key, err)
+	sr.tx.lastKey = nil // the same memory held another key
+	p, found := sr.tx.findWrite(n, key)
+	if found {
+		return fmt.Errorf("%w: key %.64q twice", errSnapshot, key)
 	}
-	e.hash, e.version = hashKey(sr.s.seed, key), version
-	return e, int64(deadline), nil
+	sr.loading.index = version
+	sr.loading.lastIndex = max(sr.loading.lastIndex, version)
+	return sr.value(&p, key, k, f, val, int64(at))
 }
 
-// restore gives an empty entry its key and the value of form f encoded in val.
-func (e *entry) restore(k kind, f form, key, val []byte) error {
+// value stores the value of form f encoded in val.
+func (sr *snapshotReader) value(p *place, key []byte, k kind, f form, val []byte, at int64) error {
 	if k == kindString {
-		if !e.restoreString(f, key, val) {
-			return fmt.Errorf("%w: a string of form %d", errSnapshot, f)
+		if !sr.tx.restoreString(p, f, key, val, at) {
+			return fmt.Errorf("key %.64q: %w: a string of form %d", key, errSnapshot, f)
 		}
 		return nil
 	}
@@ -300,12 +285,12 @@ func (e *entry) restore(k kind, f form, key, val []byte) error {
 	}
 	o, err := decoders[k](val)
 	if err != nil {
-		return fmt.Errorf("%s value: %w", kindNames[k], err)
+		return fmt.Errorf("key %.64q: %s value: %w", key, kindNames[k], err)
 	}
 	if !o.setForm(f) {
-		return fmt.Errorf("%w: a %s of form %d", errSnapshot, kindNames[k], f)
+		return fmt.Errorf("key %.64q: %w: a %s of form %d", key, errSnapshot, kindNames[k], f)
 	}
-	e.data, e.obj, e.num, e.meta = string(key), o, int64(o.size()), uint32(len(key))<<2
+	sr.tx.writeObject(p, key, holder{obj: o, size: int64(o.size())}, at)
 	return nil
 }
 

@@ -37,9 +37,14 @@ type Store struct {
 	freezeMu sync.Mutex
 	epoch    uint64
 	views    atomic.Int64
+	open     []uint64      // the epochs of the views that are not closed, ascending
+	oldest   atomic.Uint64 // the first of them; the largest number if there is none
 
 	// Of the applier alone.
 	index     uint64 // of the entry in execution
+	lastIndex uint64 // no record has a higher version
+	seen      uint64 // epoch for which frozenAt was set
+	frozenAt  uint64 // records with a higher version are in no view
 	now       int64  // its stamp
 	entrySeed uint64
 	position  uint64 // write commands executed in the entry
@@ -58,6 +63,7 @@ func NewStore() *Store { return newStore(maphash.MakeSeed()) }
 
 func newStore(seed maphash.Seed) *Store {
 	s := &Store{seed: seed, readSeed: maphash.Bytes(seed, []byte("reads"))}
+	s.oldest.Store(noView)
 	s.readers.New = func() any { return new(Tx) }
 	s.replay.init()
 	return s
@@ -88,6 +94,7 @@ func (s *Store) Begin(index uint64, nowMs int64, seed uint64) {
 		nowMs = clock
 	}
 	s.clock.Store(nowMs)
+	s.lastIndex = max(s.lastIndex, index)
 	s.index, s.now, s.entrySeed, s.position, s.rides = index, nowMs, seed, 0, 0
 }
 
@@ -119,6 +126,7 @@ func (s *Store) End() {
 		s.deadline.Store(s.earliest())
 	}
 	s.applied.Store(s.index)
+	s.drain()
 }
 
 // SetApplied passes an entry that holds no commands. Applier only.
@@ -214,7 +222,11 @@ func (s *Store) CountKeysInSlot(slot int) int {
 	sh := &s.shards[slot/pageSlots]
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	return len(s.entriesOf(0, slot))
+	db := s.dbs[0].Load()
+	if db == nil {
+		return 0
+	}
+	return db.keysIn(slot)
 }
 
 // KeysInSlot returns copies of up to n keys of database 0 in a hash slot. Any goroutine.
@@ -225,20 +237,14 @@ func (s *Store) KeysInSlot(slot, n int) [][]byte {
 	sh := &s.shards[slot/pageSlots]
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	entries := s.entriesOf(0, slot)
-	keys := make([][]byte, min(n, len(entries)))
+	db := s.dbs[0].Load()
+	if db == nil {
+		return nil
+	}
+	keys := make([][]byte, min(n, db.keysIn(slot)))
 	for i := range keys {
-		keys[i] = []byte(entries[i].key())
+		it := db.itemAt(slot, i)
+		keys[i] = append([]byte(nil), it.key()...)
 	}
 	return keys
-}
-
-// entriesOf returns the dense array of a slot. REQUIRES: the slot's shard is locked, or the caller is the applier.
-func (s *Store) entriesOf(db, slot int) []entry {
-	if db := s.dbs[db].Load(); db != nil {
-		if d := db.dict(slot); d != nil {
-			return d.entries
-		}
-	}
-	return nil
 }

@@ -163,7 +163,7 @@ func TestScanVisitsWhatStays(t *testing.T) {
 		m.out.b = nil
 		found, next := (&Tx{s: m.s, now: m.now}).scan(mustCursor(t, cursor), scanOptions{count: 7})
 		for _, k := range found {
-			seen[k] = true
+			seen[string(k)] = true
 		}
 		for range 5 {
 			m.do("del", fmt.Sprintf("{%d}go%d", gone%9, gone))

@@ -176,29 +176,30 @@ var stringCommands = []*Spec{
 }
 
 func runGet(tx *Tx, args [][]byte, out Out) {
-	tx.replyString(tx.find(args[1]), out)
+	it := tx.find(args[1])
+	tx.replyString(&it, out)
 }
 
 func runMGet(tx *Tx, args [][]byte, out Out) {
 	out.Array(len(args) - 1)
 	for _, key := range args[1:] {
-		e := tx.find(key)
-		if e != nil && e.kind() != kindString {
-			e = nil
+		it := tx.find(key)
+		if !it.absent() && it.kind() != kindString {
+			it = item{}
 		}
-		tx.replyString(e, out)
+		tx.replyString(&it, out)
 	}
 }
 
 func runStrlen(tx *Tx, args [][]byte, out Out) {
-	e := tx.find(args[1])
+	it := tx.find(args[1])
 	switch {
-	case e == nil:
+	case it.absent():
 		out.Int(0)
-	case e.kind() != kindString:
+	case it.kind() != kindString:
 		out.Error(errWrongType)
 	default:
-		out.Int(int64(e.stringLen()))
+		out.Int(int64(it.stringLen()))
 	}
 }
 
@@ -211,24 +212,21 @@ func runGetRange(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		return
 	}
-	e := tx.find(args[1])
-	if e == nil {
+	it := tx.find(args[1])
+	if it.absent() {
 		out.BulkString("")
 		return
 	}
-	if e.kind() != kindString {
+	if it.kind() != kindString {
 		out.Error(errWrongType)
 		return
 	}
-	from, to := clampRange(start, end, int64(e.stringLen()))
-	switch {
-	case from >= to:
+	from, to := clampRange(start, end, int64(it.stringLen()))
+	if from >= to {
 		out.BulkString("")
-	case e.obj == nil && !e.isInt():
-		out.BulkString(e.value()[from:to])
-	default:
-		out.Bulk(tx.stringBytes(e)[from:to])
+		return
 	}
+	out.Bulk(tx.stringBytes(&it)[from:to])
 }
 
 // clampRange turns the inclusive positions of GETRANGE, which may count from the end, into a half-open range of a
@@ -256,7 +254,7 @@ func runGetDel(tx *Tx, args [][]byte, out Out) {
 		out.Null()
 		return
 	}
-	if tx.replyString(p.entry(), out) {
+	if tx.replyString(&p.item, out) {
 		tx.remove(&p)
 	}
 }
@@ -265,15 +263,15 @@ func runGetSet(tx *Tx, args [][]byte, out Out) {
 	p, ok := tx.findWrite(tx.DB, args[1])
 	if !ok {
 		out.Null()
-	} else if !tx.replyString(p.entry(), out) {
+	} else if !tx.replyString(&p.item, out) {
 		return
 	}
-	tx.setString(args[1], args[2], false)
+	tx.writeString(&p, args[1], args[2], 0)
 }
 
 func runSet(tx *Tx, args [][]byte, out Out) {
 	if len(args) == 3 {
-		tx.setString(args[1], args[2], false)
+		tx.setString(args[1], args[2], 0)
 		out.Simple("OK")
 		return
 	}
@@ -289,7 +287,7 @@ func runSet(tx *Tx, args [][]byte, out Out) {
 	if opts.get {
 		if !found {
 			out.Null()
-		} else if !tx.replyString(p.entry(), out) {
+		} else if !tx.replyString(&p.item, out) {
 			return
 		}
 	}
@@ -306,11 +304,12 @@ func runSet(tx *Tx, args [][]byte, out Out) {
 }
 
 func runSetNX(tx *Tx, args [][]byte, out Out) {
-	if _, found := tx.findWrite(tx.DB, args[1]); found {
+	p, found := tx.findWrite(tx.DB, args[1])
+	if found {
 		out.Int(0)
 		return
 	}
-	tx.setString(args[1], args[2], false)
+	tx.writeString(&p, args[1], args[2], 0)
 	out.Int(1)
 }
 
@@ -341,7 +340,7 @@ func runGetEx(tx *Tx, args [][]byte, out Out) {
 		out.Null()
 		return
 	}
-	if p.entry().kind() != kindString {
+	if p.kind() != kindString {
 		out.Error(errWrongType)
 		return
 	}
@@ -349,13 +348,13 @@ func runGetEx(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		return
 	}
-	tx.replyString(p.entry(), out)
+	tx.replyString(&p.item, out)
 	switch {
 	case opts.expire != nil && at <= tx.now:
 		tx.remove(&p)
-	case opts.expire != nil, opts.persist && p.entry().expireAt != 0:
+	case opts.expire != nil, opts.persist && p.deadline() != 0:
 		tx.setDeadline(&p, at)
-		p.entry().version = tx.s.index
+		tx.modified(&p)
 	}
 }
 
@@ -365,7 +364,7 @@ func runMSet(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	for i := 1; i < len(args); i += 2 {
-		tx.setString(args[i], args[i+1], false)
+		tx.setString(args[i], args[i+1], 0)
 	}
 	out.Simple("OK")
 }
@@ -382,7 +381,7 @@ func runMSetNX(tx *Tx, args [][]byte, out Out) {
 		}
 	}
 	for i := 1; i < len(args); i += 2 {
-		tx.setString(args[i], args[i+1], false)
+		tx.setString(args[i], args[i+1], 0)
 	}
 	out.Int(1)
 }
@@ -390,15 +389,15 @@ func runMSetNX(tx *Tx, args [][]byte, out Out) {
 func runAppend(tx *Tx, args [][]byte, out Out) {
 	p, found := tx.findWrite(tx.DB, args[1])
 	if !found {
-		tx.setString(args[1], args[2], false)
+		tx.writeString(&p, args[1], args[2], 0)
 		out.Int(int64(len(args[2])))
 		return
 	}
-	if p.entry().kind() != kindString {
+	if p.kind() != kindString {
 		out.Error(errWrongType)
 		return
 	}
-	n := p.entry().stringLen() + len(args[2])
+	n := p.stringLen() + len(args[2])
 	if n > maxString {
 		out.Error(errTooLong)
 		return
@@ -422,11 +421,11 @@ func runSetRange(tx *Tx, args [][]byte, out Out) {
 	p, found := tx.findWrite(tx.DB, args[1])
 	length := 0
 	if found {
-		if p.entry().kind() != kindString {
+		if p.kind() != kindString {
 			out.Error(errWrongType)
 			return
 		}
-		length = p.entry().stringLen()
+		length = p.stringLen()
 	}
 	if len(val) == 0 {
 		out.Int(int64(length))
@@ -472,13 +471,12 @@ func incrBy(tx *Tx, key []byte, by int64, out Out) {
 	p, found := tx.findWrite(tx.DB, key)
 	n := int64(0)
 	if found {
-		e := p.entry()
-		if e.kind() != kindString {
+		if p.kind() != kindString {
 			out.Error(errWrongType)
 			return
 		}
 		var ok bool
-		if n, ok = tx.intValue(e); !ok {
+		if n, ok = tx.intValue(&p.item); !ok {
 			out.Error(errNotInteger)
 			return
 		}
@@ -487,7 +485,7 @@ func incrBy(tx *Tx, key []byte, by int64, out Out) {
 		out.Error(errOverflow)
 		return
 	}
-	tx.setInt(&p, found, key, n+by)
+	tx.writeInt(&p, key, n+by, p.keptDeadline())
 	out.Int(n + by)
 }
 
@@ -495,15 +493,15 @@ func runIncrByFloat(tx *Tx, args [][]byte, out Out) {
 	p, found := tx.findWrite(tx.DB, args[1])
 	old := []byte("0")
 	if found {
-		if p.entry().kind() != kindString {
+		if p.kind() != kindString {
 			out.Error(errWrongType)
 			return
 		}
-		if p.entry().stringLen() > maxFloatText {
+		if p.stringLen() > maxFloatText {
 			out.Error(errNotFloat)
 			return
 		}
-		old = tx.stringBytes(p.entry())
+		old = tx.stringBytes(&p.item)
 	}
 	a, ok := parseLongDouble(old)
 	if !ok {
@@ -520,7 +518,7 @@ func runIncrByFloat(tx *Tx, args [][]byte, out Out) {
 		out.Error(errNaNInfinity)
 		return
 	}
-	tx.setText(args[1], sum)
+	tx.writeText(&p, args[1], sum, p.keptDeadline())
 	out.Bulk(sum)
 }
 

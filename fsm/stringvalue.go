@@ -1,9 +1,7 @@
 package fsm
 
-import "strings"
-
 // blob is a string that commands change in place (APPEND, SETRANGE): its buffer grows by amortized doubling. Every
-// other string stands in its entry.
+// other string up to maxRaw bytes stands in its record.
 type blob struct{ b []byte }
 
 func init() {
@@ -19,6 +17,7 @@ func (b *blob) form() form          { return stringRaw }
 func (b *blob) setForm(f form) bool { return f == stringRaw }
 
 // size counts no more than the same string inside its entry would: which of the two it is depends on history.
+// size counts no more than the same string inside its record would: which of the two it is depends on history.
 func (b *blob) size() int { return len(b.b) }
 
 // grow makes the string at least n bytes long; new bytes are zero.
@@ -28,17 +27,12 @@ func (b *blob) grow(n int) {
 	}
 }
 
-// stringLen is the length in bytes of an entry that holds a string.
-func (e *entry) stringLen() int {
-	switch b := e.obj.(type) {
-	case *blob:
+// stringLen is the length in bytes of a string.
+func (it *item) stringLen() int {
+	if b, ok := it.object().(*blob); ok {
 		return len(b.b)
-	default:
-		if e.isInt() {
-			return intLen(e.num)
-		}
-		return len(e.value())
 	}
+	return int(it.textLen())
 }
 
 // intLen is the length of n in decimal.
@@ -53,107 +47,106 @@ func intLen(n int64) int {
 	return length
 }
 
-// appendString appends the string that e holds.
-func (e *entry) appendString(dst []byte) []byte {
-	switch b := e.obj.(type) {
-	case *blob:
-		return append(dst, b.b...)
-	default:
-		if e.isInt() {
-			return appendInt(dst, e.num)
+// appendString appends a string.
+func (it *item) appendString(dst []byte) []byte {
+	switch it.enc() {
+	case encObject:
+		if b, ok := it.object().(*blob); ok {
+			dst = append(dst, b.b...)
 		}
-		return append(dst, e.value()...)
+		return dst
+	case encInt:
+		return appendInt(dst, it.integer())
+	default:
+		return append(dst, it.value()...)
 	}
 }
 
-// stringBytes returns the string that e holds, to be read before the next call and before e changes.
-func (tx *Tx) stringBytes(e *entry) []byte {
-	if b, ok := e.obj.(*blob); ok {
-		return b.b
+// stringBytes returns a string, to be read before the next call and before the key changes.
+func (tx *Tx) stringBytes(it *item) []byte {
+	switch it.enc() {
+	case encObject:
+		if b, ok := it.object().(*blob); ok {
+			return b.b
+		}
+		return nil
+	case encInt:
+		tx.buf = appendInt(tx.buf[:0], it.integer())
+		return tx.buf
+	default:
+		return it.value()
 	}
-	tx.buf = e.appendString(tx.buf[:0])
-	return tx.buf
 }
 
-// replyString answers the string that e holds, null if e is nil. It answers errWrongType and returns false if e holds
+// replyString answers a string, null if it is absent. It answers errWrongType and returns false if the key holds
 // something else.
-func (tx *Tx) replyString(e *entry, out Out) bool {
+func (tx *Tx) replyString(it *item, out Out) bool {
 	switch {
-	case e == nil:
+	case it.absent():
 		out.Null()
-	case e.obj != nil:
-		b, ok := e.obj.(*blob)
-		if !ok {
-			out.Error(errWrongType)
-			return false
-		}
-		out.Bulk(b.b)
-	case e.isInt():
-		tx.buf = appendInt(tx.buf[:0], e.num)
-		out.Bulk(tx.buf)
+	case it.kind() != kindString:
+		out.Error(errWrongType)
+		return false
 	default:
-		out.BulkString(e.value())
+		out.Bulk(tx.stringBytes(it))
 	}
 	return true
 }
 
-// intValue reads the string that e holds as an integer.
-func (tx *Tx) intValue(e *entry) (int64, bool) {
-	if e.obj == nil && e.isInt() {
-		return e.num, true
+// intValue reads a string as an integer.
+func (tx *Tx) intValue(it *item) (int64, bool) {
+	if it.enc() == encInt {
+		return it.integer(), true
 	}
-	if e.stringLen() > 20 {
+	if it.stringLen() > 20 {
 		return 0, false
 	}
-	return parseInt(tx.stringBytes(e))
+	return parseInt(tx.stringBytes(it))
 }
 
-// fill gives e a string value; an integer in canonical form is kept as a number. key is e's key, and e.data may still
-// be empty.
-func (e *entry) fill(key, val []byte) {
+// setString stores a string under key, whatever the key held; at is its deadline in Unix ms, 0 = none.
+func (tx *Tx) setString(key, val []byte, at int64) {
+	p, _ := tx.findWrite(tx.DB, key)
+	tx.writeString(&p, key, val, at)
+}
+
+// writeString is write for a string, which must not stand in the record at p; an integer in canonical form is kept as a
+// number.
+func (tx *Tx) writeString(p *place, key, val []byte, at int64) {
 	if n, ok := parseInt(val); ok {
-		e.fillInt(key, n)
+		tx.writeInt(p, key, n, at)
 		return
 	}
-	e.data = joinData(key, val)
-	e.obj, e.num, e.meta = nil, 0, uint32(len(key))<<2
+	tx.writeText(p, key, val, at)
 }
 
-func (e *entry) fillInt(key []byte, n int64) {
-	if len(e.data) != len(key) {
-		e.data = string(key)
-	}
-	e.obj, e.num, e.meta = nil, n, uint32(len(key))<<2|metaInt
-}
-
-// setString stores a string under key, whatever the key held. Its deadline is gone unless keepTTL.
-func (tx *Tx) setString(key, val []byte, keepTTL bool) place {
-	p, found := tx.findWrite(tx.DB, key)
-	if !found {
-		var e entry
-		e.fill(key, val)
-		tx.add(tx.DB, &p, e)
-		return p
-	}
-	e := p.entry()
-	before := e.cost()
-	e.fill(key, val)
-	tx.changed(&p, before, keepTTL)
-	return p
-}
-
-// setInt stores n under key, which stands at p if found; a deadline stays.
-func (tx *Tx) setInt(p *place, found bool, key []byte, n int64) {
-	if !found {
-		var e entry
-		e.fillInt(key, n)
-		tx.add(tx.DB, p, e)
+// writeText is writeString that leaves a number text, as INCRBYFLOAT does.
+func (tx *Tx) writeText(p *place, key, val []byte, at int64) {
+	if len(val) > maxRaw {
+		tx.writeBlob(p, key, val, at)
 		return
 	}
-	e := p.entry()
-	before := e.cost()
-	e.fillInt(key, n)
-	tx.changed(p, before, true)
+	copy(tx.write(p, key, layout{enc: encRaw, n: len(val), text: int64(len(val)), at: at}), val)
+}
+
+// writeBlob is writeText for a string that is to be changed in place, or is too long for a record.
+func (tx *Tx) writeBlob(p *place, key, val []byte, at int64) *blob {
+	b := &blob{b: append([]byte(nil), val...)}
+	tx.writeObject(p, key, holder{obj: b, size: int64(b.size()), epoch: tx.s.epoch}, at)
+	return b
+}
+
+// writeInt is write for an integer.
+func (tx *Tx) writeInt(p *place, key []byte, n, at int64) {
+	putInt(tx.write(p, key, layout{enc: encInt, n: intBytes, text: int64(intLen(n)), at: at}), n)
+}
+
+// keptDeadline is the deadline that the key at p has, 0 if there is none.
+func (p *place) keptDeadline() int64 {
+	if p.absent() {
+		return 0
+	}
+	return p.deadline()
 }
 
 // setUntil stores a string with a deadline in Unix ms (0 = none, or the old one with keepTTL). A deadline in the past
@@ -163,26 +156,22 @@ func (tx *Tx) setUntil(key, val []byte, at int64, keepTTL bool) {
 		tx.delete(key)
 		return
 	}
-	p := tx.setString(key, val, keepTTL)
-	if at != 0 {
-		tx.setDeadline(&p, at)
+	p, _ := tx.findWrite(tx.DB, key)
+	if at == 0 && keepTTL {
+		at = p.keptDeadline()
 	}
+	tx.writeString(&p, key, val, at)
 }
 
 // blobAt turns the string at p into one that may be changed in place. The caller reports the change with touched.
 func (tx *Tx) blobAt(p *place) *blob {
-	e := p.entry()
-	if b, ok := tx.ownObject(e).(*blob); ok {
-		return b
+	if p.enc() == encObject {
+		if b, ok := tx.privateObject(p).(*blob); ok {
+			return b
+		}
 	}
-	b := &blob{b: e.appendString(nil)}
-	before := e.cost()
-	if len(e.data) > e.keyLen() {
-		e.data = strings.Clone(e.key())
-	}
-	e.obj, e.num, e.meta = b, int64(b.size()), uint32(e.keyLen())<<2
-	p.db.mem.Add(e.cost() - before)
-	return b
+	tx.held = append(tx.held[:0], p.key()...) // write may move the record
+	return tx.writeBlob(p, tx.held, tx.stringBytes(&p.item), p.deadline())
 }
 
 // setOptions are the options of SET and GETEX.

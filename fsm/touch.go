@@ -1,5 +1,10 @@
 package fsm
 
+import (
+	slotdict "kvapp/fsm/dict"
+	"kvapp/fsm/slab"
+)
+
 // Group is how many commands Exec's callers gather for ExecGroup.
 const Group = 16
 
@@ -69,58 +74,48 @@ func (c *Command) groups() bool {
 	return c.placed && c.Spec.Flags&(FlagFast|FlagReadonly) == FlagFast|FlagReadonly && c.Spec.LastKey == 1 && c.Spec.Keys == nil
 }
 
-// touch reads, in rounds, the dictionary of every placed key, its entry, and the key's bytes. The sum it returns only
-// keeps the compiler from dropping the reads. REQUIRES: the keys' shards are locked, or this is the applier.
+// touch reads, in rounds, the header of the dictionary of every placed key, its word in the index, its reference, and the
+// first and the last line of its record. The sum it returns only keeps the compiler from dropping the reads.
+// REQUIRES: the keys' shards are locked, or this is the applier.
 func (s *Store) touch(cmds []*Command) uint32 {
 	var (
-		dicts  [Group]*slotDict
-		hashes [Group]uint32
-		found  [Group]*entry
-		n      int
-		sum    uint32
+		dbs   [Group]*database
+		dicts [Group]*slotdict.Dict
+		tags  [Group]uint32
+		at    [Group]int
+		refs  [Group]slab.Ref
+		n     int
+		sum   int
 	)
 	for _, c := range cmds {
 		if db := s.dbs[c.DB].Load(); c.placed && db != nil && n < Group {
 			if d := db.dict(int(c.slot)); d != nil {
-				dicts[n], hashes[n] = d, c.hash
+				dbs[n], dicts[n], tags[n] = db, d, slotdict.Tag(c.hash)
+				sum += d.Len()
 				n++
 			}
 		}
 	}
 	for i := range n {
-		sum += uint32(len(dicts[i].entries))
+		sum += dicts[i].Touch(tags[i])
 	}
 	for i := range n {
-		if e := dicts[i].likely(hashes[i]); e != nil {
-			found[i] = e
-		}
+		at[i], _ = dicts[i].Next(tags[i], 0)
 	}
+	m := 0
 	for i := range n {
-		if found[i] != nil {
-			sum += found[i].meta
+		if at[i] >= 0 {
+			dbs[m], refs[m] = dbs[i], dicts[i].At(at[i])
+			m++
 		}
 	}
-	for i := range n {
-		if e := found[i]; e != nil && len(e.data) > 0 {
-			sum += uint32(e.data[0])
+	for i := range m {
+		sum += int(dbs[i].arena.From(refs[i])[0])
+	}
+	for i := range m {
+		if r := dbs[i].record(refs[i]); len(r) > 0 {
+			sum += int(r[len(r)-1])
 		}
 	}
-	return sum
-}
-
-// likely returns the entry that a key with this hash most likely has, without looking at it; nil if there is none.
-func (d *slotDict) likely(hash uint32) *entry {
-	if len(d.index) == 0 {
-		want := tag(hash)
-		for i := range min(len(d.entries), linearMax) {
-			if d.tags[i] == want {
-				return &d.entries[i]
-			}
-		}
-		return nil
-	}
-	if p := d.index[hash&uint32(len(d.index)-1)]; p != 0 {
-		return &d.entries[p-1]
-	}
-	return nil
+	return uint32(sum)
 }

@@ -1,8 +1,13 @@
 package fsm
 
 import (
+	"math"
 	"math/bits"
+	"slices"
 	"sync/atomic"
+
+	slotdict "kvapp/fsm/dict"
+	"kvapp/fsm/slab"
 )
 
 // View is the keyspace frozen at one index. It may be read by one goroutine at a time, while the applier goes on: the
@@ -11,12 +16,23 @@ type View struct {
 	s      *Store
 	index  uint64
 	clock  int64
-	pages  [Databases]*[shardCount]*slotPage
+	epoch  uint64
+	dbs    [Databases]*frozenDB // nil = empty
 	closed atomic.Bool
 }
 
+// frozenDB is a database as a view shows it.
+type frozenDB struct {
+	pages [shardCount]*slotPage
+	arena *slab.Arena
+	objs  *objectDir
+}
+
+// noView is Store.oldest without views.
+const noView = math.MaxUint64
+
 // Freeze returns the state at the applied index. It copies one pointer per shard of every database in use; writes that
-// follow pay for copies of the pages and slots they touch. Applier only, between entries.
+// follow pay for copies of the pages, dictionaries and records they touch. Applier only, between entries.
 func (s *Store) Freeze() *View { return s.freeze() }
 
 // freeze is Freeze for the applier between commands, or for a reader that holds every shard.
@@ -24,12 +40,13 @@ func (s *Store) freeze() *View {
 	s.freezeMu.Lock()
 	defer s.freezeMu.Unlock()
 	s.epoch++
+	s.open = append(s.open, s.epoch)
+	s.oldest.Store(s.open[0])
 	s.views.Add(1)
-	v := &View{s: s, index: s.applied.Load(), clock: s.clock.Load()}
+	v := &View{s: s, index: s.applied.Load(), clock: s.clock.Load(), epoch: s.epoch}
 	for i := range s.dbs {
 		if db := s.dbs[i].Load(); db != nil {
-			pages := db.pages
-			v.pages[i] = &pages
+			v.dbs[i] = &frozenDB{pages: db.pages, arena: db.arena, objs: db.objects.dir.Load()}
 		}
 	}
 	return v
@@ -40,24 +57,44 @@ func (v *View) Index() uint64 { return v.index }
 
 // Close ends the view; it must not be read any more. Closing twice does nothing.
 func (v *View) Close() {
-	if !v.closed.Swap(true) {
-		v.pages = [Databases]*[shardCount]*slotPage{}
-		v.s.views.Add(-1)
-	}
-}
-
-// eachSlot calls f with the entries of every slot of a database that is not empty, ascending.
-func (v *View) eachSlot(db int, f func(slot int, entries []entry)) {
-	if v.pages[db] == nil {
+	if v.closed.Swap(true) {
 		return
 	}
-	for n, p := range v.pages[db] {
+	v.dbs = [Databases]*frozenDB{}
+	s := v.s
+	s.freezeMu.Lock()
+	defer s.freezeMu.Unlock()
+	at, _ := slices.BinarySearch(s.open, v.epoch)
+	s.open = slices.Delete(s.open, at, at+1)
+	oldest := uint64(noView)
+	if len(s.open) > 0 {
+		oldest = s.open[0]
+	}
+	s.oldest.Store(oldest)
+	s.views.Add(-1)
+}
+
+// frozenSlot is a slot of a database as a view shows it.
+type frozenSlot struct {
+	slotdict.View
+	db *frozenDB
+}
+
+func (f *frozenSlot) item(i int) item { return item{recordAt(f.db.arena, f.At(i)), f.db.objs} }
+
+// eachSlot calls f for every slot of a database that is not empty, ascending.
+func (v *View) eachSlot(db int, f func(slot int, keys *frozenSlot)) {
+	frozen := v.dbs[db]
+	if frozen == nil {
+		return
+	}
+	for n, p := range frozen.pages {
 		if p == nil {
 			continue
 		}
-		for i, d := range p.dicts {
-			if d != nil {
-				f(n*pageSlots+i, d.entries)
+		for i := range p {
+			if p[i].Len() > 0 {
+				f(n*pageSlots+i, &frozenSlot{p[i].View(), frozen})
 			}
 		}
 	}
@@ -69,16 +106,16 @@ func (v *View) Hash() (total uint64, slot func(i int) uint64) {
 	var sums [shardCount]*[pageSlots]uint64
 	var buf []byte
 	for db := range Databases {
-		v.eachSlot(db, func(slot int, entries []entry) {
+		v.eachSlot(db, func(slot int, keys *frozenSlot) {
 			page := &sums[slot/pageSlots]
 			if *page == nil {
 				*page = new([pageSlots]uint64)
 			}
-			for i := range entries {
-				e := &entries[i]
-				buf = appendUint(buf[:0], uint64(db)<<8|e.code(), uint64(e.expireAt), uint64(e.keyLen()))
-				buf = append(buf, e.key()...)
-				buf = e.appendValue(buf)
+			for i := range keys.Len() {
+				it := keys.item(i)
+				buf = appendUint(buf[:0], uint64(db)<<8|it.code(), uint64(it.deadline()), uint64(it.keyLen()))
+				buf = append(buf, it.key()...)
+				buf = it.appendValue(buf)
 				sum := hashBytes(buf)
 				(*page)[slot%pageSlots] += sum
 				total += sum
@@ -93,12 +130,12 @@ func (v *View) Hash() (total uint64, slot func(i int) uint64) {
 	}
 }
 
-// appendValue appends the canonical encoding of the entry's value.
-func (e *entry) appendValue(dst []byte) []byte {
-	if e.obj != nil {
-		return e.obj.appendTo(dst)
+// appendValue appends the canonical encoding of the value.
+func (it *item) appendValue(dst []byte) []byte {
+	if o := it.object(); o != nil {
+		return o.appendTo(dst)
 	}
-	return e.appendString(dst)
+	return it.appendString(dst)
 }
 
 // hashBytes is a 64-bit hash with a fixed definition (multiply and fold, eight bytes at a time): nodes compare it, so

@@ -207,10 +207,11 @@ func (t *tracker) take(key string) []uint64 {
 }
 
 // KeyChanged implements fsm.Observer.
-func (t *tracker) KeyChanged(key string, by fsm.Out) {
+func (t *tracker) KeyChanged(name []byte, by fsm.Out) {
 	if t.busy.Load() == 0 {
 		return
 	}
+	key := string(name)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	ids := t.take(key)
@@ -224,7 +225,7 @@ func (t *tracker) KeyChanged(key string, by fsm.Out) {
 	if n := len(t.queue); n > 0 && ids == nil && t.queue[n-1].casts && t.queue[n-1].key == key && t.queue[n-1].by == by {
 		return // one command reports a key several times
 	}
-	t.enqueue(change{key: strings.Clone(key), ids: ids, casts: casts, by: by})
+	t.enqueue(change{key: key, ids: ids, casts: casts, by: by})
 	t.count()
 }
 

@@ -7,9 +7,6 @@ import "syscall"
 // regionBits is the binary logarithm of the size of a region.
 const regionBits = 26
 
-// adviseHuge is MADV_HUGEPAGE.
-const adviseHuge = 14
-
 // mapMemory returns size bytes of zeroed memory and whether they are a mapping.
 func mapMemory(size int) (b []byte, mapped bool) {
 	const prot, flags = syscall.PROT_READ | syscall.PROT_WRITE, syscall.MAP_ANON | syscall.MAP_PRIVATE | syscall.MAP_NORESERVE
@@ -22,6 +19,7 @@ func mapMemory(size int) (b []byte, mapped bool) {
 
 // unmapMemory gives a mapping back, whose content nobody may look at any more.
 func unmapMemory(b []byte) {
+	discard(b) // syscall.Munmap holds a lock that mapMemory waits for; this takes the time, and no lock
 	// An error means that b is no mapping: then there is nothing to give back.
 	_ = syscall.Munmap(b)
 }

@@ -24,6 +24,7 @@ var rules = map[string]rule{
 	"fsm": {
 		kvapp:   []string{"fsm/dict", "fsm/slab"},
 		modules: []string{"github.com/tidwall/btree"},
+		tests:   []string{"golang.org/x/sys"}, // benchmarks count CPU time
 		banned:  []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "context", "log", "log/slog", "unsafe"},
 	},
 	// dict is part of the state; slab only holds its bytes, and maps memory.

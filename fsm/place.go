@@ -1,0 +1,338 @@
+package fsm
+
+import (
+	slotdict "kvapp/fsm/dict"
+	"kvapp/fsm/slab"
+)
+
+// find returns a key for reading; it is absent also when it is due. It counts as a hit or miss.
+func (tx *Tx) find(key []byte) item {
+	slot, hash := tx.address(key)
+	sh := &tx.s.shards[slot/pageSlots]
+	if db := tx.s.dbs[tx.DB].Load(); db != nil {
+		if _, _, rec := db.find(slot, hash, key); rec != nil && !rec.expired(tx.now) {
+			sh.hits.Add(1)
+			return item{rec, db.objects.dir.Load()}
+		}
+	}
+	sh.misses.Add(1)
+	return item{}
+}
+
+// place is where a write found a key. It is valid until the next change of the same database by other means.
+type place struct {
+	item // absent: the key is not there
+	db   *database
+	slot int
+	pos  int
+	ref  slab.Ref
+	hash uint32
+	num  int // of the database
+}
+
+// findWrite returns the place of a key of database n for changing it. A due key is deleted first. With ok false the
+// key is absent.
+func (tx *Tx) findWrite(n int, key []byte) (p place, ok bool) {
+	p.slot, p.hash = tx.address(key)
+	p.num = n
+	if p.db = tx.s.dbs[n].Load(); p.db == nil {
+		return p, false
+	}
+	if p.pos, p.ref, p.record = p.db.find(p.slot, p.hash, key); p.record == nil {
+		return p, false
+	}
+	p.objs = p.db.objects.dir.Load()
+	if p.expired(tx.now) {
+		tx.remove(&p)
+		tx.s.expired.Add(1)
+		return p, false
+	}
+	return p, true
+}
+
+// dict returns the dictionary of p for changing it: what a frozen view may still read becomes a copy first.
+func (tx *Tx) dict(p *place) *slotdict.Dict {
+	s, i := tx.s, p.slot/pageSlots
+	shared := s.views.Load() != 0
+	page := p.db.pages[i]
+	switch {
+	case page == nil:
+		page = new(slotPage)
+		p.db.pages[i] = page
+	case shared && p.db.epochs[i] != s.epoch:
+		c := *page
+		page = &c
+		p.db.pages[i] = page
+	}
+	p.db.epochs[i] = s.epoch
+	d := &page[p.slot%pageSlots]
+	d.Own(s.epoch, shared)
+	return d
+}
+
+// shared says that a frozen view may show the record at p, and its object.
+func (tx *Tx) shared(p *place) bool {
+	s := tx.s
+	if s.views.Load() == 0 {
+		return false
+	}
+	if p.enc() == encObject {
+		return p.objs.at(p.handle()).epoch != s.epoch
+	}
+	if s.seen != s.epoch { // all that has been written so far may be in the new view
+		s.seen, s.frozenAt = s.epoch, s.lastIndex
+	}
+	return p.version() <= s.frozenAt
+}
+
+// layout is what a record has besides its key and its value's bytes.
+type layout struct {
+	enc  encoding
+	n    int   // bytes of the value in the record
+	text int64 // see item.textLen
+	at   int64 // the deadline in Unix ms, 0 = none
+}
+
+// write gives the key at p another value and deadline, or adds the key if it is absent. The caller writes the value into
+// what write returns, before anything else; its source may not be the old value.
+func (tx *Tx) write(p *place, key []byte, l layout) (value []byte) {
+	if p.absent() {
+		return tx.insert(p, key, l)
+	}
+	if d := l.text - p.textLen(); d != 0 {
+		p.db.mem.Add(d)
+	}
+	head := makeHead(l.enc, len(key), l.n, l.at)
+	size, old, oldRef := headSize(head), p.record, p.ref
+	hasObject, h := p.enc() == encObject, handle(0)
+	if hasObject {
+		h = p.handle()
+	}
+	shared := tx.shared(p)
+	stays := !shared && (size == len(old) || slab.Size(size) == slab.Size(len(old)))
+	relink := l.at != old.deadline() || l.at != 0 && !stays
+	if relink {
+		tx.unlinkDeadline(p, l.at)
+	}
+	if stays {
+		if headKeyAt(head) == headKeyAt(old.head()) {
+			key = nil // it stands there already
+		}
+		p.record = p.db.arena.Bytes(p.ref, size)
+		p.fill(head, tx.s.index, l.at, key)
+		if hasObject {
+			p.db.objects.drop(h)
+		}
+	} else {
+		tx.move(p, size)
+		p.fill(head, tx.s.index, l.at, key)
+		p.db.discard(oldRef, len(old), h, hasObject, shared, tx.s.epoch)
+	}
+	if relink {
+		tx.linkDeadline(p)
+	}
+	tx.note(p)
+	return p.value()
+}
+
+// insert adds the absent key of p; see write.
+func (tx *Tx) insert(p *place, key []byte, l layout) (value []byte) {
+	if p.db == nil {
+		p.db = newDatabase()
+		tx.s.dbs[p.num].Store(p.db)
+	}
+	head := makeHead(l.enc, len(key), l.n, l.at)
+	size := headSize(head)
+	p.ref = p.db.arena.Alloc(size)
+	p.record, p.objs = p.db.arena.Bytes(p.ref, size), p.db.objects.dir.Load()
+	p.fill(head, tx.s.index, l.at, key)
+	p.pos = tx.dict(p).Put(slotdict.Tag(p.hash), p.ref)
+	p.db.counts.add(p.slot, 1)
+	p.db.keys.Add(1)
+	p.db.mem.Add(entryCost + int64(len(key)) + l.text)
+	tx.linkDeadline(p)
+	tx.note(p)
+	return p.value()
+}
+
+// move gives the key at p a new record of size bytes, which the caller fills; the old one is the caller's to discard.
+func (tx *Tx) move(p *place, size int) {
+	p.ref = p.db.arena.Alloc(size)
+	p.record = p.db.arena.Bytes(p.ref, size)
+	tx.dict(p).Set(p.pos, p.ref)
+}
+
+// remove takes the key at p out of its database.
+func (tx *Tx) remove(p *place) {
+	tx.note(p)
+	tx.unlinkDeadline(p, 0)
+	p.db.mem.Add(-p.cost())
+	p.db.keys.Add(-1)
+	p.db.counts.add(p.slot, -1)
+	shared := tx.shared(p)
+	hasObject, h := p.enc() == encObject, handle(0)
+	if hasObject {
+		h = p.handle()
+	}
+	tx.dict(p).Del(p.pos)
+	p.db.discard(p.ref, len(p.record), h, hasObject, shared, tx.s.epoch)
+	p.item = item{}
+}
+
+// private makes the record at p, and its object, safe to change in place.
+func (tx *Tx) private(p *place) {
+	if p.enc() == encObject {
+		tx.privateObject(p)
+		return
+	}
+	if tx.shared(p) {
+		tx.relayout(p, p.deadline())
+	}
+}
+
+// privateObject is private for an object, which it returns.
+func (tx *Tx) privateObject(p *place) object {
+	hold := p.objs.at(p.handle())
+	if hold.epoch == tx.s.epoch {
+		return hold.obj
+	}
+	if !tx.shared(p) {
+		hold.epoch = tx.s.epoch
+		return hold.obj
+	}
+	old, oldRef, h := p.record, p.ref, p.handle()
+	own := holder{obj: hold.obj.clone(), size: hold.size, epoch: tx.s.epoch}
+	tx.unlinkDeadline(p, p.deadline())
+	tx.move(p, len(old))
+	copy(p.record, old)
+	putHandle(p.value(), p.db.objects.put(own))
+	p.objs = p.db.objects.dir.Load()
+	p.db.discard(oldRef, len(old), h, true, true, tx.s.epoch)
+	tx.linkDeadline(p)
+	return own.obj
+}
+
+// modified says that the key at p was modified without a new value: its version becomes the index of the entry.
+func (tx *Tx) modified(p *place) {
+	tx.private(p)
+	p.setVersion(tx.s.index)
+}
+
+// touched reports that the value of an existing key changed in place: its version becomes the index of the entry.
+func (tx *Tx) touched(key []byte) {
+	p, ok := tx.findWrite(tx.DB, key)
+	if !ok {
+		return
+	}
+	tx.note(&p)
+	tx.modified(&p)
+	if o := p.object(); o != nil {
+		hold := p.objs.at(p.handle())
+		if d := int64(o.size()) - hold.size; d != 0 {
+			hold.size += d
+			p.db.mem.Add(d)
+		}
+	}
+}
+
+// delete removes a key and reports whether it existed and was not due.
+func (tx *Tx) delete(key []byte) bool {
+	p, ok := tx.findWrite(tx.DB, key)
+	if ok {
+		tx.remove(&p)
+	}
+	return ok
+}
+
+// setDeadline gives the key at p another deadline in Unix ms; 0 = none.
+func (tx *Tx) setDeadline(p *place, at int64) {
+	if p.deadline() != at {
+		tx.relayout(p, at)
+		tx.note(p)
+	}
+}
+
+// relayout writes the record at p anew with a deadline: in place, or where nobody else looks.
+func (tx *Tx) relayout(p *place, at int64) {
+	old, oldRef, shared := p.record, p.ref, tx.shared(p)
+	was := old.head()
+	head := makeHead(old.enc(), headKeyLen(was), int(was>>headValue), at)
+	size := headSize(head)
+	tx.unlinkDeadline(p, at)
+	version, body := old.version(), old[headKeyAt(was):]
+	if !shared && slab.Size(size) == slab.Size(len(old)) {
+		p.record = p.db.arena.Bytes(p.ref, size)
+		copy(p.record[headKeyAt(head):], body)
+		p.fill(head, version, at, nil)
+	} else {
+		tx.move(p, size)
+		p.fill(head, version, at, body)
+		p.db.discard(oldRef, len(old), 0, false, shared, tx.s.epoch)
+	}
+	tx.linkDeadline(p)
+}
+
+// unlinkDeadline takes the key at p out of the order of expiry, in which it will stand with another deadline, 0 = none.
+// It comes before any change of the record.
+func (tx *Tx) unlinkDeadline(p *place, next int64) {
+	at := p.deadline()
+	tx.s.dueMoved = tx.s.dueMoved || at != next
+	if at != 0 {
+		p.db.due.Delete(deadline{at, p.ref})
+		p.db.expires.Add(-1)
+		p.db.expireSum.Add(-(at / 1000))
+	}
+}
+
+// linkDeadline puts the key at p into the order of expiry, if its record has a deadline.
+func (tx *Tx) linkDeadline(p *place) {
+	if at := p.deadline(); at != 0 {
+		tx.s.dueMoved = true
+		p.db.due.Set(deadline{at, p.ref})
+		p.db.expires.Add(1)
+		p.db.expireSum.Add(at / 1000)
+	}
+}
+
+// lookup returns the object of a key for reading, nil if the key is absent or due. ok is false, and the caller
+// answers errWrongType, if the key holds another kind.
+func (tx *Tx) lookup(key []byte, k kind) (o object, ok bool) {
+	it := tx.find(key)
+	if it.absent() {
+		return nil, true
+	}
+	if o = it.object(); o == nil || o.kind() != k {
+		return nil, false
+	}
+	return o, true
+}
+
+// lookupWrite is lookup for changing the object: a due key is deleted first, and an object that a frozen view shares
+// is cloned. The caller reports the change with touched, or deletes a key that became empty.
+func (tx *Tx) lookupWrite(key []byte, k kind) (o object, ok bool) {
+	p, found := tx.findWrite(tx.DB, key)
+	if !found {
+		return nil, true
+	}
+	if o = p.object(); o == nil || o.kind() != k {
+		return nil, false
+	}
+	return tx.privateObject(&p), true
+}
+
+// set stores an object that nobody else holds under key, whatever the key held; its deadline is gone.
+func (tx *Tx) set(key []byte, o object) { tx.setObject(key, o) }
+
+// setObject is set that returns the place of the key.
+func (tx *Tx) setObject(key []byte, o object) place {
+	p, _ := tx.findWrite(tx.DB, key)
+	tx.writeObject(&p, key, holder{obj: o, size: int64(o.size()), epoch: tx.s.epoch}, 0)
+	return p
+}
+
+// writeObject is write for an object.
+func (tx *Tx) writeObject(p *place, key []byte, hold holder, at int64) {
+	value := tx.write(p, key, layout{enc: encObject, n: handleBytes, text: hold.size, at: at})
+	putHandle(value, p.db.objects.put(hold))
+	p.objs = p.db.objects.dir.Load()
+}

@@ -1,0 +1,141 @@
+package fsm
+
+import "encoding/binary"
+
+// A record is what a database keeps of one key in its arena:
+//
+//	head(8) version(8) [deadline(8)] key value
+//
+// The head is, from the lowest bit: encoding(2), deadline present(1), unused(1), length of the key(30), of the value(30).
+// Version is the index of the log entry that modified the key last, deadline in Unix ms. The value is the bytes of a
+// string, or an integer(8), or the handle(4) of an object. All numbers are little endian.
+//
+// A record is valid as long as its shard is locked, its view open, or, for the applier, until the next change of its
+// database.
+type record []byte
+
+// encoding says how a record holds its value.
+type encoding uint8
+
+const (
+	encRaw    encoding = 0 // the bytes of a string of up to maxRaw bytes
+	encInt    encoding = 1 // a string that is an integer in canonical form
+	encObject encoding = 2 // an object
+)
+
+const (
+	headDeadline = 1 << 2
+	headKey      = 4 // bits
+	headValue    = 34
+	headLen      = 1<<30 - 1
+
+	recordFixed = 16 // bytes before deadline or key
+	intBytes    = 8
+	handleBytes = 4
+
+	// maxKey is the longest key in bytes that a record can hold; clients are limited to maxString.
+	maxKey = headLen
+	// maxRaw is the longest string in bytes that stands in its record; longer ones are objects. It bounds the work of
+	// copying a record.
+	maxRaw = 64 << 10
+)
+
+func makeHead(enc encoding, keyLen, valueLen int, at int64) uint64 {
+	h := uint64(enc) | uint64(keyLen)<<headKey | uint64(valueLen)<<headValue
+	if at != 0 {
+		h |= headDeadline
+	}
+	return h
+}
+
+// headKeyAt is where the key begins; headSize the length of the record in bytes.
+func headKeyAt(h uint64) int  { return recordFixed + int(h&headDeadline)<<1 }
+func headKeyLen(h uint64) int { return int(h >> headKey & headLen) }
+func headSize(h uint64) int   { return headKeyAt(h) + headKeyLen(h) + int(h>>headValue) }
+
+func (r record) head() uint64    { return binary.LittleEndian.Uint64(r) }
+func (r record) version() uint64 { return binary.LittleEndian.Uint64(r[8:]) }
+func (r record) enc() encoding   { return encoding(r[0] & 3) }
+func (r record) keyLen() int     { return headKeyLen(r.head()) }
+func (r record) valueAt() int    { return headKeyAt(r.head()) + r.keyLen() }
+
+func (r record) setVersion(v uint64) { binary.LittleEndian.PutUint64(r[8:], v) }
+
+// deadline is in Unix ms, 0 = never.
+func (r record) deadline() int64 {
+	if r[0]&headDeadline == 0 {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint64(r[recordFixed:]))
+}
+
+// expired reports whether the key is due at now (Unix ms). As in Redis a key still exists in the millisecond of its
+// deadline.
+func (r record) expired(now int64) bool { return r[0]&headDeadline != 0 && now > r.deadline() }
+
+func (r record) key() []byte {
+	h := r.head()
+	at := headKeyAt(h)
+	return r[at : at+headKeyLen(h)]
+}
+
+// value is the value as it stands in the record.
+func (r record) value() []byte { return r[r.valueAt():] }
+
+// integer is the value with encInt.
+func (r record) integer() int64 { return int64(binary.LittleEndian.Uint64(r.value())) }
+
+// handle is the value with encObject.
+func (r record) handle() handle { return handle(binary.LittleEndian.Uint32(r.value())) }
+
+func putInt(value []byte, n int64)     { binary.LittleEndian.PutUint64(value, uint64(n)) }
+func putHandle(value []byte, h handle) { binary.LittleEndian.PutUint32(value, uint32(h)) }
+
+// fill writes everything before the key, and the key if there is one.
+func (r record) fill(head, version uint64, at int64, key []byte) {
+	binary.LittleEndian.PutUint64(r, head)
+	r.setVersion(version)
+	if at != 0 {
+		binary.LittleEndian.PutUint64(r[recordFixed:], uint64(at))
+	}
+	copy(r[headKeyAt(head):], key)
+}
+
+// item is one key as a command or a view sees it: the record, and where to find objects. Without a record it is absent.
+type item struct {
+	record
+	objs *objectDir
+}
+
+func (it *item) absent() bool { return it.record == nil }
+
+// object is the value with encObject, else nil.
+func (it *item) object() object {
+	if it.enc() != encObject {
+		return nil
+	}
+	return it.objs.at(it.handle()).obj
+}
+
+func (it *item) kind() kind {
+	if o := it.object(); o != nil {
+		return o.kind()
+	}
+	return kindString
+}
+
+// textLen is what the value adds to cost.
+func (it *item) textLen() int64 {
+	switch it.enc() {
+	case encObject:
+		return it.objs.at(it.handle()).size
+	case encInt:
+		return int64(intLen(it.integer()))
+	default:
+		return int64(len(it.value()))
+	}
+}
+
+// cost is the key's part of database.mem. It follows from the key and the value alone, not from how they are held, so it
+// is the same on every node and after a restore.
+func (it *item) cost() int64 { return entryCost + int64(it.keyLen()) + it.textLen() }

@@ -1,0 +1,101 @@
+package fsm
+
+import "kvapp/fsm/slab"
+
+// Records and objects that a key no longer has may still be in a view. They are retired, and freed by later entries, a
+// few for each command, when every view that could show them is closed.
+
+// retired is a record that is in no dictionary any more.
+type retired struct {
+	epoch  uint64 // the store's when it was retired: views with a higher number do not show it
+	ref    slab.Ref
+	size   int
+	handle handle // its object is retired too
+	object bool   // there is one
+}
+
+const (
+	retiredChunkLen = 256
+	// drainPerCommand is how many retired records an entry frees for each of its commands.
+	drainPerCommand = 8
+)
+
+type retiredChunk struct {
+	items [retiredChunkLen]retired
+	next  *retiredChunk
+}
+
+// retirement is a queue, oldest first.
+type retirement struct {
+	first, last *retiredChunk
+	from, to    int // in first, in last
+	n           int
+}
+
+func (q *retirement) push(r retired) {
+	if q.last == nil || q.to == retiredChunkLen {
+		c := new(retiredChunk)
+		if q.last == nil {
+			q.first, q.from = c, 0
+		} else {
+			q.last.next = c
+		}
+		q.last, q.to = c, 0
+	}
+	q.last.items[q.to] = r
+	q.to++
+	q.n++
+}
+
+// pop removes the oldest. REQUIRES: n > 0.
+func (q *retirement) pop() {
+	q.n--
+	if q.from++; q.n == 0 {
+		*q = retirement{}
+	} else if q.from == retiredChunkLen {
+		q.first, q.from = q.first.next, 0
+	}
+}
+
+// discard takes a record, and with hasObject its object, out of the state: at once, or when the views that may show it
+// are closed.
+func (db *database) discard(ref slab.Ref, size int, h handle, hasObject, shared bool, epoch uint64) {
+	if shared {
+		db.arena.Retire(size)
+		db.retired.push(retired{epoch: epoch, ref: ref, size: size, handle: h, object: hasObject})
+		return
+	}
+	db.arena.Free(ref, size)
+	if hasObject {
+		db.objects.drop(h)
+	}
+}
+
+// drain frees up to n retired records that views older than oldest could show. It returns how many are left to the
+// caller's patience.
+func (db *database) drain(n int, oldest uint64) int {
+	for ; n > 0 && db.retired.n > 0; n-- {
+		r := &db.retired.first.items[db.retired.from]
+		if r.epoch >= oldest {
+			break
+		}
+		db.arena.Release(r.ref, r.size)
+		if r.object {
+			db.objects.drop(r.handle)
+		}
+		db.retired.pop()
+	}
+	return n
+}
+
+// drain frees what was retired, within bounds that follow from the number of commands of the entry. Applier only.
+func (s *Store) drain() {
+	n := drainPerCommand * int(s.position+1)
+	oldest := s.oldest.Load()
+	for i := range s.dbs {
+		if db := s.dbs[i].Load(); db != nil {
+			db.arena.Tidy()
+			n = db.drain(n, oldest)
+		}
+	}
+}
