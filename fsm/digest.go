@@ -43,14 +43,18 @@ func (d *digest) value(it *item) {
 			d.mix(it.next())
 		}
 	case *setValue:
-		for i := range v.n {
-			d.xor([]byte(v.at(i).key))
+		c := v.from(0)
+		for range v.len() {
+			m := c.next()
+			d.xor(m.appendTo(nil))
 		}
 	case *hashValue:
-		for i := range v.n {
+		c := v.from(0)
+		for range v.len() {
 			var pair digest
-			pair.mix([]byte(v.at(i).key))
-			pair.mix([]byte(v.at(i).val))
+			field := c.next()
+			pair.mix(field.appendTo(nil))
+			pair.mix(c.val.appendTo(nil))
 			d.xor(pair[:])
 		}
 	case *zsetValue:
@@ -173,13 +177,17 @@ func (it *item) packed() (elements [][]byte) {
 			add(it.next())
 		}
 	case *setValue:
-		for i := range v.n {
-			add([]byte(v.at(i).key))
+		c := v.from(0)
+		for range v.len() {
+			m := c.next()
+			add(m.appendTo(nil))
 		}
 	case *hashValue:
-		for i := range v.n {
-			add([]byte(v.at(i).key))
-			add([]byte(v.at(i).val))
+		c := v.from(0)
+		for range v.len() {
+			field := c.next()
+			add(field.appendTo(nil))
+			add(c.val.appendTo(nil))
 		}
 	case *zsetValue:
 		replyRange(v, 0, v.n, false, func(it zitem) {

@@ -34,17 +34,21 @@ func runHSet(name string, status bool) runFunc {
 		isNew := h == nil
 		if isNew {
 			h = &hashValue{}
+			h.reserve(args[2:])
 		}
 		added := int64(0)
 		for i := 2; i < len(args); i += 2 {
-			if h.put(args[i], string(args[i+1])) {
+			if h.put(args[i], args[i+1]) {
 				added++
 			}
 		}
 		if len(args)/2-1 > HashMaxListpackEntries {
-			h.large = true // as Redis 7.2, however many fields were new
+			h.grow() // as Redis 7.2, however many fields were new
 		}
-		tx.store(args[1], h, isNew, h.n)
+		if isNew {
+			h.small = h.small.trim()
+		}
+		tx.store(args[1], h, isNew, h.len())
 		if status {
 			out.Simple("OK")
 		} else {
@@ -62,20 +66,20 @@ func runHSetNX(tx *Tx, args [][]byte, out Out) {
 	if isNew {
 		h = &hashValue{}
 	}
-	if h.find(args[2]) >= 0 {
+	if h.has(args[2]) {
 		out.Int(0)
 		return
 	}
-	h.put(args[2], string(args[3]))
-	tx.store(args[1], h, isNew, h.n)
+	h.put(args[2], args[3])
+	tx.store(args[1], h, isNew, h.len())
 	out.Int(1)
 }
 
 // replyField answers the value of a field of h, which may be nil.
-func replyField(h *hashValue, field []byte, out Out) {
+func replyField(tx *Tx, h *hashValue, field []byte, out Out) {
 	if h != nil {
 		if v, ok := h.get(field); ok {
-			out.BulkString(v)
+			v.reply(tx, out)
 			return
 		}
 	}
@@ -84,7 +88,7 @@ func replyField(h *hashValue, field []byte, out Out) {
 
 func runHGet(tx *Tx, args [][]byte, out Out) {
 	if h, ok := readHash(tx, args[1], out); ok {
-		replyField(h, args[2], out)
+		replyField(tx, h, args[2], out)
 	}
 }
 
@@ -95,7 +99,7 @@ func runHMGet(tx *Tx, args [][]byte, out Out) {
 	}
 	out.Array(len(args) - 2)
 	for _, f := range args[2:] {
-		replyField(h, f, out)
+		replyField(tx, h, f, out)
 	}
 }
 
@@ -108,11 +112,12 @@ func runHGetAll(tx *Tx, args [][]byte, out Out) {
 		out.Map(0)
 		return
 	}
-	out.Map(h.n)
-	for i := range h.n {
-		e := h.at(i)
-		out.BulkString(e.key)
-		out.BulkString(e.val)
+	n := h.len()
+	out.Map(n)
+	c := h.from(0)
+	for range n {
+		c.next()
+		c.reply(tx, out)
 	}
 }
 
@@ -127,12 +132,15 @@ func runHList(values bool) runFunc {
 			out.Array(0)
 			return
 		}
-		out.Array(h.n)
-		for i := range h.n {
-			if e := h.at(i); values {
-				out.BulkString(e.val)
+		n := h.len()
+		out.Array(n)
+		c := h.from(0)
+		for range n {
+			c.next()
+			if values {
+				c.val.reply(tx, out)
 			} else {
-				out.BulkString(e.key)
+				c.field.reply(tx, out)
 			}
 		}
 	}
@@ -152,7 +160,7 @@ func runHDel(tx *Tx, args [][]byte, out Out) {
 		}
 	}
 	if removed > 0 {
-		tx.store(args[1], h, false, h.n)
+		tx.store(args[1], h, false, h.len())
 	}
 	out.Int(int64(removed))
 }
@@ -164,13 +172,13 @@ func runHLen(tx *Tx, args [][]byte, out Out) {
 	case h == nil:
 		out.Int(0)
 	default:
-		out.Int(int64(h.n))
+		out.Int(int64(h.len()))
 	}
 }
 
 func runHExists(tx *Tx, args [][]byte, out Out) {
 	if h, ok := readHash(tx, args[1], out); ok {
-		replyFlag(h != nil && h.find(args[2]) >= 0, out)
+		replyFlag(h != nil && h.has(args[2]), out)
 	}
 }
 
@@ -182,7 +190,7 @@ func runHStrLen(tx *Tx, args [][]byte, out Out) {
 	n := 0
 	if h != nil {
 		v, _ := h.get(args[2])
-		n = len(v)
+		n = v.len()
 	}
 	out.Int(int64(n))
 }
@@ -202,7 +210,7 @@ func runHIncrBy(tx *Tx, args [][]byte, out Out) {
 	}
 	val := int64(0)
 	if s, found := h.get(args[2]); found {
-		if val, ok = parseInt([]byte(s)); !ok {
+		if val, ok = s.integer(); !ok {
 			out.Error(errHashInteger)
 			return
 		}
@@ -212,8 +220,9 @@ func runHIncrBy(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	val += incr
-	h.put(args[2], strconv.FormatInt(val, 10))
-	tx.store(args[1], h, isNew, h.n)
+	tx.buf = strconv.AppendInt(tx.buf[:0], val, 10)
+	h.put(args[2], tx.buf)
+	tx.store(args[1], h, isNew, h.len())
 	out.Int(val)
 }
 
@@ -237,7 +246,7 @@ func runHIncrByFloat(tx *Tx, args [][]byte, out Out) {
 	}
 	val := new(big.Float).SetPrec(64)
 	if s, found := h.get(args[2]); found {
-		if val, ok = parseLongDouble([]byte(s)); !ok {
+		if val, ok = parseLongDouble(s.appendTo(nil)); !ok {
 			out.Error(errHashFloat)
 			return
 		}
@@ -247,8 +256,8 @@ func runHIncrByFloat(tx *Tx, args [][]byte, out Out) {
 		out.Error(errNaNInfinity)
 		return
 	}
-	h.put(args[2], string(text))
-	tx.store(args[1], h, isNew, h.n)
+	h.put(args[2], text)
+	tx.store(args[1], h, isNew, h.len())
 	out.Bulk(text)
 }
 
@@ -271,23 +280,26 @@ func runHRandField(tx *Tx, args [][]byte, out Out) {
 		out.Null()
 		return
 	case len(args) == 2:
-		out.BulkString(h.at(tx.RandN(h.n)).key)
+		c := h.from(tx.RandN(h.len()))
+		field := c.next()
+		field.reply(tx, out)
 		return
 	case h == nil || count == 0:
 		out.Array(0)
 		return
 	}
-	nested := out.RESP3()
-	randomPicks(tx, h.n, count, out,
+	nested, places := out.RESP3(), h.places()
+	randomPicks(tx, h.len(), count, out,
 		func(n int) { beginPairs(n, withValues, nested, out) },
 		func(i int) {
-			e := h.at(i)
+			c := h.random(i, places)
+			c.next()
 			if withValues && nested {
 				out.Array(2)
 			}
-			out.BulkString(e.key)
+			c.field.reply(tx, out)
 			if withValues {
-				out.BulkString(e.val)
+				c.val.reply(tx, out)
 			}
 		})
 }

@@ -2,20 +2,45 @@ package fsm
 
 import "encoding/binary"
 
-// hashValue is a hash. The order of its dict is part of its value.
+// hashValue is a hash. The order of its fields is part of its value: a new one comes last, and the last one takes the
+// place of one that is removed.
+//
+// While its form is hashPacked the hash is one packed sequence and searched from the front, as in Redis: it has no more
+// than HashMaxListpackEntries short fields.
 type hashValue struct {
-	dict[string]
-	vals  int  // sum of the lengths of the values
-	large bool // the form is hashTable
+	small packed    // the number of fields in hashHead bytes, then field, value, field, ...; empty = no fields
+	large *hashDict // not nil = the form is hashTable
 }
 
-func (h *hashValue) kind() kind { return kindHash }
-func (h *hashValue) size() int  { return 168 + h.bytes + h.vals + h.n*hashEntryCost }
+// hashDict holds the fields of a large hash.
+type hashDict struct {
+	dict[string]
+	vals int // sum of the lengths of the values
+}
 
-func (h *hashValue) clone() object { return &hashValue{h.dict.clone(), h.vals, h.large} }
+const (
+	hashHead  = 2
+	hashGroup = 2 // elements of one field
+)
+
+func (h *hashValue) kind() kind { return kindHash }
+
+func (h *hashValue) size() int {
+	if d := h.large; d != nil {
+		return 200 + d.bytes + d.vals + d.n*hashEntryCost
+	}
+	return packedCost + len(h.small)
+}
+
+func (h *hashValue) clone() object {
+	if d := h.large; d != nil {
+		return &hashValue{large: &hashDict{d.dict.clone(), d.vals}}
+	}
+	return &hashValue{small: h.small.clone()}
+}
 
 func (h *hashValue) form() form {
-	if h.large {
+	if h.large != nil {
 		return hashTable
 	}
 	return hashPacked
@@ -23,51 +48,197 @@ func (h *hashValue) form() form {
 
 func (h *hashValue) setForm(f form) bool {
 	f, ok := largerForm(h.form(), f)
-	h.large = f == hashTable
+	if f == hashTable {
+		h.grow()
+	}
 	return ok
 }
 
-// get returns the value of field.
-func (h *hashValue) get(field []byte) (string, bool) {
-	if i := h.find(field); i >= 0 {
-		return h.at(i).val, true
+// grow changes the form to hashTable.
+func (h *hashValue) grow() *hashDict {
+	if h.large != nil {
+		return h.large
 	}
-	return "", false
+	d := &hashDict{}
+	c := h.from(0)
+	for range h.len() {
+		c.next()
+		d.vals += c.val.len()
+		d.add(c.field.text(), c.val.text())
+	}
+	h.small, h.large = nil, d
+	return d
+}
+
+// len returns the number of fields.
+func (h *hashValue) len() int {
+	switch {
+	case h.large != nil:
+		return h.large.n
+	case len(h.small) == 0:
+		return 0
+	}
+	return int(binary.LittleEndian.Uint16(h.small))
+}
+
+// find returns where field stands: its position in the dict, or its offset in the packed sequence; -1 if it is absent.
+func (h *hashValue) find(field []byte) int {
+	if h.large != nil {
+		return h.large.find(field)
+	}
+	if len(field) > HashMaxListpackValue || len(h.small) == 0 {
+		return -1
+	}
+	var buf [packedRoom]byte
+	at, _ := h.small.find(hashHead, appendElem(buf[:0], field), hashGroup)
+	return at
+}
+
+func (h *hashValue) has(field []byte) bool { return h.find(field) >= 0 }
+
+// get returns the value of field.
+func (h *hashValue) get(field []byte) (val word, ok bool) {
+	i := h.find(field)
+	switch {
+	case i < 0:
+		return val, false
+	case h.large != nil:
+		return word{s: h.large.at(i).val}, true
+	}
+	val, _ = h.small.word(h.small.next(i))
+	return val, true
 }
 
 // put sets field and reports whether it is new.
-func (h *hashValue) put(field []byte, val string) bool {
-	h.vals += len(val)
-	if len(field) > HashMaxListpackValue || len(val) > HashMaxListpackValue {
-		h.large = true
+func (h *hashValue) put(field, val []byte) bool {
+	if h.large == nil && (len(field) > HashMaxListpackValue || len(val) > HashMaxListpackValue) {
+		h.grow()
 	}
-	if i := h.find(field); i >= 0 {
-		h.vals -= len(h.at(i).val)
-		h.set(i, val)
+	if h.large != nil {
+		return h.large.put(field, string(val))
+	}
+	var buf [2 * packedRoom]byte
+	key := appendElem(buf[:0], field)
+	pair := appendElem(key, val)
+	n := h.len()
+	if n > 0 {
+		if at, _ := h.small.find(hashHead, key, hashGroup); at >= 0 {
+			at += len(key)
+			h.small = h.small.open(at, h.small.next(at), len(pair)-len(key))
+			copy(h.small[at:], pair[len(key):])
+			return false
+		}
+	}
+	if n == HashMaxListpackEntries {
+		return h.grow().put(field, string(val))
+	}
+	h.small = h.small.start(hashHead, len(pair))
+	end := len(h.small)
+	h.small = h.small.open(end, end, len(pair))
+	copy(h.small[end:], pair)
+	binary.LittleEndian.PutUint16(h.small, uint16(n+1))
+	return true
+}
+
+func (d *hashDict) put(field []byte, val string) bool {
+	d.vals += len(val)
+	if i := d.find(field); i >= 0 {
+		d.vals -= len(d.at(i).val)
+		d.set(i, val)
 		return false
 	}
-	h.add(string(field), val)
-	if h.n > HashMaxListpackEntries {
-		h.large = true
-	}
+	d.add(string(field), val)
 	return true
+}
+
+// reserve makes room for fields and values that are put into the new hash next.
+func (h *hashValue) reserve(pairs [][]byte) {
+	n := 0
+	for _, e := range pairs {
+		if len(e) > HashMaxListpackValue {
+			return
+		}
+		n += 1 + len(e)
+	}
+	if len(pairs) <= 2*HashMaxListpackEntries {
+		h.small = h.small.start(hashHead, n)
+	}
 }
 
 // remove deletes field and reports whether it was there.
 func (h *hashValue) remove(field []byte) bool {
 	i := h.find(field)
-	if i >= 0 {
-		h.vals -= len(h.at(i).val)
-		h.removeAt(i)
+	switch {
+	case i < 0:
+		return false
+	case h.large != nil:
+		h.large.vals -= len(h.large.at(i).val)
+		h.large.removeAt(i)
+	default:
+		h.small = h.small.removeSwap(i, hashGroup)
+		binary.LittleEndian.PutUint16(h.small, uint16(h.len()-1))
 	}
-	return i >= 0
+	return true
+}
+
+// hashCursor walks the fields of a hash that does not change meanwhile.
+type hashCursor struct {
+	h          *hashValue
+	at         int // the next position in the dict, or offset in the packed sequence
+	field, val word
+}
+
+// from returns a cursor whose next field is that of position i.
+func (h *hashValue) from(i int) hashCursor {
+	if h.large == nil && len(h.small) > 0 {
+		i = h.small.skip(hashHead, i*hashGroup)
+	}
+	return hashCursor{h: h, at: i}
+}
+
+// next moves to the next field and returns it. REQUIRES: there is one.
+func (c *hashCursor) next() word {
+	if d := c.h.large; d != nil {
+		e := d.at(c.at)
+		c.field, c.val = word{s: e.key}, word{s: e.val}
+		c.at++
+		return c.field
+	}
+	c.field, c.at = c.h.small.word(c.at)
+	c.val, c.at = c.h.small.word(c.at)
+	return c.field
+}
+
+// reply answers the field and its value.
+func (c *hashCursor) reply(tx *Tx, out Out) {
+	c.field.reply(tx, out)
+	c.val.reply(tx, out)
+}
+
+// places returns where the fields begin in the packed sequence, for many cursors at random positions; nil for a large
+// hash.
+func (h *hashValue) places() []uint32 {
+	if h.large != nil {
+		return nil
+	}
+	return h.small.places(hashHead, hashGroup, h.len())
+}
+
+// random is from that knows the places.
+func (h *hashValue) random(i int, places []uint32) hashCursor {
+	if places != nil {
+		i = int(places[i])
+	}
+	return hashCursor{h: h, at: i}
 }
 
 func (h *hashValue) appendTo(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(h.n))
-	for i := range h.n {
-		e := h.at(i)
-		dst = appendBytes(appendBytes(dst, e.key), e.val)
+	n := h.len()
+	dst = binary.AppendUvarint(dst, uint64(n))
+	c := h.from(0)
+	for range n {
+		c.next()
+		dst = c.val.encode(c.field.encode(dst))
 	}
 	return dst
 }
@@ -75,15 +246,20 @@ func (h *hashValue) appendTo(dst []byte) []byte {
 func decodeHash(b []byte) (object, error) {
 	d := valueDecoder{b: b}
 	h := &hashValue{}
-	for n := d.count(); n > 0 && !d.bad; n-- {
+	n := d.count()
+	if n <= HashMaxListpackEntries {
+		h.small = h.small.start(hashHead, min(len(b), n*2*packedRoom))
+	}
+	for ; n > 0 && !d.bad; n-- {
 		f := d.bytes()
-		if v := d.bytes(); !d.bad && !h.put(f, string(v)) {
+		if v := d.bytes(); !d.bad && !h.put(f, v) {
 			return nil, errDecode
 		}
 	}
-	if !d.end() || h.n == 0 {
+	if !d.end() || h.len() == 0 {
 		return nil, errDecode
 	}
+	h.small = h.small.trim()
 	return h, nil
 }
 

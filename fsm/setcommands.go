@@ -26,6 +26,7 @@ func runSAdd(tx *Tx, args [][]byte, out Out) {
 	isNew := s == nil
 	if isNew {
 		s = &setValue{}
+		s.reserve(args[2:])
 	}
 	added, crowded := 0, s.crowded(args[2:])
 	for _, m := range args[2:] {
@@ -35,9 +36,12 @@ func runSAdd(tx *Tx, args [][]byte, out Out) {
 	}
 	if added > 0 {
 		if crowded {
-			s.large = setTable
+			s.grow(setTable)
 		}
-		tx.store(args[1], s, isNew, s.n)
+		if isNew {
+			s.small = s.small.trim()
+		}
+		tx.store(args[1], s, isNew, s.len())
 	}
 	out.Int(int64(added))
 }
@@ -56,7 +60,7 @@ func runSRem(tx *Tx, args [][]byte, out Out) {
 		}
 	}
 	if removed > 0 {
-		tx.store(args[1], s, false, s.n)
+		tx.store(args[1], s, false, s.len())
 	}
 	out.Int(int64(removed))
 }
@@ -81,24 +85,31 @@ func runSPop(tx *Tx, args [][]byte, out Out) {
 			out.Null()
 			return
 		}
-		out.BulkString(s.popAt(tx.RandN(s.n)))
-		tx.store(args[1], s, false, s.n)
+		s.popReply(tx, out)
+		tx.store(args[1], s, false, s.len())
 		return
 	}
 	if s == nil || count == 0 {
 		out.Set(0)
 		return
 	}
-	n := int(min(count, int64(s.n)))
+	n := int(min(count, int64(s.len())))
 	out.Set(n)
 	for range n {
-		out.BulkString(s.popAt(tx.RandN(s.n)))
+		s.popReply(tx, out)
 	}
-	if s.n*spopRebuild <= n && s.form() == setTable {
-		// Redis moves the few that stay to a new set.
-		s.large = max(setPacked, s.fresh())
+	if s.len()*spopRebuild <= n {
+		s.rebuild()
 	}
-	tx.store(args[1], s, false, s.n)
+	tx.store(args[1], s, false, s.len())
+}
+
+// popReply answers a random member and removes it.
+func (s *setValue) popReply(tx *Tx, out Out) {
+	i := tx.RandN(s.len())
+	m := s.at(i)
+	m.reply(tx, out)
+	s.dropAt(i)
 }
 
 // spopRebuild is how many times more members than stay SPOP must take to build the set anew.
@@ -111,24 +122,27 @@ func runSCard(tx *Tx, args [][]byte, out Out) {
 	case s == nil:
 		out.Int(0)
 	default:
-		out.Int(int64(s.n))
+		out.Int(int64(s.len()))
 	}
 }
 
-func replySet(s *setValue, out Out) {
+func replySet(tx *Tx, s *setValue, out Out) {
 	if s == nil {
 		out.Set(0)
 		return
 	}
-	out.Set(s.n)
-	for i := range s.n {
-		out.BulkString(s.at(i).key)
+	n := s.len()
+	out.Set(n)
+	c := s.from(0)
+	for range n {
+		c.next()
+		c.reply(tx, out)
 	}
 }
 
 func runSMembers(tx *Tx, args [][]byte, out Out) {
 	if s, ok := readSet(tx, args[1], out); ok {
-		replySet(s, out)
+		replySet(tx, s, out)
 	}
 }
 
@@ -178,13 +192,13 @@ func runSMove(tx *Tx, args [][]byte, out Out) {
 		out.Int(0)
 		return
 	}
-	tx.store(args[1], src, false, src.n)
+	tx.store(args[1], src, false, src.len())
 	isNew := dst == nil
 	if isNew {
 		dst = &setValue{}
 	}
 	if dst.insert(args[3]) {
-		tx.store(args[2], dst, isNew, dst.n)
+		tx.store(args[2], dst, isNew, dst.len())
 	}
 	out.Int(1)
 }
@@ -279,11 +293,16 @@ func runSRandMember(tx *Tx, args [][]byte, out Out) {
 	case s == nil && len(args) == 2:
 		out.Null()
 	case len(args) == 2:
-		out.BulkString(s.at(tx.RandN(s.n)).key)
+		m := s.at(tx.RandN(s.len()))
+		m.reply(tx, out)
 	case s == nil || count == 0:
 		out.Array(0)
 	default:
-		randomPicks(tx, s.n, count, out, out.Array, func(i int) { out.BulkString(s.at(i).key) })
+		places := s.places()
+		randomPicks(tx, s.len(), count, out, out.Array, func(i int) {
+			m := s.random(i, places)
+			m.reply(tx, out)
+		})
 	}
 }
 
@@ -301,17 +320,18 @@ func readSets(tx *Tx, keys [][]byte, out Out) ([]*setValue, bool) {
 }
 
 // intersect calls each for the members of all sets until each returns false.
-func intersect(sets []*setValue, each func(m string) bool) {
+func intersect(sets []*setValue, each func(m word) bool) {
 	if slices.Contains(sets, nil) {
 		return
 	}
-	slices.SortStableFunc(sets, func(a, b *setValue) int { return a.n - b.n })
+	slices.SortStableFunc(sets, func(a, b *setValue) int { return a.len() - b.len() })
 	first := sets[0]
+	c := first.from(0)
 next:
-	for i := range first.n {
-		m := first.at(i).key
+	for range first.len() {
+		m := c.next()
 		for _, s := range sets[1:] {
-			if s != first && s.findString(m) < 0 {
+			if s != first && !s.hasWord(m) {
 				continue next
 			}
 		}
@@ -321,18 +341,17 @@ next:
 	}
 }
 
-// A setOperation combines sets, some of them nil, into a new one. Members are shared: strings are immutable.
+// A setOperation combines sets, some of them nil, into a new one.
 type setOperation func(sets []*setValue) *setValue
 
 func setInter(sets []*setValue) *setValue {
-	r, numbers := &setValue{}, true
-	intersect(sets, func(m string) bool {
-		r.add(m, struct{}{})
-		numbers = numbers && isInteger(m)
+	r := &setValue{}
+	intersect(sets, func(m word) bool {
+		r.add(m)
 		return true
 	})
-	if r.n > 0 && (!numbers || r.n > SetMaxIntsetEntries) {
-		r.large = sets[0].large // of the smallest
+	if r.len() > 0 && r.form() != setInts {
+		r.grow(sets[0].form()) // of the smallest
 	}
 	return r
 }
@@ -343,8 +362,9 @@ func setUnion(sets []*setValue) *setValue {
 		if s == nil {
 			continue
 		}
-		for i := range s.n {
-			r.insertString(s.at(i).key)
+		c := s.from(0)
+		for range s.len() {
+			r.insertWord(c.next())
 		}
 	}
 	return r
@@ -355,18 +375,19 @@ func setDiff(sets []*setValue) *setValue {
 	if sets[0] == nil {
 		return r
 	}
+	c := sets[0].from(0)
 next:
-	for i := range sets[0].n {
-		m := sets[0].at(i).key
+	for range sets[0].len() {
+		m := c.next()
 		for _, s := range sets[1:] {
-			if s != nil && s.findString(m) >= 0 {
+			if s != nil && s.hasWord(m) {
 				continue next
 			}
 		}
-		r.add(m, struct{}{})
+		r.add(m)
 	}
-	if r.large = r.fresh(); diffCopies(sets) {
-		r.large = sets[0].fresh()
+	if diffCopies(sets) {
+		r.grow(sets[0].fresh())
 	}
 	return r
 }
@@ -378,16 +399,16 @@ func diffCopies(sets []*setValue) bool {
 	for _, s := range sets {
 		if s != nil {
 			count++
-			sum += s.n
+			sum += s.len()
 		}
 	}
-	return sets[0].n*count/2 > sum
+	return sets[0].len()*count/2 > sum
 }
 
 func runSetOperation(op setOperation) runFunc {
 	return func(tx *Tx, args [][]byte, out Out) {
 		if sets, ok := readSets(tx, args[1:], out); ok {
-			replySet(op(sets), out)
+			replySet(tx, op(sets), out)
 		}
 	}
 }
@@ -399,8 +420,8 @@ func runSetStore(op setOperation) runFunc {
 			return
 		}
 		r := op(sets)
-		tx.replace(args[1], r, r.n)
-		out.Int(int64(r.n))
+		tx.replace(args[1], r, r.len())
+		out.Int(int64(r.len()))
 	}
 }
 
@@ -449,7 +470,7 @@ func runSInterCard(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	count := int64(0)
-	intersect(sets, func(string) bool {
+	intersect(sets, func(word) bool {
 		count++
 		return count < limit
 	})

@@ -20,7 +20,10 @@ func runSScan(tx *Tx, args [][]byte, out Out) {
 		if s == nil {
 			s = &setValue{}
 		}
-		scanDict(tx, &s.dict, cursor, args[3:], 1, out, func(e *dictEntry[struct{}]) { out.BulkString(e.key) })
+		scanValue(tx, s.len(), cursor, args[3:], 1, out, func(i int) walker {
+			c := s.from(i)
+			return &c
+		})
 	}
 }
 
@@ -33,9 +36,9 @@ func runHScan(tx *Tx, args [][]byte, out Out) {
 		if h == nil {
 			h = &hashValue{}
 		}
-		scanDict(tx, &h.dict, cursor, args[3:], 2, out, func(e *dictEntry[string]) {
-			out.BulkString(e.key)
-			out.BulkString(e.val)
+		scanValue(tx, h.len(), cursor, args[3:], 2, out, func(i int) walker {
+			c := h.from(i)
+			return &c
 		})
 	}
 }
@@ -49,13 +52,7 @@ func runZScan(tx *Tx, args [][]byte, out Out) {
 		if z == nil {
 			z = &zsetValue{}
 		}
-		var buf []byte
-		scanDict(tx, &z.dict, cursor, args[3:], 2, out, func(e *dictEntry[float64]) {
-			out.BulkString(e.key)
-			// A bulk string in RESP3, too: Redis answers no double here.
-			buf = appendScanScore(buf[:0], e.val, z.n)
-			out.Bulk(buf)
-		})
+		scanValue(tx, z.n, cursor, args[3:], 2, out, func(i int) walker { return &dictCursor[float64]{&z.dict, i} })
 	}
 }
 
@@ -76,21 +73,30 @@ func scanCursor(arg []byte, out Out) (uint64, bool) {
 	return cursor, ok
 }
 
-// scanDict answers one step of a scan; width is how many values reply writes for an entry.
-func scanDict[V any](tx *Tx, d *dict[V], cursor uint64, options [][]byte, width int, out Out, reply func(e *dictEntry[V])) {
+// walker visits the elements of a collection from some position on.
+type walker interface {
+	// next moves to the next element and returns what MATCH looks at. REQUIRES: there is one.
+	next() word
+	// reply answers the element.
+	reply(tx *Tx, out Out)
+}
+
+// scanValue answers one step of a scan of n elements; width is how many values reply writes for one, and from returns a
+// walker whose next element is that of position i.
+func scanValue(tx *Tx, n int, cursor uint64, options [][]byte, width int, out Out, from func(i int) walker) {
 	o := scanOptions{}
-	if d.n > 0 { // as Redis: options of a missing key are not looked at
+	if n > 0 { // as Redis: options of a missing key are not looked at
 		var ok bool
 		if o, ok = parseScanOptions(options, false, out); !ok {
 			return
 		}
 	}
-	at := d.n
-	if cursor != 0 && cursor < uint64(d.n) {
+	at := n
+	if cursor != 0 && cursor < uint64(n) {
 		at = int(cursor)
 	}
 	to := 0
-	if d.n > scanWhole && o.count < int64(at) {
+	if n > scanWhole && o.count < int64(at) {
 		to = at - int(o.count)
 	}
 	out.Array(2)
@@ -98,19 +104,47 @@ func scanDict[V any](tx *Tx, d *dict[V], cursor uint64, options [][]byte, width 
 	out.Bulk(tx.buf)
 	if o.pattern == nil {
 		out.Array((at - to) * width)
-		for i := to; i < at; i++ {
-			reply(d.at(i))
+		w := from(to)
+		for range at - to {
+			w.next()
+			w.reply(tx, out)
 		}
 		return
 	}
 	var found []int
+	w := from(to)
 	for i := to; i < at; i++ {
-		if globMatch(o.pattern, d.at(i).key) {
+		if key := w.next(); key.matches(o.pattern) {
 			found = append(found, i)
 		}
 	}
 	out.Array(len(found) * width)
-	for _, i := range found {
-		reply(d.at(i))
+	w = from(to)
+	for i := to; len(found) > 0; i++ {
+		if w.next(); i == found[0] {
+			w.reply(tx, out)
+			found = found[1:]
+		}
+	}
+}
+
+// dictCursor walks the dict of a set or a sorted set.
+type dictCursor[V any] struct {
+	d *dict[V]
+	i int // the next position
+}
+
+func (c *dictCursor[V]) next() word {
+	c.i++
+	return word{s: c.d.at(c.i - 1).key}
+}
+
+func (c *dictCursor[V]) reply(tx *Tx, out Out) {
+	e := c.d.at(c.i - 1)
+	out.BulkString(e.key)
+	if score, ok := any(e.val).(float64); ok {
+		// A bulk string in RESP3, too: Redis answers no double here.
+		tx.buf = appendScanScore(tx.buf[:0], score, c.d.n)
+		out.Bulk(tx.buf)
 	}
 }

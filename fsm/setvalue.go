@@ -6,11 +6,21 @@ import (
 	"math"
 )
 
-// setValue is a set. The order of its dict is part of its value.
+// setValue is a set. The order of its members is part of its value: a new one comes last, and the last one takes the
+// place of one that is removed.
+//
+// While its form is setInts or setPacked the set is one packed sequence and searched from the front, as in Redis.
 type setValue struct {
-	dict[struct{}]
-	large form // setPacked or setTable; less = setInts
+	// small holds a small set. Its first byte tells how: setWidth and the width of the integers that follow, or the number
+	// of elements that follow. Nil = no members yet; the form is setInts.
+	small packed
+	large *dict[struct{}] // not nil = the form is setTable
 }
+
+const (
+	setHead  = 1
+	setWidth = 0xf0 // above every number of members of a packed set
+)
 
 // Estimated bytes of one member beyond its content, for size.
 const (
@@ -20,45 +30,73 @@ const (
 )
 
 func (s *setValue) kind() kind { return kindSet }
-func (s *setValue) size() int  { return 160 + s.bytes + s.n*setEntryCost }
 
-func (s *setValue) clone() object { return &setValue{s.dict.clone(), s.large} }
+func (s *setValue) size() int {
+	if d := s.large; d != nil {
+		return 192 + d.bytes + d.n*setEntryCost
+	}
+	return packedCost + len(s.small)
+}
 
-func (s *setValue) form() form { return max(setInts, s.large) }
+func (s *setValue) clone() object {
+	if s.large != nil {
+		d := s.large.clone()
+		return &setValue{large: &d}
+	}
+	return &setValue{small: s.small.clone()}
+}
 
-func (s *setValue) setForm(f form) (ok bool) {
-	s.large, ok = largerForm(s.form(), f)
+func (s *setValue) form() form {
+	switch {
+	case s.large != nil:
+		return setTable
+	case len(s.small) == 0 || s.small[0] > setWidth:
+		return setInts
+	}
+	return setPacked
+}
+
+func (s *setValue) setForm(f form) bool {
+	f, ok := largerForm(s.form(), f)
+	if ok {
+		s.grow(f)
+	}
 	return ok
 }
 
-// grown notes what an added member of n bytes does to the form; number says that it is an integer, and is looked at
-// while all are. The member is in the set already.
-func (s *setValue) grown(n int, number bool) {
-	switch {
-	case s.large == setTable:
-	case s.large == setPacked:
-		if s.n > SetMaxListpackEntries || n > SetMaxListpackValue {
-			s.large = setTable
-		}
-	case number:
-		if s.n > SetMaxIntsetEntries {
-			s.large = setTable
-		}
-	case s.n <= SetMaxListpackEntries && n <= SetMaxListpackValue:
-		s.large = setPacked
-	default:
-		s.large = setTable
+// grow changes the form to a larger one; setPacked becomes setTable if there are too many members.
+func (s *setValue) grow(f form) {
+	n := s.len()
+	if f <= s.form() {
+		return
 	}
+	c := s.from(0)
+	if f == setTable || n > SetMaxListpackEntries {
+		d := &dict[struct{}]{}
+		for range n {
+			m := c.next()
+			d.add(m.text(), struct{}{})
+		}
+		s.small, s.large = nil, d
+		return
+	}
+	p := newPacked(setHead + len(s.small))[:setHead]
+	for range n {
+		m := c.next()
+		p = m.elem(p)
+	}
+	p[0] = byte(n)
+	s.small = p.trim()
 }
 
 // crowded says, before a command adds members, that so many as it has make the set a table, however many of them are
 // new.
 func (s *setValue) crowded(members [][]byte) bool {
 	limit := SetMaxListpackEntries
-	if s.n > 0 && s.form() == setInts {
+	if s.len() > 0 && s.form() == setInts {
 		limit = SetMaxIntsetEntries
 	}
-	if _, number := parseInt(members[0]); s.n == 0 && number {
+	if _, number := parseInt(members[0]); s.len() == 0 && number {
 		limit = SetMaxIntsetEntries
 	}
 	return len(members) > limit
@@ -67,76 +105,280 @@ func (s *setValue) crowded(members [][]byte) bool {
 // fresh is the form of a set with the same members that is built anew.
 func (s *setValue) fresh() form {
 	numbers, longest := true, 0
-	for i := range s.n {
-		m := s.at(i).key
-		numbers = numbers && isInteger(m)
-		longest = max(longest, len(m))
+	c := s.from(0)
+	for range s.len() {
+		m := c.next()
+		if _, number := m.integer(); !number {
+			numbers = false
+		}
+		longest = max(longest, m.len())
 	}
-	switch {
-	case numbers && s.n <= SetMaxIntsetEntries:
+	switch n := s.len(); {
+	case numbers && n <= SetMaxIntsetEntries:
 		return setInts
-	case s.n <= SetMaxListpackEntries && longest <= SetMaxListpackValue:
+	case n <= SetMaxListpackEntries && longest <= SetMaxListpackValue:
 		return setPacked
 	}
 	return setTable
 }
 
-// isInteger reports whether s is an integer in canonical form.
-func isInteger(s string) bool {
-	var buf [20]byte
-	if len(s) > len(buf) {
-		return false
+// rebuild holds a large set anew, and not as setInts, as Redis does when SPOP leaves few members.
+func (s *setValue) rebuild() {
+	if s.large == nil || s.len() > SetMaxListpackEntries || s.fresh() == setTable {
+		return
 	}
-	_, ok := parseInt(buf[:copy(buf[:], s)])
-	return ok
+	p := newPacked(setHead + s.large.bytes + s.len())[:setHead]
+	for i := range s.large.n {
+		p = appendElem(p, s.large.at(i).key)
+	}
+	p[0] = byte(s.large.n)
+	s.small, s.large = p.trim(), nil
 }
+
+// len returns the number of members.
+func (s *setValue) len() int {
+	switch {
+	case s.large != nil:
+		return s.large.n
+	case len(s.small) == 0:
+		return 0
+	case s.small[0] > setWidth:
+		return (len(s.small) - setHead) / s.width()
+	}
+	return int(s.small[0])
+}
+
+// find returns where member stands: its position in the dict, or its offset in the small set; -1 if it is absent.
+func (s *setValue) find(member []byte) int {
+	m := word{kind: wordBytes, b: member}
+	if n, ok := parseInt(member); ok && s.large == nil {
+		m = word{kind: wordInt, n: n}
+	}
+	return s.findWord(&m)
+}
+
+// findWord is find for a member of another set.
+func (s *setValue) findWord(m *word) int {
+	if s.large != nil {
+		switch m.kind {
+		case wordString:
+			return s.large.findString(m.s)
+		case wordBytes:
+			return s.large.find(m.b)
+		}
+		var digits [20]byte
+		return s.large.find(m.appendTo(digits[:0]))
+	}
+	if len(s.small) == 0 || m.len() > SetMaxListpackValue {
+		return -1
+	}
+	if s.small[0] > setWidth {
+		if n, ok := m.integer(); ok {
+			return s.findInt(n)
+		}
+		return -1
+	}
+	var buf [packedRoom]byte
+	at, _ := s.small.find(setHead, m.elem(buf[:0]), 1)
+	return at
+}
+
+func (s *setValue) has(member []byte) bool   { return s.find(member) >= 0 }
+func (s *setValue) hasWord(member word) bool { return s.findWord(&member) >= 0 }
 
 // insert adds member and reports whether it was new.
 func (s *setValue) insert(member []byte) bool {
-	if s.find(member) >= 0 {
+	if d := s.large; d != nil {
+		if d.find(member) >= 0 {
+			return false
+		}
+		d.add(string(member), struct{}{})
+		return true
+	}
+	m := word{kind: wordBytes, b: member}
+	if n, ok := parseInt(member); ok {
+		m = word{kind: wordInt, n: n}
+	}
+	return s.insertWord(m)
+}
+
+// insertWord is insert for a member of another set.
+func (s *setValue) insertWord(m word) bool {
+	if s.findWord(&m) >= 0 {
 		return false
 	}
-	s.add(string(member), struct{}{})
-	number := false
-	if s.large == 0 {
-		_, number = parseInt(member)
-	}
-	s.grown(len(member), number)
+	s.add(m)
 	return true
 }
 
-// insertString is insert for a member that is a string already; it is shared, not copied.
-func (s *setValue) insertString(member string) bool {
-	if s.findString(member) >= 0 {
-		return false
+// add adds a member that is not there. As in Redis, the form follows from how many members there are now and from this
+// one.
+func (s *setValue) add(m word) {
+	n := s.len() + 1
+	number, isInt := int64(0), false
+	if f := s.form(); f == setInts {
+		number, isInt = m.integer()
+		switch {
+		case isInt && n > SetMaxIntsetEntries:
+			s.grow(setTable)
+		case isInt:
+			s.addInt(number)
+			return
+		case n <= SetMaxListpackEntries && m.len() <= SetMaxListpackValue:
+			s.toPacked()
+		default:
+			s.grow(setTable)
+		}
+	} else if f == setPacked && (n > SetMaxListpackEntries || m.len() > SetMaxListpackValue) {
+		s.grow(setTable)
 	}
-	s.add(member, struct{}{})
-	s.grown(len(member), s.large == 0 && isInteger(member))
-	return true
+	if s.large != nil {
+		s.large.add(m.text(), struct{}{})
+		return
+	}
+	var buf [packedRoom]byte
+	e := m.elem(buf[:0])
+	end := len(s.small)
+	s.small = s.small.open(end, end, len(e))
+	copy(s.small[end:], e)
+	s.small[0]++
 }
 
-func (s *setValue) has(member []byte) bool { return s.find(member) >= 0 }
+// toPacked is grow to setPacked, also for a set that is empty.
+func (s *setValue) toPacked() {
+	if s.len() > 0 {
+		s.grow(setPacked)
+		return
+	}
+	s.small = s.small.start(setHead, 0)
+	s.small[0] = 0
+}
+
+// reserve makes room for members that are added to the new set next.
+func (s *setValue) reserve(members [][]byte) {
+	if _, number := parseInt(members[0]); number {
+		s.reserveInts(members)
+		return
+	}
+	n := 0
+	for _, m := range members {
+		if len(m) > SetMaxListpackValue {
+			return
+		}
+		n += 1 + len(m)
+	}
+	if len(members) <= SetMaxListpackEntries {
+		s.small = s.small.start(setHead, n)
+	}
+}
 
 // remove deletes member and reports whether it was there.
 func (s *setValue) remove(member []byte) bool {
 	i := s.find(member)
-	if i >= 0 {
-		s.removeAt(i)
+	switch {
+	case i < 0:
+		return false
+	case s.large != nil:
+		s.large.removeAt(i)
+	default:
+		s.removeSmall(i)
 	}
-	return i >= 0
+	return true
 }
 
-// popAt removes and returns the member at position i.
-func (s *setValue) popAt(i int) string {
-	m := s.at(i).key
-	s.removeAt(i)
+// removeSmall removes the member at an offset of the small set.
+func (s *setValue) removeSmall(at int) {
+	if s.small[0] > setWidth {
+		s.removeInt(at)
+		return
+	}
+	s.small = s.small.removeSwap(at, 1)
+	s.small[0]--
+}
+
+// dropAt removes the member at position i.
+func (s *setValue) dropAt(i int) {
+	if s.large != nil {
+		s.large.removeAt(i)
+		return
+	}
+	s.removeSmall(s.offset(i))
+}
+
+// offset returns where position i of a small set begins.
+func (s *setValue) offset(i int) int {
+	switch {
+	case len(s.small) == 0:
+		return 0
+	case s.small[0] > setWidth:
+		return setHead + i*s.width()
+	}
+	return s.small.skip(setHead, i)
+}
+
+// at returns the member at position i.
+func (s *setValue) at(i int) word {
+	c := s.from(i)
+	return c.next()
+}
+
+// places returns where the members of a packed set begin, for many members at random positions; nil if no walk is needed
+// to find one.
+func (s *setValue) places() []uint32 {
+	if s.form() != setPacked {
+		return nil
+	}
+	return s.small.places(setHead, 1, s.len())
+}
+
+// random is at that knows the places.
+func (s *setValue) random(i int, places []uint32) word {
+	if places == nil {
+		return s.at(i)
+	}
+	m, _ := s.small.word(int(places[i]))
 	return m
 }
 
+// setCursor walks the members of a set that does not change meanwhile.
+type setCursor struct {
+	s      *setValue
+	at     int // the next position in the dict, or offset in the small set
+	member word
+}
+
+// from returns a cursor whose next member is that of position i.
+func (s *setValue) from(i int) setCursor {
+	if s.large == nil {
+		i = s.offset(i)
+	}
+	return setCursor{s: s, at: i}
+}
+
+// next moves to the next member and returns it. REQUIRES: there is one.
+func (c *setCursor) next() word {
+	switch s := c.s; {
+	case s.large != nil:
+		c.member = word{s: s.large.at(c.at).key}
+		c.at++
+	case s.small[0] > setWidth:
+		c.member = word{kind: wordInt, n: s.int(c.at)}
+		c.at += s.width()
+	default:
+		c.member, c.at = s.small.word(c.at)
+	}
+	return c.member
+}
+
+func (c *setCursor) reply(tx *Tx, out Out) { c.member.reply(tx, out) }
+
 func (s *setValue) appendTo(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(s.n))
-	for i := range s.n {
-		dst = appendBytes(dst, s.at(i).key)
+	n := s.len()
+	dst = binary.AppendUvarint(dst, uint64(n))
+	c := s.from(0)
+	for range n {
+		m := c.next()
+		dst = m.encode(dst)
 	}
 	return dst
 }
@@ -149,9 +391,10 @@ func decodeSet(b []byte) (object, error) {
 			return nil, errDecode
 		}
 	}
-	if !d.end() || s.n == 0 {
+	if !d.end() || s.len() == 0 {
 		return nil, errDecode
 	}
+	s.small = s.small.trim()
 	return s, nil
 }
 

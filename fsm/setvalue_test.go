@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,7 +19,7 @@ func samples() []object {
 			m := []byte(name(i))
 			l.push(m, i%3 == 0)
 			s.insert(m)
-			h.put(m, strings.Repeat("v", i%200))
+			h.put(m, bytes.Repeat([]byte("v"), i%200))
 			z.put(m, float64(i%7)-3)
 		}
 		all = append(all, l, s, h, z)
@@ -93,11 +92,16 @@ func TestCloneIsIndependent(t *testing.T) {
 			v.removeEqual([]byte(name(5)), 1, true)
 		case *setValue:
 			v.insert([]byte("new"))
-			v.popAt(0)
+			v.dropAt(0)
 		case *hashValue:
-			v.put([]byte(v.at(v.n/2).key), "changed")
-			v.put([]byte("new"), "value")
-			v.remove([]byte(v.at(0).key))
+			at := func(i int) []byte {
+				c := v.from(i)
+				field := c.next()
+				return field.appendTo(nil)
+			}
+			v.put(at(v.len()/2), []byte("changed"))
+			v.put([]byte("new"), []byte("value"))
+			v.remove(at(0))
 		case *zsetValue:
 			v.put([]byte(v.at(v.n/2).key), 99)
 			v.put([]byte("new"), -99)

@@ -19,7 +19,7 @@ func (s *zsource) len() int {
 	case s.z != nil:
 		return s.z.n
 	case s.s != nil:
-		return s.s.n
+		return s.s.len()
 	}
 	return 0
 }
@@ -29,7 +29,8 @@ func (s *zsource) at(i int) zitem {
 		e := s.z.at(i)
 		return zitem{e.val, e.key}
 	}
-	return zitem{1, s.s.at(i).key}
+	m := s.s.at(i)
+	return zitem{1, m.text()}
 }
 
 func (s *zsource) score(member string) (float64, bool) {
@@ -39,7 +40,7 @@ func (s *zsource) score(member string) (float64, bool) {
 		}
 		return 0, false
 	}
-	return 1, s.s != nil && s.s.findString(member) >= 0
+	return 1, s.s != nil && s.s.hasWord(word{s: member})
 }
 
 // weighed returns weight * score, where infinity * 0 is 0.
