@@ -58,10 +58,12 @@ func (d *digest) value(it *item) {
 			d.xor(pair[:])
 		}
 	case *zsetValue:
-		for i := range v.n {
+		c := v.from(0)
+		for range v.len() {
 			var pair digest
-			pair.mix([]byte(v.at(i).key))
-			pair.mix(appendDouble(nil, v.at(i).val))
+			m := c.next()
+			pair.mix(m.appendTo(nil))
+			pair.mix(appendDouble(nil, c.score))
 			d.xor(pair[:])
 		}
 	default:
@@ -190,9 +192,9 @@ func (it *item) packed() (elements [][]byte) {
 			add(c.val.appendTo(nil))
 		}
 	case *zsetValue:
-		replyRange(v, 0, v.n, false, func(it zitem) {
-			add([]byte(it.member))
-			add(appendDouble(nil, it.score))
+		v.walk(0, v.len(), false, func(m word, score float64) {
+			add(m.appendTo(nil))
+			add(appendDouble(nil, score))
 		})
 	}
 	return elements

@@ -296,6 +296,14 @@ func (w *word) appendTo(dst []byte) []byte {
 	return append(dst, w.s...)
 }
 
+// bytes returns the text of w, in buf unless it is bytes already.
+func (w *word) bytes(buf []byte) []byte {
+	if w.kind == wordBytes {
+		return w.b
+	}
+	return w.appendTo(buf)
+}
+
 // text returns the text of w as a string, copied unless it is one.
 func (w *word) text() string {
 	switch w.kind {

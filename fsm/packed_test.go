@@ -361,3 +361,152 @@ func encodeAll(all []string) []byte {
 	}
 	return b
 }
+
+// check verifies the invariants of a sorted set.
+func (z *zsetValue) check() error {
+	if z.large != nil {
+		if z.small != nil {
+			return fmt.Errorf("a large sorted set has a packed sequence")
+		}
+		return z.large.check()
+	}
+	if len(z.small) == 0 {
+		return nil
+	}
+	n, err := z.small.check(zsetHead)
+	switch {
+	case err != nil:
+		return err
+	case n != zsetGroup*z.len() || z.len() > ZSetMaxListpackEntries:
+		return fmt.Errorf("%d elements in a sorted set of %d", n, z.len())
+	case cap(z.small) > 2*len(z.small)+64:
+		return fmt.Errorf("%d bytes of room for %d", cap(z.small), len(z.small))
+	}
+	seen := make([]bool, z.len())
+	at, last := zsetHead, zitem{score: math.Inf(-1)}
+	for range z.len() {
+		m, next := z.small.word(at)
+		it := zitem{z.small.score(next), m.text()}
+		at = z.small.skip(next, 2)
+		pos := z.small[at-1]
+		if int(pos) >= len(seen) || seen[pos] {
+			return fmt.Errorf("%d members, position %d", len(seen), pos)
+		}
+		if at > z.small.skip(zsetHead, zsetGroup) && !itemLess(last, it) {
+			return fmt.Errorf("%v before %v", last, it)
+		}
+		seen[pos], last = true, it
+	}
+	return nil
+}
+
+// check verifies the invariants of a large sorted set.
+func (d *zsetLarge) check() error {
+	if err := d.dict.check(); err != nil {
+		return err
+	}
+	items, err := d.tree.check()
+	if err != nil {
+		return err
+	}
+	if len(items) != d.n {
+		return fmt.Errorf("%d members in order, %d in all", len(items), d.n)
+	}
+	for _, it := range items {
+		if i := d.findString(it.member); i < 0 || d.at(i).val != it.score {
+			return fmt.Errorf("%q is not in the dict", it.member)
+		}
+	}
+	return nil
+}
+
+// scores are of every size that a packed score has, and equal ones are frequent.
+var scores = []float64{0, 1, 1, 1, 2, -3, 127, 128, 0.5, -0.5, 1e6, 1 << 53, 1 << 60, math.Inf(1), math.Inf(-1), math.Copysign(0, -1)}
+
+// TestZSetHistory compares a sorted set and its clones with a slice in the order of history, across the change of form.
+func TestZSetHistory(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		z, large := &zsetValue{}, false
+		var model []zitem
+		var clones []func()
+		key, steps := historyOf(t)
+		few := rapid.IntRange(0, 4).Draw(t, "removals")
+		for range steps {
+			k, score := key(), rapid.SampledFrom(scores).Draw(t, "score")
+			i := slices.IndexFunc(model, func(it zitem) bool { return it.member == string(k) })
+			switch op := rapid.IntRange(0, 9).Draw(t, "op"); {
+			case op < few && i >= 0 && op%2 == 0:
+				z.removeRank(z.rank(k))
+				model = swapRemove(model, i)
+			case op < few:
+				require.Equal(t, i >= 0, z.remove(k))
+				if i >= 0 {
+					model = swapRemove(model, i)
+				}
+			default:
+				require.Equal(t, i < 0, z.put(k, score))
+				if i < 0 {
+					model = append(model, zitem{positiveZero(score), string(k)})
+				} else {
+					model[i].score = positiveZero(score)
+				}
+				large = large || len(model) > ZSetMaxListpackEntries || len(k) > ZSetMaxListpackValue
+			}
+			if len(clones) < 3 && rapid.IntRange(0, 50).Draw(t, "clone") == 0 {
+				c, before := z.clone(), slices.Clone(model)
+				clones = append(clones, func() { require.Equal(t, encodeItems(before), c.appendTo(nil)) })
+			}
+		}
+		require.NoError(t, z.check())
+		require.Equal(t, large, z.form() == zsetSkip)
+		require.Equal(t, encodeItems(model), z.appendTo(nil))
+		for _, verify := range clones {
+			verify()
+		}
+		verifyRanks(t, z, model)
+		if len(model) > 0 {
+			r, err := decodeZSet(z.appendTo(nil))
+			require.NoError(t, err)
+			require.True(t, r.setForm(z.form()))
+			require.Equal(t, z.size(), r.size())
+			require.NoError(t, validate(r))
+		}
+	})
+}
+
+// verifyRanks compares ranks and ranges of a sorted set with those of its items.
+func verifyRanks(t *rapid.T, z *zsetValue, items []zitem) {
+	sorted := slices.Clone(items)
+	slices.SortFunc(sorted, func(a, b zitem) int {
+		if itemLess(a, b) {
+			return -1
+		}
+		return 1
+	})
+	for r, it := range sorted {
+		require.Equal(t, r, z.rank([]byte(it.member)))
+		require.Equal(t, r, z.below(&zbound{score: it.score, member: it.member}))
+		require.Equal(t, r+1, z.below(&zbound{score: it.score, member: it.member, after: true}))
+		score, ok := z.score([]byte(it.member))
+		require.True(t, ok)
+		require.Equal(t, it.score, score)
+	}
+	from := len(items) / 3
+	for _, reverse := range []bool{false, true} {
+		var got []zitem
+		z.walk(from, len(items), reverse, func(m word, score float64) { got = append(got, zitem{score, m.text()}) })
+		if reverse {
+			slices.Reverse(got)
+		}
+		require.True(t, slices.Equal(sorted[from:], got))
+	}
+}
+
+// encodeItems is the encoding of a sorted set.
+func encodeItems(all []zitem) []byte {
+	b := binary.AppendUvarint(nil, uint64(len(all)))
+	for _, it := range all {
+		b = binary.LittleEndian.AppendUint64(appendBytes(b, it.member), math.Float64bits(it.score))
+	}
+	return b
+}

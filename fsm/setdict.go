@@ -120,6 +120,15 @@ func (d *dict[V]) findString(key string) int {
 	}
 }
 
+// findWord is find for an element of another collection.
+func (d *dict[V]) findWord(w *word) int {
+	if w.kind == wordString {
+		return d.findString(w.s)
+	}
+	var digits [20]byte
+	return d.find(w.bytes(digits[:0]))
+}
+
 // add appends an entry whose key must be absent. REQUIRES: len() < dictMaxLen.
 func (d *dict[V]) add(key string, val V) {
 	pos := d.n

@@ -52,7 +52,10 @@ func runZScan(tx *Tx, args [][]byte, out Out) {
 		if z == nil {
 			z = &zsetValue{}
 		}
-		scanValue(tx, z.n, cursor, args[3:], 2, out, func(i int) walker { return &dictCursor[float64]{&z.dict, i} })
+		scanValue(tx, z.len(), cursor, args[3:], 2, out, func(i int) walker {
+			c := z.from(i)
+			return &c
+		})
 	}
 }
 
@@ -125,26 +128,5 @@ func scanValue(tx *Tx, n int, cursor uint64, options [][]byte, width int, out Ou
 			w.reply(tx, out)
 			found = found[1:]
 		}
-	}
-}
-
-// dictCursor walks the dict of a set or a sorted set.
-type dictCursor[V any] struct {
-	d *dict[V]
-	i int // the next position
-}
-
-func (c *dictCursor[V]) next() word {
-	c.i++
-	return word{s: c.d.at(c.i - 1).key}
-}
-
-func (c *dictCursor[V]) reply(tx *Tx, out Out) {
-	e := c.d.at(c.i - 1)
-	out.BulkString(e.key)
-	if score, ok := any(e.val).(float64); ok {
-		// A bulk string in RESP3, too: Redis answers no double here.
-		tx.buf = appendScanScore(tx.buf[:0], score, c.d.n)
-		out.Bulk(tx.buf)
 	}
 }

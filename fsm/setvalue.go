@@ -160,14 +160,7 @@ func (s *setValue) find(member []byte) int {
 // findWord is find for a member of another set.
 func (s *setValue) findWord(m *word) int {
 	if s.large != nil {
-		switch m.kind {
-		case wordString:
-			return s.large.findString(m.s)
-		case wordBytes:
-			return s.large.find(m.b)
-		}
-		var digits [20]byte
-		return s.large.find(m.appendTo(digits[:0]))
+		return s.large.findWord(m)
 	}
 	if len(s.small) == 0 || m.len() > SetMaxListpackValue {
 		return -1

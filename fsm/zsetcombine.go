@@ -17,30 +17,41 @@ type zsource struct {
 func (s *zsource) len() int {
 	switch {
 	case s.z != nil:
-		return s.z.n
+		return s.z.len()
 	case s.s != nil:
 		return s.s.len()
 	}
 	return 0
 }
 
-func (s *zsource) at(i int) zitem {
-	if s.z != nil {
-		e := s.z.at(i)
-		return zitem{e.val, e.key}
+// walk calls each for the members, in the order of history, until it returns false.
+func (s *zsource) walk(each func(m word, score float64) bool) {
+	switch n := s.len(); {
+	case s.z != nil:
+		c := s.z.from(0)
+		for range n {
+			if m := c.next(); !each(m, c.score) {
+				return
+			}
+		}
+	case s.s != nil:
+		c := s.s.from(0)
+		for range n {
+			if !each(c.next(), 1) {
+				return
+			}
+		}
 	}
-	m := s.s.at(i)
-	return zitem{1, m.text()}
 }
 
-func (s *zsource) score(member string) (float64, bool) {
+func (s *zsource) score(m word) (float64, bool) {
 	if s.z != nil {
-		if i := s.z.findString(member); i >= 0 {
-			return s.z.at(i).val, true
+		if i := s.z.findWord(&m); i >= 0 {
+			return s.z.scoreAt(i), true
 		}
 		return 0, false
 	}
-	return 1, s.s != nil && s.s.hasWord(word{s: member})
+	return 1, s.s != nil && s.s.hasWord(m)
 }
 
 // weighed returns weight * score, where infinity * 0 is 0.
@@ -191,39 +202,36 @@ func (c combineCommand) run(tx *Tx, args [][]byte, out Out) {
 	}
 	if c.card {
 		n := int64(0)
-		interSources(src, o.sum, func(zitem) bool {
+		interSources(src, o.sum, func(word, float64) bool {
 			n++
 			return n != o.limit
 		})
 		out.Int(n)
 		return
 	}
-	r := combine(c.op, src, o.sum)
+	d := combine(c.op, src, o.sum)
 	if c.store {
-		for i := range r.n {
-			r.set(i, positiveZero(r.at(i).val))
-			r.grown(len(r.at(i).key))
+		for i := range d.n {
+			d.set(i, positiveZero(d.at(i).val))
 		}
-		r.buildTree()
-		tx.replace(args[1], r, r.n)
-		out.Int(int64(r.n))
+		tx.replace(args[1], newZSet(d), d.n)
+		out.Int(int64(d.n))
 		return
 	}
-	r.buildTree()
-	nested := out.RESP3()
-	beginPairs(r.n, o.withScores, nested, out)
-	replyRange(r, 0, r.n, false, func(it zitem) { replyItem(it, o.withScores, nested, out) })
+	n, nested := d.n, out.RESP3()
+	beginPairs(n, o.withScores, nested, out)
+	newZSet(d).walk(0, n, false, func(m word, score float64) { replyItem(tx, m, score, o.withScores, nested, out) })
 }
 
-// combine returns the result as a new sorted set whose tree is not built yet.
-func combine(op zoperation, src []zsource, sum aggregate) *zsetValue {
-	r := &zsetValue{}
+// combine returns the members of the result; their tree is not built yet.
+func combine(op zoperation, src []zsource, sum aggregate) *zsetLarge {
+	r := &zsetLarge{}
 	switch op {
 	case zunion:
 		unionSources(src, sum, r)
 	case zinter:
-		interSources(src, sum, func(it zitem) bool {
-			r.add(it.member, it.score)
+		interSources(src, sum, func(m word, score float64) bool {
+			r.add(m.text(), score)
 			return true
 		})
 	case zdiff:
@@ -232,52 +240,46 @@ func combine(op zoperation, src []zsource, sum aggregate) *zsetValue {
 	return r
 }
 
-func unionSources(src []zsource, sum aggregate, r *zsetValue) {
+func unionSources(src []zsource, sum aggregate, r *zsetLarge) {
 	for k := range src {
 		s := &src[k]
-		for i := range s.len() {
-			it := s.at(i)
-			score := s.weighed(it.score)
-			if p := r.findString(it.member); p >= 0 {
+		s.walk(func(m word, score float64) bool {
+			score = s.weighed(score)
+			if p := r.findWord(&m); p >= 0 {
 				r.set(p, sum(r.at(p).val, score))
 			} else {
-				r.add(it.member, score)
+				r.add(m.text(), score)
 			}
-		}
+			return true
+		})
 	}
 }
 
-func interSources(src []zsource, sum aggregate, each func(it zitem) bool) {
+func interSources(src []zsource, sum aggregate, each func(m word, score float64) bool) {
 	first := &src[0]
-next:
-	for i := range first.len() {
-		it := first.at(i)
-		member := it.member
-		score := first.weighed(it.score)
+	first.walk(func(m word, score float64) bool {
+		score = first.weighed(score)
 		for k := range src[1:] {
 			s := &src[1+k]
-			v, ok := s.score(member)
+			v, ok := s.score(m)
 			if !ok {
-				continue next
+				return true
 			}
 			// As in Redis: NaN of a later input is not 0 here but what the aggregate makes of it.
 			score = sum(score, float64(s.weight*v))
 		}
-		if !each(zitem{score, member}) {
-			return
-		}
-	}
+		return each(m, score)
+	})
 }
 
-func diffSources(src []zsource, r *zsetValue) {
-next:
-	for i := range src[0].len() {
-		it := src[0].at(i)
+func diffSources(src []zsource, r *zsetLarge) {
+	src[0].walk(func(m word, score float64) bool {
 		for k := range src[1:] {
-			if _, ok := src[1+k].score(it.member); ok {
-				continue next
+			if _, ok := src[1+k].score(m); ok {
+				return true
 			}
 		}
-		r.add(it.member, it.score)
-	}
+		r.add(m.text(), score)
+		return true
+	})
 }

@@ -120,9 +120,9 @@ func zaddPairs(tx *Tx, key []byte, pairs [][]byte, o zaddOptions, out Out) {
 	}
 	if added+updated > 0 {
 		if len(scores) > ZSetMaxListpackEntries {
-			z.large = true // as Redis 7.2, however many members were new
+			z.grow() // as Redis 7.2, however many members were new
 		}
-		tx.store(key, z, isNew, z.n)
+		tx.store(key, z, isNew, z.len())
 	}
 	if o.ch {
 		added += updated
@@ -150,13 +150,13 @@ func (z *zsetValue) apply(member []byte, score float64, o zaddOptions) (zaddResu
 		if o.xx {
 			return zaddSkipped, 0
 		}
-		z.putNew(string(member), score)
+		z.putNew(word{kind: wordBytes, b: member}, score)
 		return zaddAdded, score
 	}
 	if o.nx {
 		return zaddSkipped, 0
 	}
-	old := z.at(i).val
+	old := z.scoreAt(i)
 	if o.incr {
 		if score += old; math.IsNaN(score) {
 			return zaddNaN, 0
@@ -186,7 +186,7 @@ func runZRem(tx *Tx, args [][]byte, out Out) {
 		}
 	}
 	if removed > 0 {
-		tx.store(args[1], z, false, z.n)
+		tx.store(args[1], z, false, z.len())
 	}
 	out.Int(int64(removed))
 }
@@ -198,7 +198,7 @@ func runZCard(tx *Tx, args [][]byte, out Out) {
 	case z == nil:
 		out.Int(0)
 	default:
-		out.Int(int64(z.n))
+		out.Int(int64(z.len()))
 	}
 }
 
@@ -236,17 +236,16 @@ func runZRank(reverse bool) runFunc {
 		if !ok {
 			return
 		}
-		i := -1
+		r := -1
 		if z != nil {
-			i = z.find(args[2])
+			r = z.rank(args[2])
 		}
-		if i < 0 {
+		if r < 0 {
 			out.Null()
 			return
 		}
-		r := z.rankOf(zitem{z.at(i).val, z.at(i).key})
 		if reverse {
-			r = z.n - 1 - r
+			r = z.len() - 1 - r
 		}
 		out.Int(int64(r))
 	}
@@ -278,21 +277,17 @@ func runZPop(lowest bool) runFunc {
 // popZSet answers the array of up to count members taken from z, with their scores, each pair in an array of its own
 // if nested.
 func popZSet(tx *Tx, key []byte, z *zsetValue, lowest bool, count int64, nested bool, out Out) {
-	n := int(min(count, int64(z.n)))
+	n := int(min(count, int64(z.len())))
 	beginPairs(n, true, nested, out)
 	for range n {
 		r := 0
 		if !lowest {
-			r = z.n - 1
+			r = z.len() - 1
 		}
-		it := z.removeRank(r)
-		if nested {
-			out.Array(2)
-		}
-		out.BulkString(it.member)
-		out.Double(it.score)
+		z.walk(r, r+1, false, func(m word, score float64) { replyItem(tx, m, score, true, nested, out) })
+		z.removeRank(r)
 	}
-	tx.store(key, z, false, z.n)
+	tx.store(key, z, false, z.len())
 }
 
 func runZMPop(tx *Tx, args [][]byte, out Out) {
@@ -334,28 +329,31 @@ func runZRandMember(tx *Tx, args [][]byte, out Out) {
 		out.Null()
 		return
 	case len(args) == 2:
-		out.BulkString(z.at(tx.RandN(z.n)).key)
+		c := z.from(tx.RandN(z.len()))
+		m := c.next()
+		m.reply(tx, out)
 		return
 	case z == nil || count == 0:
 		out.Array(0)
 		return
 	}
-	nested := out.RESP3()
-	randomPicks(tx, z.n, count, out,
+	nested, c := out.RESP3(), z.from(0)
+	randomPicks(tx, z.len(), count, out,
 		func(n int) { beginPairs(n, withScores, nested, out) },
 		func(i int) {
-			e := z.at(i)
-			replyItem(zitem{e.val, e.key}, withScores, nested, out)
+			c.i = i
+			m := c.next()
+			replyItem(tx, m, c.score, withScores, nested, out)
 		})
 }
 
 // replyItem answers a member, with its score if pairs.
-func replyItem(it zitem, pairs, nested bool, out Out) {
+func replyItem(tx *Tx, m word, score float64, pairs, nested bool, out Out) {
 	if pairs && nested {
 		out.Array(2)
 	}
-	out.BulkString(it.member)
+	m.reply(tx, out)
 	if pairs {
-		out.Double(it.score)
+		out.Double(score)
 	}
 }

@@ -43,15 +43,15 @@ func (e *zend) rank(z *zsetValue) int {
 	case e.none:
 		return 0
 	case e.all:
-		return z.n
+		return z.len()
 	}
-	return z.tree.rank(&e.cut)
+	return z.below(&e.cut)
 }
 
 // ranks returns the range as ranks [from, to) of z.
 func (r *zrange) ranks(z *zsetValue) (from, to int) {
 	if r.by == byRank {
-		return rankRange(r.start, r.stop, z.n)
+		return rankRange(r.start, r.stop, z.len())
 	}
 	from, to = r.min.rank(z), r.max.rank(z)
 	return from, max(from, to)
@@ -232,7 +232,7 @@ func (c rangeCommand) run(tx *Tx, args [][]byte, out Out) {
 	if z != nil {
 		from, to = r.ranks(z)
 		if o.reverse && o.by == byRank {
-			from, to = z.n-to, z.n-from
+			from, to = z.len()-to, z.len()-from
 		}
 		from, to = o.window(from, to)
 	}
@@ -242,34 +242,15 @@ func (c rangeCommand) run(tx *Tx, args [][]byte, out Out) {
 	}
 	nested := out.RESP3()
 	beginPairs(to-from, o.withScores, nested, out)
-	replyRange(z, from, to, o.reverse, func(it zitem) { replyItem(it, o.withScores, nested, out) })
-}
-
-// replyRange calls each for the ranks [from, to), which are in z.
-func replyRange(z *zsetValue, from, to int, reverse bool, each func(it zitem)) {
-	for !reverse && from < to {
-		items := z.tree.from(from)
-		items = items[:min(len(items), to-from)]
-		for _, it := range items {
-			each(it)
-		}
-		from += len(items)
-	}
-	for reverse && from < to {
-		items := z.tree.upTo(to - 1)
-		items = items[max(0, len(items)-(to-from)):]
-		for i := len(items) - 1; i >= 0; i-- {
-			each(items[i])
-		}
-		to -= len(items)
-	}
+	z.walk(from, to, o.reverse, func(m word, score float64) { replyItem(tx, m, score, o.withScores, nested, out) })
 }
 
 func storeRange(tx *Tx, key []byte, z *zsetValue, from, to int, reverse bool, out Out) {
 	r := &zsetValue{}
-	replyRange(z, from, to, reverse, func(it zitem) { r.putNew(it.member, it.score) })
-	tx.replace(key, r, r.n)
-	out.Int(int64(r.n))
+	z.walk(from, to, reverse, r.putNew)
+	r.small = r.small.trim()
+	tx.replace(key, r, r.len())
+	out.Int(int64(r.len()))
 }
 
 func runZCount(by rangeBy) runFunc {
@@ -306,7 +287,7 @@ func runZRemRange(by rangeBy) runFunc {
 		}
 		switch {
 		case from == to:
-		case to-from == z.n:
+		case to-from == z.len():
 			tx.delete(args[1])
 		default:
 			for range to - from {

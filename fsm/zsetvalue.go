@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"math"
@@ -8,21 +9,47 @@ import (
 	"strings"
 )
 
-// zsetValue is a sorted set: the scores by member, and the members in order. The order of the dict is part of the
-// value (ZSCAN and ZRANDMEMBER show it). Invariant: both hold the same pairs.
+// zsetValue is a sorted set. Two orders belong to it: that of scores, and the order of history (a new member comes last,
+// the last one takes the place of one that is removed), which ZSCAN and ZRANDMEMBER show.
+//
+// While its form is zsetPacked the set is one packed sequence and searched from the front, as in Redis.
 type zsetValue struct {
-	dict[float64]
-	tree  ztree
-	large bool // the form is zsetSkip
+	// small holds, behind the number of members in zsetHead bytes, member, score and position in the order of history, by
+	// (score, member). A position is below 128, which is one byte. Empty = no members.
+	small packed
+	large *zsetLarge // not nil = the form is zsetSkip
 }
 
-func (z *zsetValue) kind() kind { return kindZSet }
-func (z *zsetValue) size() int  { return 176 + z.bytes + z.n*zsetEntryCost }
+// zsetLarge holds the scores by member, in the order of history, and the members by (score, member). Invariant: both hold
+// the same pairs.
+type zsetLarge struct {
+	dict[float64]
+	tree ztree
+}
 
-func (z *zsetValue) clone() object { return &zsetValue{z.dict.clone(), z.tree.clone(), z.large} }
+const (
+	zsetHead  = 1
+	zsetGroup = 3 // elements of one member
+)
+
+func (z *zsetValue) kind() kind { return kindZSet }
+
+func (z *zsetValue) size() int {
+	if d := z.large; d != nil {
+		return 208 + d.bytes + d.n*zsetEntryCost
+	}
+	return packedCost + len(z.small)
+}
+
+func (z *zsetValue) clone() object {
+	if d := z.large; d != nil {
+		return &zsetValue{large: &zsetLarge{d.dict.clone(), d.tree.clone()}}
+	}
+	return &zsetValue{small: z.small.clone()}
+}
 
 func (z *zsetValue) form() form {
-	if z.large {
+	if z.large != nil {
 		return zsetSkip
 	}
 	return zsetPacked
@@ -30,30 +57,150 @@ func (z *zsetValue) form() form {
 
 func (z *zsetValue) setForm(f form) bool {
 	f, ok := largerForm(z.form(), f)
-	z.large = f == zsetSkip
+	if f == zsetSkip {
+		z.grow()
+	}
 	return ok
 }
 
-// grown notes what an added member of n bytes does to the form. The member is in the dict already.
-func (z *zsetValue) grown(n int) {
-	if z.n > ZSetMaxListpackEntries || n > ZSetMaxListpackValue {
-		z.large = true
+// grow changes the form to zsetSkip.
+func (z *zsetValue) grow() *zsetLarge {
+	if z.large != nil {
+		return z.large
 	}
+	d := &zsetLarge{}
+	c := z.from(0)
+	for range z.len() {
+		m := c.next()
+		d.dict.add(m.text(), c.score)
+	}
+	d.buildTree()
+	z.small, z.large = nil, d
+	return d
+}
+
+// newZSet makes a sorted set of the members of d, whose tree is not built yet.
+func newZSet(d *zsetLarge) *zsetValue {
+	longest := 0
+	for i := range d.n {
+		longest = max(longest, len(d.at(i).key))
+	}
+	if d.n > ZSetMaxListpackEntries || longest > ZSetMaxListpackValue {
+		d.buildTree()
+		return &zsetValue{large: d}
+	}
+	z := &zsetValue{}
+	z.small = z.small.start(zsetHead, d.bytes+3*d.n)
+	for i := range d.n {
+		z.add(word{s: d.at(i).key}, d.at(i).val)
+	}
+	z.small = z.small.trim()
+	return z
+}
+
+// len returns the number of members.
+func (z *zsetValue) len() int {
+	switch {
+	case z.large != nil:
+		return z.large.n
+	case len(z.small) == 0:
+		return 0
+	}
+	return int(z.small[0])
+}
+
+// find returns where member stands: its position in the dict, or its offset in the packed sequence; -1 if it is absent.
+func (z *zsetValue) find(member []byte) int {
+	if z.large != nil {
+		return z.large.find(member)
+	}
+	at, _ := z.findSmall(&word{kind: wordBytes, b: member})
+	return at
+}
+
+// findSmall returns offset and rank of a member of the packed sequence, or -1.
+func (z *zsetValue) findSmall(m *word) (at, rank int) {
+	if len(z.small) == 0 || m.len() > ZSetMaxListpackValue {
+		return -1, -1
+	}
+	var buf [packedRoom]byte
+	return z.small.find(zsetHead, m.elem(buf[:0]), zsetGroup)
+}
+
+// findWord is find for a member of another set.
+func (z *zsetValue) findWord(m *word) int {
+	if z.large != nil {
+		return z.large.findWord(m)
+	}
+	at, _ := z.findSmall(m)
+	return at
+}
+
+// scoreAt returns the score of the member that find has found.
+func (z *zsetValue) scoreAt(i int) float64 {
+	if z.large != nil {
+		return z.large.at(i).val
+	}
+	return z.small.score(z.small.next(i))
 }
 
 // score returns the score of member.
 func (z *zsetValue) score(member []byte) (float64, bool) {
 	if i := z.find(member); i >= 0 {
-		return z.at(i).val, true
+		return z.scoreAt(i), true
 	}
 	return 0, false
+}
+
+// rank returns how many members come before member, -1 if it is absent.
+func (z *zsetValue) rank(member []byte) int {
+	d := z.large
+	if d == nil {
+		_, rank := z.findSmall(&word{kind: wordBytes, b: member})
+		return rank
+	}
+	if i := d.find(member); i >= 0 {
+		return d.rankOf(zitem{d.at(i).val, d.at(i).key})
+	}
+	return -1
+}
+
+// below returns the number of members below b.
+func (z *zsetValue) below(b *zbound) int {
+	if z.large != nil {
+		return z.large.tree.rank(b)
+	}
+	r := 0
+	for at := zsetHead; at < len(z.small); r++ {
+		m, score := z.small.word(at)
+		if !b.aboveWord(z.small.score(score), &m) {
+			break
+		}
+		at = z.small.skip(score, 2)
+	}
+	return r
+}
+
+// aboveWord is above for a member of a packed sequence.
+func (b *zbound) aboveWord(score float64, m *word) bool {
+	if !b.lex {
+		if score != b.score {
+			return score < b.score
+		}
+		if b.all {
+			return true
+		}
+	}
+	var buf [20]byte
+	text := m.bytes(buf[:0])
+	return string(text) < b.member || b.after && string(text) == b.member
 }
 
 // put sets the score of member, not NaN, and reports whether it is new.
 func (z *zsetValue) put(member []byte, score float64) bool {
 	i := z.find(member)
 	if i < 0 {
-		z.putNew(string(member), score)
+		z.putNew(word{kind: wordBytes, b: member}, score)
 		return true
 	}
 	z.move(i, score)
@@ -69,28 +216,80 @@ func positiveZero(score float64) float64 {
 }
 
 // putNew adds a member that is not there.
-func (z *zsetValue) putNew(member string, score float64) {
-	score = positiveZero(score)
-	z.add(member, score)
-	z.grown(len(member))
-	z.tree.insert(zitem{score, member})
-}
+func (z *zsetValue) putNew(m word, score float64) { z.add(m, positiveZero(score)) }
 
-// move gives the member at position i of the dict another score.
-func (z *zsetValue) move(i int, score float64) {
-	e := z.at(i)
-	if e.val == score {
+// add is putNew for a score that stays as it is.
+func (z *zsetValue) add(m word, score float64) {
+	n := z.len()
+	if n == ZSetMaxListpackEntries || m.len() > ZSetMaxListpackValue {
+		z.grow()
+	}
+	if d := z.large; d != nil {
+		member := m.text()
+		d.dict.add(member, score)
+		d.tree.insert(zitem{score, member})
 		return
 	}
-	m := e.key
-	score = positiveZero(score)
-	z.tree.removeAt(z.rankOf(zitem{e.val, m}))
-	z.tree.insert(zitem{score, m})
-	z.set(i, score)
+	var buf [packedRoom + 10]byte
+	z.insertSmall(append(appendScore(m.elem(buf[:0]), score), byte(n)))
+	z.small[0] = byte(n + 1)
 }
 
-func (z *zsetValue) rankOf(it zitem) int {
-	return z.tree.rank(&zbound{score: it.score, member: it.member})
+// insertSmall puts member, score and position, which are encoded in e, into the packed sequence.
+func (z *zsetValue) insertSmall(e packed) {
+	z.small = z.small.start(zsetHead, len(e))
+	at := z.placeSmall(e)
+	z.small = z.small.open(at, at, len(e))
+	copy(z.small[at:], e)
+}
+
+// placeSmall returns the offset of the first member above e.
+func (z *zsetValue) placeSmall(e packed) int {
+	m, after := e.word(0)
+	var buf, other [ZSetMaxListpackValue]byte
+	score, member := e.score(after), m.bytes(buf[:0])
+	at := zsetHead
+	for at < len(z.small) {
+		next := z.small.next(at)
+		s := z.small.score(next)
+		if s > score {
+			break
+		}
+		if s == score {
+			w, _ := z.small.word(at)
+			if bytes.Compare(w.bytes(other[:0]), member) > 0 {
+				break
+			}
+		}
+		at = z.small.skip(next, 2)
+	}
+	return at
+}
+
+// move gives the member that find has found another score.
+func (z *zsetValue) move(i int, score float64) {
+	old := z.scoreAt(i)
+	if old == score {
+		return
+	}
+	score = positiveZero(score)
+	if d := z.large; d != nil {
+		m := d.at(i).key
+		d.tree.removeAt(d.rankOf(zitem{old, m}))
+		d.tree.insert(zitem{score, m})
+		d.set(i, score)
+		return
+	}
+	end := z.small.skip(i, zsetGroup)
+	var buf [packedRoom + 10]byte
+	e := append(buf[:0], z.small[i:z.small.next(i)]...)
+	e = append(appendScore(e, score), z.small[end-1])
+	z.small = z.small.open(i, end, 0)
+	z.insertSmall(e)
+}
+
+func (d *zsetLarge) rankOf(it zitem) int {
+	return d.tree.rank(&zbound{score: it.score, member: it.member})
 }
 
 // remove deletes member and reports whether it was there.
@@ -99,60 +298,192 @@ func (z *zsetValue) remove(member []byte) bool {
 	if i < 0 {
 		return false
 	}
-	e := z.at(i)
-	z.tree.removeAt(z.rankOf(zitem{e.val, e.key}))
-	z.removeAt(i)
+	if d := z.large; d != nil {
+		e := d.at(i)
+		d.tree.removeAt(d.rankOf(zitem{e.val, e.key}))
+		d.removeAt(i)
+	} else {
+		z.removeSmall(i)
+	}
 	return true
 }
 
-// removeRank removes and returns the item of rank r.
-func (z *zsetValue) removeRank(r int) zitem {
-	it := z.tree.removeAt(r)
-	z.removeAt(z.findString(it.member))
-	return it
+// removeRank removes the member of rank r.
+func (z *zsetValue) removeRank(r int) {
+	if d := z.large; d != nil {
+		it := d.tree.removeAt(r)
+		d.removeAt(d.findString(it.member))
+		return
+	}
+	z.removeSmall(z.small.skip(zsetHead, r*zsetGroup))
+}
+
+// removeSmall removes the member at an offset of the packed sequence. The last one in the order of history takes its
+// position.
+func (z *zsetValue) removeSmall(at int) {
+	end := z.small.skip(at, zsetGroup)
+	pos, last := z.small[end-1], z.small[0]-1
+	z.small = z.small.open(at, end, 0)
+	z.small[0] = last
+	for i := zsetHead; pos != last; {
+		i = z.small.skip(i, zsetGroup)
+		if z.small[i-1] == last {
+			z.small[i-1] = pos
+			return
+		}
+	}
+}
+
+// walk calls each for the ranks [from, to), which are in z.
+func (z *zsetValue) walk(from, to int, reverse bool, each func(m word, score float64)) {
+	if z == nil || from >= to {
+		return
+	}
+	if z.large != nil {
+		z.large.walk(from, to, reverse, each)
+		return
+	}
+	var places [ZSetMaxListpackEntries]uint16
+	at := z.small.skip(zsetHead, from*zsetGroup)
+	for r := from; r < to; r++ {
+		m, score := z.small.word(at)
+		if places[r] = uint16(at); !reverse {
+			each(m, z.small.score(score))
+		}
+		at = z.small.skip(score, 2)
+	}
+	for r := to - 1; reverse && r >= from; r-- {
+		m, score := z.small.word(int(places[r]))
+		each(m, z.small.score(score))
+	}
+}
+
+func (d *zsetLarge) walk(from, to int, reverse bool, each func(m word, score float64)) {
+	for !reverse && from < to {
+		items := d.tree.from(from)
+		items = items[:min(len(items), to-from)]
+		for _, it := range items {
+			each(word{s: it.member}, it.score)
+		}
+		from += len(items)
+	}
+	for reverse && from < to {
+		items := d.tree.upTo(to - 1)
+		items = items[max(0, len(items)-(to-from)):]
+		for i := len(items) - 1; i >= 0; i-- {
+			each(word{s: items[i].member}, items[i].score)
+		}
+		to -= len(items)
+	}
+}
+
+// zsetCursor walks the members of a sorted set, which does not change meanwhile, in the order of history.
+type zsetCursor struct {
+	z      *zsetValue
+	i      int                            // the next position
+	places [ZSetMaxListpackEntries]uint16 // offsets by position, of a packed sequence
+	member word
+	score  float64
+}
+
+// from returns a cursor whose next member is that of position i.
+func (z *zsetValue) from(i int) (c zsetCursor) {
+	c.z, c.i = z, i
+	for at := zsetHead; at < len(z.small); {
+		next := z.small.skip(at, zsetGroup)
+		c.places[z.small[next-1]] = uint16(at)
+		at = next
+	}
+	return c
+}
+
+// next moves to the next member and returns it. REQUIRES: there is one.
+func (c *zsetCursor) next() word {
+	if d := c.z.large; d != nil {
+		e := d.at(c.i)
+		c.member, c.score = word{s: e.key}, e.val
+	} else {
+		var at int
+		c.member, at = c.z.small.word(int(c.places[c.i]))
+		c.score = c.z.small.score(at)
+	}
+	c.i++
+	return c.member
+}
+
+// reply answers member and score as ZSCAN does.
+func (c *zsetCursor) reply(tx *Tx, out Out) {
+	c.member.reply(tx, out)
+	// A bulk string in RESP3, too: Redis answers no double here.
+	tx.buf = appendScanScore(tx.buf[:0], c.score, c.z.len())
+	out.Bulk(tx.buf)
 }
 
 func (z *zsetValue) appendTo(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(z.n))
-	for i := range z.n {
-		e := z.at(i)
-		dst = appendBytes(dst, e.key)
-		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(e.val))
+	n := z.len()
+	dst = binary.AppendUvarint(dst, uint64(n))
+	c := z.from(0)
+	for range n {
+		m := c.next()
+		dst = m.encode(dst)
+		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(c.score))
 	}
 	return dst
 }
 
 func decodeZSet(b []byte) (object, error) {
 	d := valueDecoder{b: b}
+	n := d.count()
+	if n > ZSetMaxListpackEntries {
+		return decodeLargeZSet(d, n)
+	}
 	z := &zsetValue{}
-	for n := d.count(); n > 0 && !d.bad; n-- {
+	z.small = z.small.start(zsetHead, len(b))
+	for ; n > 0 && !d.bad; n-- {
 		m := d.bytes()
 		score := d.float()
 		if d.bad || z.find(m) >= 0 {
 			return nil, errDecode
 		}
-		z.add(string(m), score)
-		z.grown(len(m))
+		z.add(word{kind: wordBytes, b: m}, score)
 	}
-	if !d.end() || z.n == 0 {
+	if !d.end() || z.len() == 0 {
 		return nil, errDecode
 	}
-	z.buildTree()
+	z.small = z.small.trim()
 	return z, nil
+}
+
+// decodeLargeZSet reads n members, more than are packed.
+func decodeLargeZSet(d valueDecoder, n int) (object, error) {
+	l := &zsetLarge{}
+	for ; n > 0 && !d.bad; n-- {
+		m := d.bytes()
+		score := d.float()
+		if d.bad || l.find(m) >= 0 {
+			return nil, errDecode
+		}
+		l.add(string(m), score)
+	}
+	if !d.end() {
+		return nil, errDecode
+	}
+	l.buildTree()
+	return &zsetValue{large: l}, nil
 }
 
 // buildTree fills the empty tree from the dict. In ascending order an insertion touches the last leaf only and leaves
 // full ones behind.
-func (z *zsetValue) buildTree() {
-	items := make([]zitem, z.n)
+func (d *zsetLarge) buildTree() {
+	items := make([]zitem, d.n)
 	for i := range items {
-		items[i] = zitem{z.at(i).val, z.at(i).key}
+		items[i] = zitem{d.at(i).val, d.at(i).key}
 	}
 	slices.SortFunc(items, func(a, b zitem) int {
 		return cmp.Or(cmp.Compare(a.score, b.score), strings.Compare(a.member, b.member))
 	})
 	for _, it := range items {
-		z.tree.insert(it)
+		d.tree.insert(it)
 	}
 }
 
