@@ -4,7 +4,6 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -39,8 +38,9 @@ func (d *digest) value(it *item) {
 	d.mixNumber(digestTypes[it.kind()])
 	switch v := it.object().(type) {
 	case *listValue:
-		for it, n := v.iter(0, false), v.n; n > 0; n-- {
-			d.mix(it.next())
+		for it, n := v.iter(0, false), v.len(); n > 0; n-- {
+			elem := it.next()
+			d.mix(elem.appendTo(nil))
 		}
 	case *setValue:
 		c := v.from(0)
@@ -139,10 +139,10 @@ func runDebugObject(tx *Tx, args [][]byte, out Out) {
 	slot, hash := tx.address(args[2])
 	text := fmt.Sprintf("Value at:%#x refcount:1 encoding:%s serializedlength:%d",
 		uint64(slot)<<32|uint64(hash), formNames[it.kind()][it.form()], len(it.appendValue(nil)))
-	if l, ok := it.object().(*listValue); ok && l.large {
-		nodes := len(l.chunks())
+	if l, ok := it.object().(*listValue); ok && l.form() == listQuick {
+		nodes := len(l.large.chunks())
 		text += fmt.Sprintf(" ql_nodes:%d ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:0 ql_uncompressed_size:%d",
-			nodes, float64(l.n)/float64(nodes), ListMaxListpackSize, listpackFrame+l.pack)
+			nodes, float64(l.len())/float64(nodes), ListMaxListpackSize, listpackFrame+l.packLen())
 	}
 	out.Simple(text)
 }
@@ -172,11 +172,12 @@ func runDebugListpack(tx *Tx, args [][]byte, out Out) {
 
 // packed lists what stands in the listpack of a collection, in the order of Redis as far as it is known here.
 func (it *item) packed() (elements [][]byte) {
-	add := func(s []byte) { elements = append(elements, slices.Clone(s)) }
+	add := func(s []byte) { elements = append(elements, s) }
 	switch v := it.object().(type) {
 	case *listValue:
-		for it, n := v.iter(0, false), v.n; n > 0; n-- {
-			add(it.next())
+		for it, n := v.iter(0, false), v.len(); n > 0; n-- {
+			elem := it.next()
+			add(elem.appendTo(nil))
 		}
 	case *setValue:
 		c := v.from(0)

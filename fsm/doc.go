@@ -26,6 +26,7 @@
 //	slotPage  the dictionaries of one shard's slots (nil when empty); package dict
 //	record    one key in the arena: version, deadline, key, and a string, an integer or the handle of an object; package slab
 //	object    list, set, hash, zset, or a string that is long or changed in place: on the Go heap, named by its handle
+//	packed    a collection in one slice of bytes, while its form is a small one
 //	Tx        what a command sees
 //	View      the state frozen at one index
 //

@@ -100,11 +100,17 @@ func runPush(front, existing bool) runFunc {
 			bytes += len(e)
 		}
 		l.growing(bytes)
+		if isNew {
+			l.reserve(bytes + 2*(len(args)-2))
+		}
 		for _, e := range args[2:] {
 			l.push(e, front)
 		}
-		out.Int(int64(l.n))
-		tx.store(args[1], l, isNew, l.n)
+		if isNew {
+			l.small = l.small.trim()
+		}
+		out.Int(int64(l.len()))
+		tx.store(args[1], l, isNew, l.len())
 	}
 }
 
@@ -129,9 +135,9 @@ func runPop(name string, front bool) runFunc {
 		case l == nil:
 			out.Null()
 		case len(args) == 2:
-			out.Bulk(l.pop(front))
+			l.popReply(tx, front, out)
 			l.shrunk()
-			tx.store(args[1], l, false, l.n)
+			tx.store(args[1], l, false, l.len())
 		case count == 0:
 			out.Array(0)
 		default:
@@ -140,15 +146,22 @@ func runPop(name string, front bool) runFunc {
 	}
 }
 
+// popReply answers the first or last element and removes it.
+func (l *listValue) popReply(tx *Tx, front bool, out Out) {
+	e := l.end(front)
+	e.reply(tx, out)
+	l.drop(front)
+}
+
 // popList answers the array of up to count elements taken from l.
 func popList(tx *Tx, key []byte, l *listValue, front bool, count int64, out Out) {
-	n := int(min(count, int64(l.n)))
+	n := int(min(count, int64(l.len())))
 	out.Array(n)
 	for range n {
-		out.Bulk(l.pop(front))
+		l.popReply(tx, front, out)
 	}
 	l.shrunk()
-	tx.store(key, l, false, l.n)
+	tx.store(key, l, false, l.len())
 }
 
 func runLLen(tx *Tx, args [][]byte, out Out) {
@@ -158,7 +171,7 @@ func runLLen(tx *Tx, args [][]byte, out Out) {
 	case l == nil:
 		out.Int(0)
 	default:
-		out.Int(int64(l.n))
+		out.Int(int64(l.len()))
 	}
 }
 
@@ -179,14 +192,15 @@ func runLRange(tx *Tx, args [][]byte, out Out) {
 		out.Array(0)
 		return
 	}
-	from, to := rankRange(start, stop, l.n)
+	from, to := rankRange(start, stop, l.len())
 	out.Array(to - from)
 	if from == to {
 		return
 	}
 	it := l.iter(from, false)
 	for range to - from {
-		out.Bulk(it.next())
+		e := it.next()
+		e.reply(tx, out)
 	}
 }
 
@@ -194,9 +208,9 @@ func runLRange(tx *Tx, args [][]byte, out Out) {
 func listIndex(l *listValue, arg []byte, out Out) (int, bool) {
 	i, ok := intArg(arg, out)
 	if i < 0 {
-		i += int64(l.n)
+		i += int64(l.len())
 	}
-	if i < 0 || i >= int64(l.n) {
+	if i < 0 || i >= int64(l.len()) {
 		return -1, ok
 	}
 	return int(i), ok
@@ -217,7 +231,8 @@ func runLIndex(tx *Tx, args [][]byte, out Out) {
 	case i < 0:
 		out.Null()
 	default:
-		out.Bulk(l.at(i))
+		e := l.at(i)
+		e.reply(tx, out)
 	}
 }
 
@@ -259,8 +274,8 @@ func runLInsert(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	it := l.iter(0, false)
-	for i := range l.n {
-		if string(it.next()) != string(args[3]) {
+	for i := range l.len() {
+		if x := it.next(); !x.equal(args[3]) {
 			continue
 		}
 		if after {
@@ -269,7 +284,7 @@ func runLInsert(tx *Tx, args [][]byte, out Out) {
 		l.growing(len(args[4]))
 		l.insert(i, args[4])
 		tx.touched(args[1])
-		out.Int(int64(l.n))
+		out.Int(int64(l.len()))
 		return
 	}
 	out.Int(-1)
@@ -298,7 +313,7 @@ func runLRem(tx *Tx, args [][]byte, out Out) {
 	removed := l.removeEqual(args[3], int(limit), fromTail)
 	if removed > 0 {
 		l.shrunk()
-		tx.store(args[1], l, false, l.n)
+		tx.store(args[1], l, false, l.len())
 	}
 	out.Int(int64(removed))
 }
@@ -317,11 +332,11 @@ func runLTrim(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	if l != nil {
-		switch from, to := rankRange(start, stop, l.n); {
+		switch from, to := rankRange(start, stop, l.len()); {
 		case from == to:
 			tx.delete(args[1])
-		case to-from < l.n:
-			l.trim(from, l.n-to)
+		case to-from < l.len():
+			l.trim(from, l.len()-to)
 			l.shrunk()
 			tx.touched(args[1])
 		}
@@ -409,22 +424,22 @@ func (l *listValue) positions(e []byte, o lposOptions) []int {
 	}
 	rank, backward, start := o.rank, false, 0
 	if rank < 0 {
-		rank, backward, start = -rank, true, l.n-1
+		rank, backward, start = -rank, true, l.len()-1
 	}
-	steps := l.n
+	steps := l.len()
 	if o.maxLen > 0 {
 		steps = int(min(int64(steps), o.maxLen))
 	}
 	it := l.iter(start, backward)
 	for i := range steps {
-		if string(it.next()) != string(e) {
+		if x := it.next(); !x.equal(e) {
 			continue
 		}
 		if rank--; rank > 0 {
 			continue
 		}
 		if backward {
-			i = l.n - 1 - i
+			i = l.len() - 1 - i
 		}
 		if found = append(found, i); int64(len(found)) == limit {
 			break
@@ -474,16 +489,17 @@ func moveElement(tx *Tx, src, dst []byte, from, to bool, out Out) {
 	if isNew {
 		d = &listValue{}
 	}
-	// A push may move the bytes that pop returned if both lists are the same one.
-	tx.buf = append(tx.buf[:0], s.pop(from)...)
+	e := s.end(from)
+	tx.buf = e.appendTo(tx.buf[:0])
+	s.drop(from)
 	d.growing(len(tx.buf))
 	d.push(tx.buf, to)
 	s.shrunk()
 	out.Bulk(tx.buf)
 	if s != d {
-		tx.store(src, s, false, s.n)
+		tx.store(src, s, false, s.len())
 	}
-	tx.store(dst, d, isNew, d.n)
+	tx.store(dst, d, isNew, d.len())
 }
 
 // mpopArgs reads "numkeys key [key ...] SIDE [COUNT count]" as LMPOP and ZMPOP have it; first and second are the words

@@ -3,7 +3,7 @@ package fsm
 import "math/bits"
 
 func (l *listValue) form() form {
-	if l.large {
+	if l.large != nil && l.large.quick {
 		return listQuick
 	}
 	return listPacked
@@ -11,24 +11,27 @@ func (l *listValue) form() form {
 
 // setForm: close to the limit a list may be in either form.
 func (l *listValue) setForm(f form) bool {
-	if f != formUnknown {
-		l.large = f == listQuick
+	switch f {
+	case listQuick:
+		l.chunks().quick = true
+	case listPacked:
+		l.pack(ListMaxListpackBytes)
 	}
 	return true
 }
 
 // growing notes that elements of so many bytes are about to be added. As in Redis they count as they came.
 func (l *listValue) growing(bytes int) {
-	if listpackFrame+l.pack+bytes > ListMaxListpackBytes {
-		l.large = true
+	if listpackFrame+l.packLen()+bytes > ListMaxListpackBytes {
+		l.chunks().quick = true
 	}
 }
 
 // shrunk notes that elements are gone: well below the limit the form becomes listPacked again. Redis waits until what is
 // left stands in one node of its own structure; that structure is not known here.
 func (l *listValue) shrunk() {
-	if listpackFrame+l.pack <= ListMaxListpackBytes/2 {
-		l.large = false
+	if listpackFrame+l.packLen() <= ListMaxListpackBytes/2 {
+		l.pack(ListMaxListpackBytes)
 	}
 }
 

@@ -1,83 +1,54 @@
 package fsm
 
-import (
-	"bytes"
-	"encoding/binary"
-	"math/bits"
-	"slices"
-)
+import "encoding/binary"
 
-// listValue is a list: a directory of packed chunks. Both ends take and give elements in O(1); an inner position is
-// found by walking the directory (200 or more short elements per step) and then one chunk, from the nearer end.
-//
-// An element in a chunk is {uvarint length, bytes, the size of both so far, readable backwards}. Slices that methods
-// return point into a chunk and are valid until the next change of the list. Chunks are shared between clones as in
-// dict. Invariant: no chunk in dir[front:] is empty.
+// listValue is a list. While its form is listPacked it is one packed sequence, and behind each element stands its size, so
+// that both ends are found at once; otherwise it is chunks. A command can bring a packed list above its limit (elements
+// count as they came, so empty ones count nothing): it has chunks then, too, and keeps its form.
 type listValue struct {
-	own   *owner
-	n     int
-	bytes int          // sum of the lengths of the elements
-	pack  int          // sum of their packedLen
-	large bool         // the form is listQuick
-	dir   []*listChunk // dir[:front] is room for pushes at the head
-	front int
-	spare *listChunk // an emptied chunk of full size, for reuse
-}
-
-// listChunk holds n elements in buf[head:tail].
-type listChunk struct {
-	own        *owner
-	n          int
-	head, tail int
-	buf        []byte
+	small packed      // the number of elements in listHead bytes, then the elements; empty = none
+	large *listChunks // not nil = it holds the list
 }
 
 const (
-	listChunkLen = 4096 // bytes; a longer element has a chunk of its own
-	listChunkMin = 64
+	listHead = 2
+	// listSmallMax is the longest packed sequence: the limit, and an element's frame.
+	listSmallMax = ListMaxListpackBytes + 16
 )
 
-func uvarintLen(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
-
-// listElemLen returns the bytes an element of n bytes takes in a chunk.
-func listElemLen(n int) int {
-	n += uvarintLen(n)
-	return n + uvarintLen(n)
-}
-
-// putElem writes e to the beginning of dst.
-func putElem(dst, e []byte) {
-	n := binary.PutUvarint(dst, uint64(len(e)))
-	n += copy(dst[n:], e)
-	end := n + uvarintLen(n)
-	for i, v := end-1, n; ; i-- {
-		if v < 0x80 {
-			dst[i] = byte(v)
-			return
+// appendBack appends the size of an element, readable backwards: seven bits in a byte, the lowest last, and all but the
+// first byte are marked.
+func appendBack(dst []byte, n int) []byte {
+	top := 7 * (uvarintLen(n) - 1)
+	for shift := top; shift >= 0; shift -= 7 {
+		b := byte(n>>shift) & 0x7f
+		if shift < top {
+			b |= 0x80
 		}
-		dst[i] = byte(v) | 0x80
-		v >>= 7
+		dst = append(dst, b)
 	}
+	return dst
 }
 
-// next returns the element at off and the offset behind it.
-func (c *listChunk) next(off int) ([]byte, int) {
-	n := int(c.buf[off])
-	w := 1
-	if n >= 0x80 {
-		v, k := binary.Uvarint(c.buf[off:])
-		n, w = int(v), k
-	}
-	end := off + w + n
-	return c.buf[off+w : end : end], end + uvarintLen(w+n)
+// appendListElem appends an element of a packed list; it takes packedLen(e) bytes.
+func appendListElem(dst, e []byte) []byte {
+	from := len(dst)
+	dst = appendElem(dst, e)
+	return appendBack(dst, len(dst)-from)
 }
 
-// prev returns where the element that ends at off begins.
-func (c *listChunk) prev(off int) int {
+// after returns the offset behind the element at off of a packed list.
+func (p packed) after(off int) int {
+	end := p.next(off)
+	return end + uvarintLen(end-off)
+}
+
+// before returns where the element of a packed list that ends at off begins.
+func (p packed) before(off int) int {
 	n, shift := 0, 0
 	for {
 		off--
-		b := c.buf[off]
+		b := p[off]
 		n |= int(b&0x7f) << shift
 		if b < 0x80 {
 			return off - n
@@ -86,469 +57,289 @@ func (c *listChunk) prev(off int) int {
 	}
 }
 
-// seek returns the offset of element i, 0 <= i <= n.
-func (c *listChunk) seek(i int) int {
-	if i > c.n/2 {
-		off := c.tail
-		for range c.n - i {
-			off = c.prev(off)
+func (l *listValue) kind() kind { return kindList }
+
+// size follows from the form, not from how the list is held.
+func (l *listValue) size() int {
+	if l.form() == listQuick {
+		return 192 + l.large.bytes + 4*l.large.n
+	}
+	return packedCost + l.packLen()
+}
+
+// packLen is the sum of packedLen of the elements.
+func (l *listValue) packLen() int {
+	if l.large != nil {
+		return l.large.pack
+	}
+	return max(0, len(l.small)-listHead)
+}
+
+func (l *listValue) clone() object {
+	if l.large != nil {
+		return &listValue{large: l.large.clone()}
+	}
+	return &listValue{small: l.small.clone()}
+}
+
+// len returns the number of elements.
+func (l *listValue) len() int {
+	switch {
+	case l.large != nil:
+		return l.large.n
+	case len(l.small) == 0:
+		return 0
+	}
+	return int(binary.LittleEndian.Uint16(l.small))
+}
+
+// count adds to the number of elements of a packed list.
+func (l *listValue) count(n int) { binary.LittleEndian.PutUint16(l.small, uint16(l.len()+n)) }
+
+// chunks turns the list into chunks, if it is none, and returns them.
+func (l *listValue) chunks() *listChunks {
+	if l.large != nil {
+		return l.large
+	}
+	d := &listChunks{}
+	var digits [20]byte
+	if n := l.len(); n > 0 {
+		for it := l.iter(0, false); n > 0; n-- {
+			e := it.next()
+			d.pushBack(e.bytes(digits[:0]))
+		}
+	}
+	l.small, l.large = nil, d
+	return d
+}
+
+// pack makes the form listPacked, and the list one sequence if that is no longer than limit.
+func (l *listValue) pack(limit int) {
+	d := l.large
+	if d == nil {
+		return
+	}
+	if d.quick = false; d.pack > limit {
+		return
+	}
+	p := packed(nil).start(listHead, d.pack)
+	for _, c := range d.chunks() {
+		for off := c.head; off < c.tail; {
+			var e []byte
+			e, off = c.next(off)
+			p = appendListElem(p, e)
+		}
+	}
+	binary.LittleEndian.PutUint16(p, uint16(d.n))
+	l.small, l.large = p, nil
+}
+
+// reserve makes room for n bytes of elements that are added to the new list next.
+func (l *listValue) reserve(n int) {
+	if l.large == nil && n <= listSmallMax {
+		l.small = l.small.start(listHead, n)
+	}
+}
+
+// room makes p[from:to] of the packed list n bytes long. It reports false if the list became chunks instead.
+func (l *listValue) room(from, to, n int) bool {
+	if l.large == nil && len(l.small)-(to-from)+n > listSmallMax {
+		l.chunks()
+	}
+	if l.large != nil {
+		return false
+	}
+	l.small = l.small.start(listHead, n)
+	from, to = max(from, listHead), max(to, listHead)
+	l.small = l.small.open(from, to, n)
+	return true
+}
+
+func (l *listValue) push(e []byte, front bool) {
+	at := len(l.small)
+	if front {
+		at = listHead
+	}
+	l.insertAt(at, e, func(d *listChunks) { d.push(e, front) })
+}
+
+// insert puts e before position i. REQUIRES: 0 <= i <= len().
+func (l *listValue) insert(i int, e []byte) {
+	at := 0
+	if l.large == nil {
+		at = l.seek(i)
+	}
+	l.insertAt(at, e, func(d *listChunks) { d.insert(i, e) })
+}
+
+// insertAt puts e at an offset of the packed list, or calls large with the chunks.
+func (l *listValue) insertAt(at int, e []byte, large func(d *listChunks)) {
+	if l.large != nil {
+		large(l.large)
+		return
+	}
+	at = max(at, listHead)
+	if !l.room(at, at, packedLen(e)) {
+		large(l.large)
+		return
+	}
+	appendListElem(l.small[at:at], e)
+	l.count(1)
+}
+
+// set replaces element i. REQUIRES: 0 <= i < len().
+func (l *listValue) set(i int, e []byte) {
+	if l.large == nil {
+		at := l.seek(i)
+		if l.room(at, l.small.after(at), packedLen(e)) {
+			appendListElem(l.small[at:at], e)
+			return
+		}
+	}
+	l.large.set(i, e)
+}
+
+// seek returns the offset of element i of a packed list, 0 <= i <= len().
+func (l *listValue) seek(i int) int {
+	n := l.len()
+	if i > n/2 {
+		off := len(l.small)
+		for range n - i {
+			off = l.small.before(off)
 		}
 		return off
 	}
-	off := c.head
+	off := listHead
 	for range i {
-		_, off = c.next(off)
+		off = l.small.after(off)
 	}
 	return off
 }
 
-func (c *listChunk) used() int { return c.tail - c.head }
-
-// room makes place for need bytes before head or behind tail, by moving the content or growing the buffer. false if
-// the chunk would become too large.
-func (c *listChunk) room(need int, front bool) bool {
-	if front && c.head >= need || !front && c.tail+need <= len(c.buf) {
-		return true
-	}
-	want := c.used() + need
-	if want > listChunkLen {
-		return false
-	}
-	if want*4 <= len(c.buf)*3 {
-		// Leaving half of the free space on the other side keeps this rare whichever side is pushed next.
-		free := (len(c.buf) - want) / 2
-		if front {
-			free += need
-		}
-		c.move(c.buf, free)
-		return true
-	}
-	size := max(listChunkMin, 2*len(c.buf))
-	for size < want {
-		size *= 2
-	}
-	size = min(size, listChunkLen)
-	at := 0
+// end returns the first or last element. REQUIRES: there is one.
+func (l *listValue) end(front bool) word {
 	if front {
-		at = size - c.used()
+		return l.at(0)
 	}
-	c.move(make([]byte, size), at)
-	return true
+	return l.at(l.len() - 1)
 }
 
-// move copies the content to buf[at:], which becomes the buffer.
-func (c *listChunk) move(buf []byte, at int) {
-	c.tail = at + copy(buf[at:], c.buf[c.head:c.tail])
-	c.head, c.buf = at, buf
-}
-
-func (l *listValue) chunks() []*listChunk { return l.dir[l.front:] }
-
-// writable returns chunk i for writing.
-func (l *listValue) writable(i int) *listChunk {
-	c := l.dir[l.front+i]
-	if c.own != l.own {
-		c = &listChunk{own: l.own, n: c.n, head: c.head, tail: c.tail, buf: bytes.Clone(c.buf)}
-		l.dir[l.front+i] = c
+// drop removes the first or last element. REQUIRES: there is one.
+func (l *listValue) drop(front bool) {
+	if l.large != nil {
+		l.large.pop(front)
+		return
 	}
-	return c
-}
-
-// fresh returns an empty chunk that has room for need bytes.
-func (l *listValue) fresh(need int) *listChunk {
-	if c := l.spare; c != nil && need <= listChunkLen {
-		l.spare = nil
-		return c
-	}
-	size := max(listChunkLen, need)
-	if len(l.chunks()) == 0 {
-		size = max(listChunkMin, need)
-	}
-	return &listChunk{own: l.own, buf: make([]byte, size)}
-}
-
-func (l *listValue) push(e []byte, front bool) {
 	if front {
-		l.pushFront(e)
+		l.small = l.small.open(listHead, l.small.after(listHead), 0)
 	} else {
-		l.pushBack(e)
+		l.small = l.small.open(l.small.before(len(l.small)), len(l.small), 0)
 	}
+	l.count(-1)
 }
 
-func (l *listValue) pushBack(e []byte) {
-	need := listElemLen(len(e))
-	var c *listChunk
-	if k := len(l.chunks()); k > 0 {
-		c = l.writable(k - 1)
+// at returns element i. REQUIRES: 0 <= i < len().
+func (l *listValue) at(i int) word {
+	if l.large != nil {
+		return word{kind: wordBytes, b: l.large.at(i)}
 	}
-	if c == nil || !c.room(need, false) {
-		c = l.fresh(need)
-		c.head, c.tail = 0, 0
-		l.appendChunk(c)
-	}
-	putElem(c.buf[c.tail:], e)
-	c.tail += need
-	l.count(c, 1, len(e), packedLen(e))
-}
-
-func (l *listValue) pushFront(e []byte) {
-	need := listElemLen(len(e))
-	var c *listChunk
-	if len(l.chunks()) > 0 {
-		c = l.writable(0)
-	}
-	if c == nil || !c.room(need, true) {
-		c = l.fresh(need)
-		c.head, c.tail = len(c.buf), len(c.buf)
-		l.insertChunk(0, c)
-	}
-	c.head -= need
-	putElem(c.buf[c.head:], e)
-	l.count(c, 1, len(e), packedLen(e))
-}
-
-func (l *listValue) count(c *listChunk, n, bytes, pack int) {
-	c.n += n
-	l.n += n
-	l.bytes += bytes
-	l.pack += pack
-}
-
-// pop removes and returns the first or last element. REQUIRES: n > 0.
-func (l *listValue) pop(front bool) []byte {
-	i := 0
-	if !front {
-		i = len(l.chunks()) - 1
-	}
-	c := l.writable(i)
-	var e []byte
-	if front {
-		e, c.head = c.next(c.head)
-	} else {
-		c.tail = c.prev(c.tail)
-		e, _ = c.next(c.tail)
-	}
-	l.count(c, -1, -len(e), -packedLen(e))
-	if c.n == 0 {
-		l.removeChunk(i)
-	}
+	e, _ := l.small.word(l.seek(i))
 	return e
 }
 
-// appendChunk puts c behind all chunks. A queue that is filled here and emptied at the head moves through dir: when the
-// end is reached, what is left goes back to the beginning.
-func (l *listValue) appendChunk(c *listChunk) {
-	if len(l.dir) == cap(l.dir) && l.front > len(l.dir)/2 {
-		n := copy(l.dir, l.dir[l.front:])
-		clear(l.dir[n:])
-		l.dir, l.front = l.dir[:n], 0
-	}
-	l.dir = append(l.dir, c)
-}
-
-// insertChunk puts c before chunk i.
-func (l *listValue) insertChunk(i int, c *listChunk) {
-	if i > 0 {
-		l.dir = slices.Insert(l.dir, l.front+i, c)
-		return
-	}
-	if l.front == 0 {
-		free := len(l.dir) + 1
-		dir := make([]*listChunk, free+len(l.dir))
-		copy(dir[free:], l.dir)
-		l.dir, l.front = dir, free
-	}
-	l.front--
-	l.dir[l.front] = c
-}
-
-// removeChunk drops chunk i, which belongs to this list alone.
-func (l *listValue) removeChunk(i int) {
-	c := l.dir[l.front+i]
-	if len(c.buf) == listChunkLen && c.own == l.own {
-		c.n = 0
-		l.spare = c
-	}
-	if i == 0 {
-		l.dir[l.front] = nil
-		l.front++
-		return
-	}
-	l.dir = slices.Delete(l.dir, l.front+i, l.front+i+1)
-}
-
-// locate returns the chunk of position i and the position in it. REQUIRES: 0 <= i < n.
-func (l *listValue) locate(i int) (chunk, pos int) {
-	cs := l.chunks()
-	if i < l.n/2 {
-		for k, c := range cs {
-			if i < c.n {
-				return k, i
-			}
-			i -= c.n
-		}
-	}
-	i = l.n - i // distance from the end, 1 = last
-	for k := len(cs) - 1; ; k-- {
-		if i <= cs[k].n {
-			return k, cs[k].n - i
-		}
-		i -= cs[k].n
-	}
-}
-
-// at returns element i. REQUIRES: 0 <= i < n.
-func (l *listValue) at(i int) []byte {
-	k, pos := l.locate(i)
-	c := l.chunks()[k]
-	e, _ := c.next(c.seek(pos))
-	return e
-}
-
-// listIter walks a list that does not change meanwhile.
-type listIter struct {
-	cs       []*listChunk
-	chunk    int
+// listCursor walks a list that does not change meanwhile.
+type listCursor struct {
+	small    packed
 	off      int
 	backward bool
+	chunks   listIter // if small is nil
 }
 
-// iter starts at element i, which next returns first. REQUIRES: 0 <= i < n.
-func (l *listValue) iter(i int, backward bool) listIter {
-	k, pos := l.locate(i)
-	c := l.chunks()[k]
-	if backward {
-		pos++
+// iter starts at element i, which next returns first. REQUIRES: 0 <= i < len().
+func (l *listValue) iter(i int, backward bool) listCursor {
+	if l.large != nil {
+		return listCursor{chunks: l.large.iter(i, backward)}
 	}
-	return listIter{cs: l.chunks(), chunk: k, off: c.seek(pos), backward: backward}
+	if backward {
+		i++
+	}
+	return listCursor{small: l.small, off: l.seek(i), backward: backward}
 }
 
 // next returns the element and advances. REQUIRES: there is one.
-func (it *listIter) next() []byte {
-	c := it.cs[it.chunk]
-	if it.backward {
-		if it.off == c.head {
-			it.chunk--
-			c = it.cs[it.chunk]
-			it.off = c.tail
-		}
-		it.off = c.prev(it.off)
-		e, _ := c.next(it.off)
-		return e
-	}
-	if it.off == c.tail {
-		it.chunk++
-		c = it.cs[it.chunk]
-		it.off = c.head
-	}
-	e, off := c.next(it.off)
-	it.off = off
-	return e
-}
-
-// set replaces element i. REQUIRES: 0 <= i < n.
-func (l *listValue) set(i int, e []byte) {
-	k, pos := l.locate(i)
-	c := l.writable(k)
-	off := c.seek(pos)
-	old, end := c.next(off)
-	if len(old) == len(e) {
-		l.pack += packedLen(e) - packedLen(old)
-		copy(old, e)
-		return
-	}
-	l.count(c, -1, -len(old), -packedLen(old))
-	if c.n == 0 {
-		l.dir[l.front+k] = &listChunk{own: l.own, buf: make([]byte, max(listChunkMin, listElemLen(len(e))))}
-		l.insertInto(k, 0, 0, e)
-		return
-	}
-	copy(c.buf[off:], c.buf[end:c.tail])
-	c.tail -= end - off
-	l.insertInto(k, off, pos, e)
-}
-
-// insert puts e before position i. REQUIRES: 0 <= i <= n.
-func (l *listValue) insert(i int, e []byte) {
-	switch i {
-	case 0:
-		l.pushFront(e)
-	case l.n:
-		l.pushBack(e)
+func (c *listCursor) next() (e word) {
+	switch {
+	case c.small == nil:
+		return word{kind: wordBytes, b: c.chunks.next()}
+	case c.backward:
+		c.off = c.small.before(c.off)
+		e, _ = c.small.word(c.off)
 	default:
-		k, pos := l.locate(i)
-		c := l.writable(k)
-		l.insertInto(k, c.seek(pos), pos, e)
+		e, _ = c.small.word(c.off)
+		c.off = c.small.after(c.off)
 	}
-}
-
-// insertInto puts e at offset off, position pos, of the writable chunk k, which splits if it must.
-func (l *listValue) insertInto(k, off, pos int, e []byte) {
-	c := l.dir[l.front+k]
-	need := listElemLen(len(e))
-	rel := off - c.head
-	if c.room(need, false) {
-		off = c.head + rel
-		copy(c.buf[off+need:], c.buf[off:c.tail])
-		putElem(c.buf[off:], e)
-		c.tail += need
-		l.count(c, 1, len(e), packedLen(e))
-		return
-	}
-	if pos < c.n && pos > 0 {
-		r := &listChunk{own: l.own, n: c.n - pos, buf: bytes.Clone(c.buf[off:c.tail])}
-		r.tail = len(r.buf)
-		c.n, c.tail = pos, off
-		l.insertChunk(k+1, r)
-	}
-	if pos > 0 {
-		k++
-	}
-	m := &listChunk{own: l.own, buf: make([]byte, need)}
-	l.insertChunk(k, m)
-	l.insertInto(k, 0, 0, e)
-	l.join(k + 1)
-	l.join(k)
-}
-
-// join appends chunk k to its predecessor if both fit into one, and reports whether it did.
-func (l *listValue) join(k int) bool {
-	if k <= 0 || k >= len(l.chunks()) {
-		return false
-	}
-	a, b := l.dir[l.front+k-1], l.dir[l.front+k]
-	if a.used()+b.used() > listChunkLen {
-		return false
-	}
-	a = l.writable(k - 1)
-	if !a.room(b.used(), false) {
-		return false
-	}
-	a.tail += copy(a.buf[a.tail:], b.buf[b.head:b.tail])
-	a.n += b.n
-	l.removeChunk(k)
-	return true
+	return e
 }
 
 // removeEqual removes up to limit elements equal to e, from the head or from the tail, and returns how many.
 func (l *listValue) removeEqual(e []byte, limit int, fromTail bool) int {
-	total, k := 0, 0
-	if fromTail {
-		k = len(l.chunks()) - 1
+	if l.large != nil {
+		return l.large.removeEqual(e, limit, fromTail)
 	}
-	for k >= 0 && k < len(l.chunks()) && total < limit {
-		dropped := l.filter(k, e, limit-total, fromTail)
-		total += dropped
-		gone := false
-		switch {
-		case l.dir[l.front+k].n == 0:
-			l.removeChunk(k)
-			gone = true
-		case dropped > 0 && fromTail:
-			l.join(k + 1)
-		case dropped > 0:
-			gone = l.join(k)
-		}
-		switch {
-		case fromTail:
-			k--
-		case !gone:
-			k++
-		}
-	}
-	return total
-}
-
-// filter removes up to limit elements equal to e from chunk k and returns how many.
-func (l *listValue) filter(k int, e []byte, limit int, fromTail bool) int {
-	c := l.chunks()[k]
-	found := 0
-	for off := c.head; off < c.tail; {
-		var x []byte
-		if x, off = c.next(off); bytes.Equal(x, e) {
+	p, elem, found := l.small, appendElem(nil, e), 0
+	for off := listHead; off < len(p); off = p.after(off) {
+		if string(p[off:p.next(off)]) == string(elem) {
 			found++
 		}
-	}
-	if found == 0 {
-		return 0
 	}
 	skip, drop := 0, min(found, limit)
 	if fromTail {
 		skip = found - drop
 	}
-	c = l.writable(k)
-	w, left := c.head, drop
-	for off := c.head; off < c.tail; {
-		x, end := c.next(off)
-		if left > 0 && bytes.Equal(x, e) {
-			if skip == 0 {
-				left--
-				off = end
-				continue
+	if drop == 0 {
+		return 0
+	}
+	w, left := listHead, drop
+	for off := listHead; off < len(p); {
+		end := p.after(off)
+		switch match := left > 0 && string(p[off:p.next(off)]) == string(elem); {
+		case match && skip == 0:
+			left--
+		default:
+			if match {
+				skip--
 			}
-			skip--
+			w += copy(p[w:], p[off:end])
 		}
-		w += copy(c.buf[w:], c.buf[off:end])
 		off = end
 	}
-	c.tail = w
-	l.count(c, -drop, -drop*len(e), -drop*packedLen(e))
+	l.small = p.open(w, len(p), 0)
+	l.count(-drop)
 	return drop
 }
 
-// trim removes the first and the last so many elements. REQUIRES: first+last < n.
+// trim removes the first and the last so many elements. REQUIRES: first+last < len().
 func (l *listValue) trim(first, last int) {
-	for first > 0 {
-		first -= l.cut(0, first, true)
+	if l.large != nil {
+		l.large.trim(first, last)
+		return
 	}
-	for last > 0 {
-		last -= l.cut(len(l.chunks())-1, last, false)
-	}
-}
-
-// cut removes up to n elements from the head or tail of chunk k and returns how many.
-func (l *listValue) cut(k, n int, front bool) int {
-	c := l.writable(k)
-	n = min(n, c.n)
-	sum, pack := 0, 0
-	for range n {
-		var e []byte
-		if front {
-			e, c.head = c.next(c.head)
-		} else {
-			c.tail = c.prev(c.tail)
-			e, _ = c.next(c.tail)
-		}
-		sum += len(e)
-		pack += packedLen(e)
-	}
-	l.count(c, -n, -sum, -pack)
-	if c.n == 0 {
-		l.removeChunk(k)
-	}
-	return n
-}
-
-func (l *listValue) kind() kind { return kindList }
-func (l *listValue) size() int  { return 160 + l.bytes + 4*l.n }
-
-func (l *listValue) clone() object {
-	c := *l
-	l.own, c.own = &owner{}, &owner{}
-	l.spare, c.spare = nil, nil
-	c.dir, c.front = slices.Clone(l.chunks()), 0
-	return &c
+	from, to := l.seek(first), l.seek(l.len()-last)
+	l.small = l.small.open(to, len(l.small), 0)
+	l.small = l.small.open(listHead, from, 0)
+	l.count(-first - last)
 }
 
 func (l *listValue) appendTo(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(l.n))
-	for _, c := range l.chunks() {
-		for off := c.head; off < c.tail; {
-			var e []byte
-			e, off = c.next(off)
-			dst = binary.AppendUvarint(dst, uint64(len(e)))
-			dst = append(dst, e...)
-		}
+	n := l.len()
+	dst = binary.AppendUvarint(dst, uint64(n))
+	if n == 0 {
+		return dst
+	}
+	it := l.iter(0, false)
+	for range n {
+		e := it.next()
+		dst = e.encode(dst)
 	}
 	return dst
 }
@@ -556,14 +347,17 @@ func (l *listValue) appendTo(dst []byte) []byte {
 func decodeList(b []byte) (object, error) {
 	d := valueDecoder{b: b}
 	l := &listValue{}
-	for n := d.count(); n > 0 && !d.bad; n-- {
+	n := d.count()
+	l.reserve(len(b) + n)
+	for ; n > 0 && !d.bad; n-- {
 		if e := d.bytes(); !d.bad {
-			l.pushBack(e)
+			l.push(e, false)
 		}
 	}
-	if !d.end() || l.n == 0 {
+	if !d.end() || l.len() == 0 {
 		return nil, errDecode
 	}
+	l.small = l.small.trim()
 	l.growing(0)
 	return l, nil
 }

@@ -11,96 +11,92 @@ import (
 	"pgregory.net/rapid"
 )
 
-// check verifies the invariants of a list and returns its elements.
-func (l *listValue) check() ([]string, error) {
-	var all []string
-	sum := 0
-	for i, c := range l.chunks() {
-		if c.n == 0 || c.head > c.tail || c.tail > len(c.buf) || len(c.buf) > listChunkLen && c.n != 1 {
-			return nil, fmt.Errorf("chunk %d: n %d, %d:%d of %d", i, c.n, c.head, c.tail, len(c.buf))
+// check verifies the invariants of a list.
+func (l *listValue) check() error {
+	if l.large != nil {
+		if l.small != nil {
+			return fmt.Errorf("a list in chunks has a packed sequence")
 		}
-		off := c.head
-		for range c.n {
-			e, next := c.next(off)
-			if c.prev(next) != off {
-				return nil, fmt.Errorf("chunk %d: back from %d is not %d", i, next, off)
-			}
-			all = append(all, string(e))
-			sum += len(e)
-			off = next
-		}
-		if off != c.tail {
-			return nil, fmt.Errorf("chunk %d ends at %d, not %d", i, off, c.tail)
-		}
+		_, err := l.large.check()
+		return err
 	}
-	if len(all) != l.n || sum != l.bytes {
-		return nil, fmt.Errorf("n %d, bytes %d, not %d, %d", l.n, l.bytes, len(all), sum)
+	n := 0
+	for off := listHead; off < len(l.small); n++ {
+		end := l.small.next(off)
+		if _, err := l.small[:end].check(off); err != nil {
+			return err
+		}
+		if l.small.after(off) > len(l.small) || l.small.before(l.small.after(off)) != off {
+			return fmt.Errorf("the way back to %d is lost", off)
+		}
+		off = l.small.after(off)
 	}
-	return all, nil
+	if n != l.len() || len(l.small) > listSmallMax || cap(l.small) > 2*len(l.small)+64 {
+		return fmt.Errorf("%d elements in a list of %d; %d bytes, room for %d", n, l.len(), len(l.small), cap(l.small))
+	}
+	return nil
 }
 
-var elementLengths = []int{0, 1, 3, 20, 126, 127, 128, 129, 1000, 4000, 4090, 4096, 5000, 17000}
-
-func drawElement(t *rapid.T) string {
-	n := elementLengths[min(rapid.IntRange(0, 60).Draw(t, "length"), 60)%len(elementLengths)]
-	if rapid.IntRange(0, 5).Draw(t, "short") > 0 {
-		n = min(n, 20)
-	}
-	return strings.Repeat(string(rune('a'+rapid.IntRange(0, 3).Draw(t, "letter"))), n)
-}
-
-// listModel drives a list and a slice of strings side by side.
-type listModel struct {
+// smallList drives a list and a slice of strings side by side, as commands do.
+type smallList struct {
 	l     *listValue
 	model []string
 }
 
-func (m *listModel) step(t *rapid.T) {
+func (m *smallList) step(t *rapid.T, e string) {
 	n := len(m.model)
-	op := rapid.IntRange(0, 9).Draw(t, "op")
+	op := rapid.IntRange(0, 11).Draw(t, "op")
 	if n == 0 {
-		op %= 2
+		op %= 4
 	}
-	e := drawElement(t)
 	switch op {
-	case 0, 1:
-		for range rapid.IntRange(1, 300).Draw(t, "pushes") {
-			m.l.push([]byte(e), op == 0)
-			if op == 0 {
+	case 0, 1, 2, 3:
+		times := rapid.IntRange(1, 40).Draw(t, "pushes")
+		m.l.growing(times * len(e))
+		for range times {
+			m.l.push([]byte(e), op%2 == 0)
+			if op%2 == 0 {
 				m.model = slices.Insert(m.model, 0, e)
 			} else {
 				m.model = append(m.model, e)
 			}
 		}
-	case 2, 3:
-		for range min(n, rapid.IntRange(1, 300).Draw(t, "pops")) {
+	case 4, 5:
+		for range min(n, rapid.IntRange(1, 60).Draw(t, "pops")) {
 			i := 0
-			if op == 3 {
+			if op == 5 {
 				i = len(m.model) - 1
 			}
-			require.Equal(t, m.model[i], string(m.l.pop(op == 2)))
+			w := m.l.end(op == 4)
+			require.Equal(t, m.model[i], w.text())
+			m.l.drop(op == 4)
 			m.model = slices.Delete(m.model, i, i+1)
 		}
-	case 4, 5:
-		i := rapid.IntRange(0, n-1).Draw(t, "set")
-		m.l.set(i, []byte(e))
-		m.model[i] = e
+		m.l.shrunk()
 	case 6, 7:
+		i := rapid.IntRange(0, n-1).Draw(t, "set")
+		m.l.growing(len(e))
+		m.l.set(i, []byte(e))
+		m.l.shrunk()
+		m.model[i] = e
+	case 8, 9:
 		i := rapid.IntRange(0, n).Draw(t, "insert")
+		m.l.growing(len(e))
 		m.l.insert(i, []byte(e))
 		m.model = slices.Insert(m.model, i, e)
-	case 8:
+	case 10:
 		m.remove(t, e)
-	case 9:
+	case 11:
 		first := rapid.IntRange(0, n-1).Draw(t, "first")
 		last := rapid.IntRange(0, n-1-first).Draw(t, "last")
 		m.l.trim(first, last)
+		m.l.shrunk()
 		m.model = slices.Clone(m.model[first : n-last])
 	}
 }
 
-func (m *listModel) remove(t *rapid.T, e string) {
-	limit := rapid.IntRange(1, 400).Draw(t, "limit")
+func (m *smallList) remove(t *rapid.T, e string) {
+	limit := rapid.IntRange(1, 40).Draw(t, "limit")
 	fromTail := rapid.Bool().Draw(t, "tail")
 	if fromTail {
 		slices.Reverse(m.model)
@@ -117,74 +113,82 @@ func (m *listModel) remove(t *rapid.T, e string) {
 		slices.Reverse(m.model)
 	}
 	require.Equal(t, removed, m.l.removeEqual([]byte(e), limit, fromTail))
+	m.l.shrunk()
 }
 
-func (m *listModel) verify(t *rapid.T) {
-	all, err := m.l.check()
-	require.NoError(t, err)
-	require.True(t, slices.Equal(m.model, all))
-	for i := 0; i < len(all); i += 1 + len(all)/13 {
-		require.Equal(t, all[i], string(m.l.at(i)))
-		it := m.l.iter(i, false)
-		for k := i; k < min(i+5, len(all)); k++ {
-			require.Equal(t, all[k], string(it.next()))
+func (m *smallList) verify(t *rapid.T) {
+	require.NoError(t, m.l.check())
+	require.Equal(t, encodeAll(m.model), m.l.appendTo(nil))
+	n, pack := len(m.model), 0
+	for i, e := range m.model {
+		pack += packedLen([]byte(e))
+		if i%(1+n/13) != 0 {
+			continue
 		}
-		it = m.l.iter(i, true)
-		for k := i; k >= max(0, i-5); k-- {
-			require.Equal(t, all[k], string(it.next()))
-		}
-	}
-}
-
-func TestListModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := &listModel{l: &listValue{}}
-		ms := []*listModel{m}
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			m := ms[rapid.IntRange(0, len(ms)-1).Draw(t, "which")]
-			m.step(t)
-			if len(ms) < 3 && rapid.IntRange(0, 9).Draw(t, "clone") == 0 {
-				c, _ := m.l.clone().(*listValue)
-				ms = append(ms, &listModel{l: c, model: slices.Clone(m.model)})
+		w := m.l.at(i)
+		require.True(t, w.equal([]byte(e)))
+		forward, backward := m.l.iter(i, false), m.l.iter(i, true)
+		for k := range 5 {
+			if i+k < n {
+				w = forward.next()
+				require.Equal(t, m.model[i+k], w.text())
+			}
+			if i-k >= 0 {
+				w = backward.next()
+				require.Equal(t, m.model[i-k], w.text())
 			}
 		}
-		for _, m := range ms {
+	}
+	require.Equal(t, pack, m.l.packLen())
+	if n == 0 {
+		return
+	}
+	r, err := decodeList(m.l.appendTo(nil))
+	require.NoError(t, err)
+	require.True(t, r.setForm(m.l.form()))
+	require.Equal(t, m.l.form(), r.form())
+	require.Equal(t, m.l.size(), r.size(), "not a matter of how it is held")
+	require.NoError(t, validate(r))
+}
+
+// TestListSmallModel: a list and its clones, from packed to chunks and back.
+func TestListSmallModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lists := []*smallList{{l: &listValue{}}}
+		elems := []string{"", "0", "-1", "200", "70000", "99999999999", "a", "ab", strings.Repeat("x", 64), strings.Repeat("y", 300)}
+		for _, n := range []int{126, 127, 4095, 4096, 9000} {
+			elems = append(elems, strings.Repeat("z", n))
+		}
+		most := rapid.SampledFrom([]int{8, 10, len(elems)}).Draw(t, "elements")
+		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			m := lists[rapid.IntRange(0, len(lists)-1).Draw(t, "which")]
+			m.step(t, rapid.SampledFrom(elems[:most]).Draw(t, "element"))
+			if len(lists) < 3 && rapid.IntRange(0, 9).Draw(t, "clone") == 0 {
+				c, _ := m.l.clone().(*listValue)
+				lists = append(lists, &smallList{l: c, model: slices.Clone(m.model)})
+			}
+		}
+		for _, m := range lists {
 			m.verify(t)
 		}
 	})
 }
 
-// TestListQueueStaysSmall lets far more elements pass through a list than it ever holds, in every direction.
-func TestListQueueStaysSmall(t *testing.T) {
-	for _, front := range []bool{false, true} {
-		for _, held := range []int{1, 1000} {
-			l := &listValue{}
-			e := bytes.Repeat([]byte("x"), 100)
-			for range held {
-				l.push(e, front)
-			}
-			for range 200000 {
-				l.push(e, front)
-				l.pop(!front)
-			}
-			_, err := l.check()
-			require.NoError(t, err)
-			require.LessOrEqual(t, cap(l.dir), 4*len(l.chunks())+16)
-		}
-	}
-}
-
-func TestListQueueAllocatesNothing(t *testing.T) {
-	l := &listValue{}
-	e := bytes.Repeat([]byte("x"), 16)
-	for range 100000 {
-		l.pushFront(e)
-	}
-	require.Zero(t, int(testing.AllocsPerRun(10, func() {
-		for range 1000 {
-			l.pushFront(e)
-			l.pop(false)
-		}
-	})))
-	require.Equal(t, 100000, l.n)
+// TestListOfNothing: elements of no bytes do not bring a list to its limit, however many one command adds, and yet it is
+// not held in one piece.
+func TestListOfNothing(t *testing.T) {
+	m := newMachine(t)
+	m.do(slices.Concat([]string{"lpush", "k"}, make([]string, 20000))...)
+	require.Equal(t, "listpack", m.encoding("k"))
+	p, _ := m.s.tx.findWrite(0, []byte("k"))
+	l, _ := p.object().(*listValue)
+	require.NotNil(t, l.large)
+	require.NoError(t, l.check())
+	r := NewStore()
+	require.NoError(t, r.Restore(bytes.NewReader(payload(t, m.s))))
+	require.Equal(t, stateHash(m.s), stateHash(r))
+	require.Equal(t, m.s.MemoryUsed(), r.MemoryUsed())
+	m.do("ltrim", "k", "0", "99")
+	require.Nil(t, l.large)
+	require.NoError(t, m.s.Check())
 }

@@ -1,9 +1,10 @@
 package fsm
 
-// form is how Redis would hold a value with the same content and history: what OBJECT ENCODING names. Values here are
-// held in other ways, but tools and test suites look at the name, and whether a collection was large once is a fact of
-// its history. So the form is part of the state: the same on all replicas, kept by snapshots, COPY and RENAME. Forms
-// follow the limits below and nothing else; a setting of one node must not decide what an apply does.
+// form is how Redis would hold a value with the same content and history: what OBJECT ENCODING names. Tools and test
+// suites look at the name, and whether a collection was large once is a fact of its history. So the form is part of the
+// state: the same on all replicas, kept by snapshots, COPY and RENAME. Here it decides between two ways of holding a
+// collection: the small forms are packed, the others dicts, trees and chunks. Forms follow the limits below and nothing
+// else; a setting of one node must not decide what an apply does.
 //
 // The numbers are counted within a kind. They stand in snapshots and never change.
 type form uint8

@@ -255,11 +255,12 @@ func TestListPackedSize(t *testing.T) {
 			}
 			l := p.object().(*listValue)
 			sum := 0
-			for it, n := l.iter(0, false), l.n; n > 0; n-- {
-				sum += packedLen(it.next())
+			for it, n := l.iter(0, false), l.len(); n > 0; n-- {
+				e := it.next()
+				sum += packedLen(e.appendTo(nil))
 			}
-			require.Equal(t, sum, l.pack)
-			require.False(t, l.large && listpackFrame+sum <= ListMaxListpackBytes/2 && l.n == 1)
+			require.Equal(t, sum, l.packLen())
+			require.False(t, l.form() == listQuick && listpackFrame+sum <= ListMaxListpackBytes/2 && l.len() == 1)
 		}
 	})
 }

@@ -321,7 +321,7 @@ func (w *word) integer() (int64, bool) {
 	case wordInt:
 		return w.n, true
 	case wordBytes:
-		return 0, false // it would have been packed as a number
+		return parseInt(w.b)
 	}
 	var buf [20]byte
 	if len(w.s) > len(buf) {
@@ -357,6 +357,18 @@ func (w *word) reply(tx *Tx, out Out) {
 	default:
 		out.BulkString(w.s)
 	}
+}
+
+// equal reports whether e is the text of w.
+func (w *word) equal(e []byte) bool {
+	switch w.kind {
+	case wordInt:
+		n, ok := parseInt(e)
+		return ok && n == w.n
+	case wordBytes:
+		return string(w.b) == string(e)
+	}
+	return w.s == string(e)
 }
 
 // matches reports whether w matches the glob pattern.

@@ -17,6 +17,7 @@ func samples() []object {
 		l, s, h, z := &listValue{}, &setValue{}, &hashValue{}, &zsetValue{}
 		for i := range n {
 			m := []byte(name(i))
+			l.growing(len(m))
 			l.push(m, i%3 == 0)
 			s.insert(m)
 			h.put(m, bytes.Repeat([]byte("v"), i%200))
@@ -28,8 +29,9 @@ func samples() []object {
 	z.put([]byte("low"), math.Inf(-1))
 	z.put([]byte(""), math.Inf(1))
 	l := &listValue{}
-	l.pushBack(bytes.Repeat([]byte("x"), 70000))
-	l.pushBack(nil)
+	l.growing(70000)
+	l.push(bytes.Repeat([]byte("x"), 70000), false)
+	l.push(nil, false)
 	return append(all, z, l)
 }
 
@@ -37,8 +39,7 @@ func samples() []object {
 func validate(o object) error {
 	switch v := o.(type) {
 	case *listValue:
-		_, err := v.check()
-		return err
+		return v.check()
 	case *setValue:
 		return v.check()
 	case *hashValue:
@@ -72,8 +73,8 @@ func TestCloneIsIndependent(t *testing.T) {
 		switch v := o.(type) {
 		case *listValue:
 			v.set(0, []byte("changed"))
-			v.insert(v.n/2, []byte("inserted"))
-			v.pop(true)
+			v.insert(v.len()/2, []byte("inserted"))
+			v.drop(true)
 			v.push([]byte("pushed"), false)
 			v.removeEqual([]byte(name(5)), 1, true)
 		case *setValue:
