@@ -97,6 +97,7 @@ func zaddPairs(tx *Tx, key []byte, pairs [][]byte, o zaddOptions, out Out) {
 	isNew := z == nil
 	if isNew {
 		z = &zsetValue{}
+		z.reserve(pairs, scores)
 	}
 	var added, updated int64
 	for i, s := range scores {
@@ -121,6 +122,9 @@ func zaddPairs(tx *Tx, key []byte, pairs [][]byte, o zaddOptions, out Out) {
 	if added+updated > 0 {
 		if len(scores) > ZSetMaxListpackEntries {
 			z.grow() // as Redis 7.2, however many members were new
+		}
+		if isNew {
+			z.small = z.small.trim()
 		}
 		tx.store(key, z, isNew, z.len())
 	}

@@ -235,6 +235,22 @@ func (z *zsetValue) add(m word, score float64) {
 	z.small[0] = byte(n + 1)
 }
 
+// reserve makes room for pairs of score and member that are added to the new set next.
+func (z *zsetValue) reserve(pairs [][]byte, scores []float64) {
+	n := 0
+	var buf [10]byte
+	for i, score := range scores {
+		m := pairs[2*i+1]
+		if len(m) > ZSetMaxListpackValue {
+			return
+		}
+		n += 1 + len(m) + len(appendScore(buf[:0], score)) + 1
+	}
+	if len(scores) <= ZSetMaxListpackEntries {
+		z.small = z.small.start(zsetHead, n)
+	}
+}
+
 // insertSmall puts member, score and position, which are encoded in e, into the packed sequence.
 func (z *zsetValue) insertSmall(e packed) {
 	z.small = z.small.start(zsetHead, len(e))
