@@ -235,10 +235,15 @@ func (h *hashValue) random(i int, places []uint32) hashCursor {
 func (h *hashValue) appendTo(dst []byte) []byte {
 	n := h.len()
 	dst = binary.AppendUvarint(dst, uint64(n))
-	c := h.from(0)
-	for range n {
-		c.next()
-		dst = c.val.encode(c.field.encode(dst))
+	if h.large == nil {
+		for off := hashHead; off < len(h.small); {
+			dst, off = h.small.encode(dst, off)
+		}
+		return dst
+	}
+	for i := range n {
+		e := h.large.at(i)
+		dst = appendBytes(appendBytes(dst, e.key), e.val)
 	}
 	return dst
 }
@@ -248,7 +253,8 @@ func decodeHash(b []byte) (object, error) {
 	h := &hashValue{}
 	n := d.count()
 	if n <= HashMaxListpackEntries {
-		h.small = h.small.start(hashHead, min(len(b), n*2*packedRoom))
+		h.decodeSmall(&d, n, len(b))
+		n -= h.len()
 	}
 	for ; n > 0 && !d.bad; n-- {
 		f := d.bytes()
@@ -261,6 +267,32 @@ func decodeHash(b []byte) (object, error) {
 	}
 	h.small = h.small.trim()
 	return h, nil
+}
+
+// decodeSmall reads up to n fields from d, which has so many bytes, as long as they are short.
+func (h *hashValue) decodeSmall(d *valueDecoder, n, bytes int) {
+	var seen packedIndex
+	h.small = h.small.start(hashHead, min(bytes, n*2*packedRoom))
+	for i := range n {
+		before := d.b
+		f := d.bytes()
+		v := d.bytes()
+		if d.bad {
+			return
+		}
+		if len(f) > HashMaxListpackValue || len(v) > HashMaxListpackValue {
+			d.b = before
+			return
+		}
+		at := len(h.small)
+		h.small = appendElem(h.small, f)
+		if !seen.add(h.small, at, len(h.small)) {
+			d.bad = true
+			return
+		}
+		h.small = appendElem(h.small, v)
+		binary.LittleEndian.PutUint16(h.small, uint16(i+1))
+	}
 }
 
 func init() { decoders[kindHash] = decodeHash }

@@ -529,6 +529,18 @@ func (l *listChunks) cut(k, n int, front bool) int {
 	return n
 }
 
+// appendTo appends the elements, each behind its length.
+func (l *listChunks) appendTo(dst []byte) []byte {
+	for _, c := range l.chunks() {
+		for off := c.head; off < c.tail; {
+			var e []byte
+			e, off = c.next(off)
+			dst = append(binary.AppendUvarint(dst, uint64(len(e))), e...)
+		}
+	}
+	return dst
+}
+
 // clone returns a copy; both sides share chunks until one of them writes. It counts as a write.
 func (l *listChunks) clone() *listChunks {
 	c := *l

@@ -333,13 +333,13 @@ func (l *listValue) trim(first, last int) {
 func (l *listValue) appendTo(dst []byte) []byte {
 	n := l.len()
 	dst = binary.AppendUvarint(dst, uint64(n))
-	if n == 0 {
-		return dst
+	if l.large != nil {
+		return l.large.appendTo(dst)
 	}
-	it := l.iter(0, false)
-	for range n {
-		e := it.next()
-		dst = e.encode(dst)
+	for off := listHead; off < len(l.small); {
+		var end int
+		dst, end = l.small.encode(dst, off)
+		off = end + uvarintLen(end-off)
 	}
 	return dst
 }

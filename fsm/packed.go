@@ -158,6 +158,18 @@ func (p packed) word(off int) (word, int) {
 	return word{kind: wordBytes, b: p[off:end:end]}, end
 }
 
+// encode appends the element at off, no score, as appendTo of collections does, and returns the offset behind it.
+func (p packed) encode(dst []byte, off int) ([]byte, int) {
+	if c := p[off]; c >= packedText && c < packedInt13 {
+		end, at := off+1+int(c-packedText), len(dst)
+		dst = append(dst, p[off:end]...)
+		dst[at] = c - packedText // the length as a uvarint
+		return dst, end
+	}
+	w, end := p.word(off)
+	return w.encode(dst), end
+}
+
 // integer returns the integer at off.
 func (p packed) integer(off int) int64 {
 	switch c := p[off]; c {
@@ -208,6 +220,26 @@ func (p packed) find(off int, key []byte, group int) (at, pos int) {
 		off = p.skip(end, group-1)
 	}
 	return -1, -1
+}
+
+// packedIndex tells whether an element is new to a sequence that is read in. A search from the front for each of n
+// elements would take n*n steps.
+type packedIndex struct {
+	slots [2 * HashMaxListpackEntries]uint32 // offset of an element; 0 = free, since a head comes first
+}
+
+// add notes the element at p[at:end] and reports whether it is new. REQUIRES: no more than HashMaxListpackEntries.
+func (x *packedIndex) add(p packed, at, end int) bool {
+	for i := dictHash(p[at:end]); ; i++ {
+		slot := &x.slots[i%uint32(len(x.slots))]
+		if *slot == 0 {
+			*slot = uint32(at)
+			return true
+		}
+		if other := int(*slot); string(p[other:p.next(other)]) == string(p[at:end]) {
+			return false
+		}
+	}
 }
 
 // open makes p[from:to] n bytes long, whose content is for the caller to write.

@@ -3,6 +3,7 @@ package fsm
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // A set of integers: an array of them in the order of history, each 2, 4 or 8 bytes wide, little endian. The width is the
@@ -140,4 +141,28 @@ func (s *setValue) reserveInts(members [][]byte) {
 	}
 	w := max(intWidth(low), intWidth(high))
 	s.small = newPacked(setHead + w*len(members))[:0]
+}
+
+// decodeInts reads n members from d into the new set. It reports false, and has read nothing, if they are not n different
+// integers.
+func (s *setValue) decodeInts(d *valueDecoder, n int) bool {
+	rest, all, w := *d, make([]int64, n), 2
+	for i := range all {
+		v, ok := parseInt(rest.bytes())
+		if !ok {
+			return false
+		}
+		all[i], w = v, max(w, intWidth(v))
+	}
+	p := newPacked(setHead + n*w)
+	p[0] = setWidth + byte(w)
+	for i, v := range all {
+		writeInt(p[setHead+i*w:], w, v)
+	}
+	slices.Sort(all)
+	if len(slices.Compact(all)) != n {
+		return false
+	}
+	s.small, *d = p, rest
+	return true
 }

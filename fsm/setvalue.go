@@ -150,8 +150,11 @@ func (s *setValue) len() int {
 
 // find returns where member stands: its position in the dict, or its offset in the small set; -1 if it is absent.
 func (s *setValue) find(member []byte) int {
+	if s.large != nil {
+		return s.large.find(member)
+	}
 	m := word{kind: wordBytes, b: member}
-	if n, ok := parseInt(member); ok && s.large == nil {
+	if n, ok := parseInt(member); ok {
 		m = word{kind: wordInt, n: n}
 	}
 	return s.findWord(&m)
@@ -368,6 +371,12 @@ func (c *setCursor) reply(tx *Tx, out Out) { c.member.reply(tx, out) }
 func (s *setValue) appendTo(dst []byte) []byte {
 	n := s.len()
 	dst = binary.AppendUvarint(dst, uint64(n))
+	if s.form() == setPacked {
+		for off := setHead; off < len(s.small); {
+			dst, off = s.small.encode(dst, off)
+		}
+		return dst
+	}
 	c := s.from(0)
 	for range n {
 		m := c.next()
@@ -379,7 +388,14 @@ func (s *setValue) appendTo(dst []byte) []byte {
 func decodeSet(b []byte) (object, error) {
 	d := valueDecoder{b: b}
 	s := &setValue{}
-	for n := d.count(); n > 0 && !d.bad; n-- {
+	n := d.count()
+	switch {
+	case n <= SetMaxIntsetEntries && s.decodeInts(&d, n):
+		n = 0
+	case n <= SetMaxListpackEntries:
+		s.small = newPacked(setHead + min(len(b), n*packedRoom))[:0]
+	}
+	for ; n > 0 && !d.bad; n-- {
 		if m := d.bytes(); !d.bad && !s.insert(m) {
 			return nil, errDecode
 		}

@@ -439,10 +439,17 @@ func (z *zsetValue) appendTo(dst []byte) []byte {
 	n := z.len()
 	dst = binary.AppendUvarint(dst, uint64(n))
 	c := z.from(0)
-	for range n {
-		m := c.next()
-		dst = m.encode(dst)
-		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(c.score))
+	for i := range n {
+		var score float64
+		if z.large == nil {
+			var at int
+			dst, at = z.small.encode(dst, int(c.places[i]))
+			score = z.small.score(at)
+		} else {
+			e := z.large.at(i)
+			dst, score = appendBytes(dst, e.key), e.val
+		}
+		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(score))
 	}
 	return dst
 }
@@ -453,20 +460,50 @@ func decodeZSet(b []byte) (object, error) {
 	if n > ZSetMaxListpackEntries {
 		return decodeLargeZSet(d, n)
 	}
-	z := &zsetValue{}
-	z.small = z.small.start(zsetHead, len(b))
-	for ; n > 0 && !d.bad; n-- {
+	items := make([]packedItem, n)
+	for i := range items {
 		m := d.bytes()
-		score := d.float()
-		if d.bad || z.find(m) >= 0 {
-			return nil, errDecode
-		}
-		z.add(word{kind: wordBytes, b: m}, score)
+		items[i] = packedItem{d.float(), m, byte(i)}
 	}
-	if !d.end() || z.len() == 0 {
+	if !d.end() || n == 0 {
 		return nil, errDecode
 	}
-	z.small = z.small.trim()
+	slices.SortFunc(items, func(a, b packedItem) int {
+		return cmp.Or(cmp.Compare(a.score, b.score), bytes.Compare(a.member, b.member))
+	})
+	return packItems(items, len(b))
+}
+
+// packedItem is one member of a sorted set that is read in.
+type packedItem struct {
+	score  float64
+	member []byte
+	pos    byte // in the order of history
+}
+
+// packItems makes a sorted set of items in order, which take about so many bytes.
+func packItems(items []packedItem, bytes int) (object, error) {
+	z, seen, long := &zsetValue{}, packedIndex{}, false
+	p := newPacked(zsetHead + bytes)[:zsetHead]
+	for _, it := range items {
+		at := len(p)
+		if p = appendElem(p, it.member); !seen.add(p, at, len(p)) {
+			return nil, errDecode
+		}
+		p = append(appendScore(p, it.score), it.pos)
+		long = long || len(it.member) > ZSetMaxListpackValue
+	}
+	if !long {
+		p[0] = byte(len(items))
+		z.small = p.trim()
+		return z, nil
+	}
+	slices.SortFunc(items, func(a, b packedItem) int { return cmp.Compare(a.pos, b.pos) })
+	z.large = &zsetLarge{}
+	for _, it := range items {
+		z.large.add(string(it.member), it.score)
+	}
+	z.large.buildTree()
 	return z, nil
 }
 
