@@ -389,11 +389,8 @@ func decodeSet(b []byte) (object, error) {
 	d := valueDecoder{b: b}
 	s := &setValue{}
 	n := d.count()
-	switch {
-	case n <= SetMaxIntsetEntries && s.decodeInts(&d, n):
+	if n <= SetMaxIntsetEntries && s.decodeInts(&d, n) || n <= SetMaxListpackEntries && s.decodeSmall(&d, n) {
 		n = 0
-	case n <= SetMaxListpackEntries:
-		s.small = newPacked(setHead + min(len(b), n*packedRoom))[:0]
 	}
 	for ; n > 0 && !d.bad; n-- {
 		if m := d.bytes(); !d.bad && !s.insert(m) {
@@ -405,6 +402,27 @@ func decodeSet(b []byte) (object, error) {
 	}
 	s.small = s.small.trim()
 	return s, nil
+}
+
+// decodeSmall reads n members from d, not all of them integers, into the new set. It reports false, and has read nothing, if
+// they are not n different short ones.
+func (s *setValue) decodeSmall(d *valueDecoder, n int) bool {
+	var seen packedIndex
+	rest := *d
+	p := newPacked(setHead + min(len(rest.b), n*packedRoom))[:setHead]
+	for range n {
+		m := rest.bytes()
+		if rest.bad || len(m) > SetMaxListpackValue {
+			return false
+		}
+		at := len(p)
+		if p = appendElem(p, m); !seen.add(p, at, len(p)) {
+			return false
+		}
+	}
+	p[0] = byte(n)
+	s.small, *d = p, rest
+	return true
 }
 
 var errDecode = errors.New("malformed value")
