@@ -126,6 +126,7 @@ func (s *Store) Restore(r io.Reader) error {
 	}
 	s.index, s.now, s.dueMoved = sr.applied, sr.clock, false
 	s.lastIndex = max(s.lastIndex, sr.applied, sr.tx.s.lastIndex)
+	s.measure()
 	return nil
 }
 

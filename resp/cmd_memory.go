@@ -46,7 +46,7 @@ type databaseFacts struct {
 
 // memory looks at the memory now.
 func (s *Server) memory() memoryFacts {
-	f := memoryFacts{heap: readHeap(), resident: residentBytes(), startup: s.stats.startHeap.Load()}
+	f := memoryFacts{heap: s.readMemory(), resident: residentBytes(), startup: s.stats.startHeap.Load()}
 	f.peak = max(f.objects, s.stats.peakHeap.Load())
 	store := s.node().Store()
 	data := store.MemoryUsed()

@@ -1,7 +1,9 @@
 package resp
 
 import (
+	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,6 +43,25 @@ func TestObject(t *testing.T) {
 	require.Contains(t, follower.do("OBJECT HELP"), "+ENCODING <key>\r\n")
 	follower.do("READONLY")
 	require.Equal(t, bulk("int"), follower.do("OBJECT ENCODING a"))
+}
+
+// Keys stand outside of the Go heap, and are memory all the same.
+func TestUsedMemoryHasTheKeys(t *testing.T) {
+	_, _, c := one(t)
+	used := func() (n int) {
+		runtime.GC()
+		_, rest, ok := strings.Cut(c.do("INFO memory"), "used_memory:")
+		require.True(t, ok)
+		digits, _, _ := strings.Cut(rest, "\r\n")
+		n, err := strconv.Atoi(digits)
+		require.NoError(t, err)
+		return n
+	}
+	before, value := used(), strings.Repeat("x", 60_000)
+	for i := range 500 {
+		require.Equal(t, "+OK\r\n", c.do("SET k"+strconv.Itoa(i)+" "+value))
+	}
+	require.Greater(t, used()-before, 25_000_000)
 }
 
 func TestMemory(t *testing.T) {

@@ -171,7 +171,7 @@ func diff(a, b uint64) float64 {
 // sample feeds the rates until Close.
 func (s *Server) sample() {
 	defer s.serving.Done()
-	s.stats.startHeap.Store(heapBytes())
+	s.stats.startHeap.Store(readHeap().objects)
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {
@@ -181,20 +181,21 @@ func (s *Server) sample() {
 		case at := <-tick.C:
 			in, out := s.traffic()
 			s.stats.rates.add(sample{at: at, commands: s.stats.commands.Load(), in: in, out: out})
-			if heap := heapBytes(); heap > s.stats.peakHeap.Load() {
+			if heap := s.readMemory().objects; heap > s.stats.peakHeap.Load() {
 				s.stats.peakHeap.Store(heap)
 			}
 		}
 	}
 }
 
-// heap is what the allocator holds, in bytes.
+// heap is what the allocators hold, in bytes.
 type heap struct {
 	objects  uint64 // live and not yet collected
 	active   uint64 // of the spans that hold them
 	resident uint64 // with the spans that are free but not given back to the system
 }
 
+// readHeap looks at the Go heap.
 func readHeap() heap {
 	m := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
 		{Name: "/memory/classes/heap/free:bytes"}}
@@ -208,8 +209,12 @@ func readHeap() heap {
 	return heap{objects: v[0], active: v[0] + v[1], resident: v[0] + v[1] + v[2]}
 }
 
-// heapBytes is the memory of live and not yet collected objects.
-func heapBytes() uint64 { return readHeap().objects }
+// readMemory is readHeap with the records of the keyspace, which stand outside of the Go heap.
+func (s *Server) readMemory() heap {
+	h := readHeap()
+	live, mapped := s.node().Store().Records()
+	return heap{objects: h.objects + live, active: h.active + mapped, resident: h.resident + mapped}
+}
 
 // residentBytes is the memory the process occupies, 0 where the system does not tell.
 func residentBytes() uint64 {

@@ -2,6 +2,9 @@
 
 package slab
 
+// OffHeap says whether the memory of arenas is outside of the Go heap.
+const OffHeap = false
+
 // regionBits is the binary logarithm of the size of a region.
 const regionBits = 20
 

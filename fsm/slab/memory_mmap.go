@@ -4,6 +4,9 @@ package slab
 
 import "syscall"
 
+// OffHeap says whether the memory of arenas is outside of the Go heap.
+const OffHeap = true
+
 // regionBits is the binary logarithm of the size of a region.
 const regionBits = 26
 
