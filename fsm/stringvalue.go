@@ -16,7 +16,6 @@ func (b *blob) appendTo(dst []byte) []byte { return append(dst, b.b...) }
 func (b *blob) form() form          { return stringRaw }
 func (b *blob) setForm(f form) bool { return f == stringRaw }
 
-// size counts no more than the same string inside its entry would: which of the two it is depends on history.
 // size counts no more than the same string inside its record would: which of the two it is depends on history.
 func (b *blob) size() int { return len(b.b) }
 
