@@ -25,10 +25,10 @@ func threadCPU() time.Duration { return cpuClock(unix.CLOCK_THREAD_CPUTIME_ID) }
 // processCPU is the CPU time of all threads of this process.
 func processCPU() time.Duration { return cpuClock(unix.CLOCK_PROCESS_CPUTIME_ID) }
 
-// resident is the memory of a process in bytes. It comes from smaps_rollup, because the counter in status is late by up
-// to some hundred kilobytes for each thread.
+// resident is the memory of a process in bytes that is in no file: the pages of its program come and go as the system
+// likes. It comes from smaps_rollup, because the counter in status is late by up to some hundred kilobytes for each thread.
 func resident(pid int) (int64, error) {
-	return procField(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Rss:")
+	return procField(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Anonymous:")
 }
 
 // peakResident is the most memory that this process had since resetPeak, in bytes.

@@ -52,6 +52,7 @@ const (
 	reached = "ok"
 	missed  = "missed"
 	open    = "not compared" // redis-server's figure is missing, the rest is fine
+	tooFew  = "too few keys" // the difference of two measurements is not positive: what was measured is less than what wavers
 	none    = "no target"
 )
 
@@ -74,6 +75,15 @@ type row struct {
 	key   string // of its figures
 	title string
 	goal  goal
+}
+
+// verdict judges the row.
+func (r row) verdict(kvapp, redis figures) string {
+	theirs, ok := redis[r.key]
+	if kvapp[r.key] <= 0 || ok && theirs <= 0 {
+		return tooFew
+	}
+	return r.goal.verdict(kvapp[r.key], theirs)
 }
 
 // format prints three digits.
@@ -108,8 +118,7 @@ func (r row) line(kvapp, redis figures) string {
 	if target == "" {
 		target = "-"
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n",
-		r.title, target, format(kvapp[r.key]), theirs, r.goal.verdict(kvapp[r.key], redis[r.key]))
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", r.title, target, format(kvapp[r.key]), theirs, r.verdict(kvapp, redis))
 }
 
 const tableHead = "| measurement | target | kvapp | redis-server | verdict |\n|---|---|---|---|---|\n"
