@@ -2,7 +2,7 @@
 
 GO       ?= go
 FUZZTIME ?= 10s
-SOAK     ?= 20
+SOAK     ?= 10
 SOAKSIM  ?= 30m
 # Run by version and not as a `tool` of go.mod: its dependencies are none of the server's, and `make test` must not
 # resolve them.
@@ -59,7 +59,7 @@ sim: build ## 2,000 small and 50 large simulated clusters, every invariant after
 	./bin/kvapp sim --seeds 1..2000 --small --corners
 	./bin/kvapp sim --seeds 1..50 --large
 
-soak: build ## fresh simulated clusters for SOAKSIM (30m), then real nodes killed, paused and damaged SOAK (20) times
+soak: build ## fresh simulated clusters for SOAKSIM (30m), then real nodes killed, paused and damaged SOAK (10) times; an hour
 	./bin/kvapp sim --for $(SOAKSIM)
 	$(GO) test -count $(SOAK) -timeout 0 ./internal/e2e
 
