@@ -41,6 +41,25 @@ func TestAllocations(t *testing.T) {
 		run()
 		require.Equal(t, want, testing.AllocsPerRun(200, run), name)
 	}
+	for _, cmds := range [][3]string{ // a small collection, and what is done to it again and again
+		{"hset h a 1 b 2", "hset h c 12345 a x", "hdel h c"},
+		{"hset h a 1 b 2", "hincrby h b 1", "hget h b"},
+		{"sadd s a 1", "sadd s b", "srem s b"},
+		{"sadd n 1 2 3", "sadd n 70", "srem n 70"},
+		{"sadd s2 a b", "smove s s2 a", "smove s2 s a"},
+		{"zadd z 1 a 2 b", "zadd z 3 a", "zadd z 1 a"},
+		{"rpush l a b", "rpush l c", "lpop l"},
+		{"rpush l2 a", "lmove l l2 left right", "lmove l2 l right left"},
+	} {
+		prepared(t, s, words(cmds[0])...)()
+		there, back := prepared(t, s, words(cmds[1])...), prepared(t, s, words(cmds[2])...)
+		run := func() {
+			there()
+			back()
+		}
+		run()
+		require.Equal(t, 0.0, testing.AllocsPerRun(200, run), cmds)
+	}
 	read := command(t, 0, "get", "key:000000000001")
 	s.Read(&read, quiet{})
 	require.Less(t, testing.AllocsPerRun(200, func() { s.Read(&read, quiet{}) }), 0.5, "a read outside of the log")

@@ -91,6 +91,27 @@ func (q *retirement) objects() (n int) {
 	return n
 }
 
+// checkPlace verifies that a collection stands where its content wants it: in the record, or as an object that takes no more
+// memory than it needs.
+func checkPlace(it *item) error {
+	c := it.collection(new(light))
+	if c == nil {
+		return nil
+	}
+	small, inRecord := c.packed(), it.enc() >= encPacked
+	switch {
+	case c.len() == 0:
+		return &InvariantError{"collections have elements", fmt.Sprintf("%q", it.key())}
+	case inRecord != (small != nil && len(*small) <= maxPacked):
+		return &InvariantError{"small collections stand in their records", fmt.Sprintf("%q: %v", it.key(), inRecord)}
+	case inRecord && it.textLen() != int64(c.size()):
+		return &InvariantError{"accounted size", fmt.Sprintf("%q: %d, is %d", it.key(), it.textLen(), c.size())}
+	case !inRecord && small != nil && small.loose():
+		return &InvariantError{"objects have little room", fmt.Sprintf("%q: %d bytes, room for %d", it.key(), len(*small), cap(*small))}
+	}
+	return nil
+}
+
 // checkKey verifies one key: it is found where it stands, in its own slot, with its deadline in the order of expiry and
 // the size of its object accounted.
 func (s *Store) checkKey(db *database, it *item, slot, pos int) error {
@@ -100,6 +121,9 @@ func (s *Store) checkKey(db *database, it *item, slot, pos int) error {
 	}
 	if o := it.object(); o != nil && it.textLen() != int64(o.size()) {
 		return &InvariantError{"accounted size", fmt.Sprintf("%q: %d, is %d", key, it.textLen(), o.size())}
+	}
+	if err := checkPlace(it); err != nil {
+		return err
 	}
 	if it.version() > s.lastIndex {
 		return &InvariantError{"versions are past", fmt.Sprintf("%q: %d", key, it.version())}

@@ -36,7 +36,7 @@ var digestTypes = [kindCount]int{kindString: 0, kindList: 1, kindSet: 2, kindZSe
 // value mixes a key's value, and whether it has a deadline.
 func (d *digest) value(it *item) {
 	d.mixNumber(digestTypes[it.kind()])
-	switch v := it.object().(type) {
+	switch v := it.collection(new(light)).(type) {
 	case *listValue:
 		for it, n := v.iter(0, false), v.len(); n > 0; n-- {
 			elem := it.next()
@@ -138,7 +138,7 @@ func runDebugObject(tx *Tx, args [][]byte, out Out) {
 	}
 	slot, hash := tx.address(args[2])
 	text := fmt.Sprintf("Value at:%#x refcount:1 encoding:%s serializedlength:%d",
-		uint64(slot)<<32|uint64(hash), formNames[it.kind()][it.form()], len(it.appendValue(nil)))
+		uint64(slot)<<32|uint64(hash), formNames[it.kind()][it.form()], len(it.appendValue(nil, new(light))))
 	if l, ok := it.object().(*listValue); ok && l.form() == listQuick {
 		nodes := len(l.large.chunks())
 		text += fmt.Sprintf(" ql_nodes:%d ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:0 ql_uncompressed_size:%d",
@@ -173,7 +173,7 @@ func runDebugListpack(tx *Tx, args [][]byte, out Out) {
 // packed lists what stands in the listpack of a collection, in the order of Redis as far as it is known here.
 func (it *item) packed() (elements [][]byte) {
 	add := func(s []byte) { elements = append(elements, s) }
-	switch v := it.object().(type) {
+	switch v := it.collection(new(light)).(type) {
 	case *listValue:
 		for it, n := v.iter(0, false), v.len(); n > 0; n-- {
 			elem := it.next()

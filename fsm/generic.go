@@ -69,7 +69,7 @@ func renameKey(tx *Tx, args [][]byte, nx bool, out Out) bool {
 // content is what a key holds besides its name.
 type content struct {
 	enc    encoding
-	text   []byte // with encRaw
+	text   []byte // with encRaw, and of a packed collection
 	number int64  // with encInt
 	holder        // with encObject
 	at     int64  // the deadline in Unix ms, 0 = none
@@ -101,8 +101,10 @@ func (tx *Tx) put(n int, key []byte, c content) {
 		tx.writeObject(&p, key, c.holder, c.at)
 	case encInt:
 		tx.writeInt(&p, key, c.number, c.at)
-	default:
+	case encRaw:
 		tx.writeText(&p, key, c.text, c.at)
+	default:
+		tx.writePacked(&p, key, c.enc, c.text, c.at)
 	}
 }
 

@@ -31,10 +31,8 @@ func runHSet(name string, status bool) runFunc {
 		if !ok {
 			return
 		}
-		isNew := h == nil
-		if isNew {
-			h = &hashValue{}
-			h.reserve(args[2:])
+		if h == nil {
+			h = &tx.fresh().hash
 		}
 		added := int64(0)
 		for i := 2; i < len(args); i += 2 {
@@ -45,10 +43,7 @@ func runHSet(name string, status bool) runFunc {
 		if len(args)/2-1 > HashMaxListpackEntries {
 			h.grow() // as Redis 7.2, however many fields were new
 		}
-		if isNew {
-			h.small = h.small.trim()
-		}
-		tx.store(args[1], h, isNew, h.len())
+		tx.store(args[1], h)
 		if status {
 			out.Simple("OK")
 		} else {
@@ -62,16 +57,15 @@ func runHSetNX(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		return
 	}
-	isNew := h == nil
-	if isNew {
-		h = &hashValue{}
+	if h == nil {
+		h = &tx.fresh().hash
 	}
 	if h.has(args[2]) {
 		out.Int(0)
 		return
 	}
 	h.put(args[2], args[3])
-	tx.store(args[1], h, isNew, h.len())
+	tx.store(args[1], h)
 	out.Int(1)
 }
 
@@ -160,7 +154,7 @@ func runHDel(tx *Tx, args [][]byte, out Out) {
 		}
 	}
 	if removed > 0 {
-		tx.store(args[1], h, false, h.len())
+		tx.store(args[1], h)
 	}
 	out.Int(int64(removed))
 }
@@ -204,9 +198,8 @@ func runHIncrBy(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		return
 	}
-	isNew := h == nil
-	if isNew {
-		h = &hashValue{}
+	if h == nil {
+		h = &tx.fresh().hash
 	}
 	val := int64(0)
 	if s, found := h.get(args[2]); found {
@@ -222,7 +215,7 @@ func runHIncrBy(tx *Tx, args [][]byte, out Out) {
 	val += incr
 	tx.buf = strconv.AppendInt(tx.buf[:0], val, 10)
 	h.put(args[2], tx.buf)
-	tx.store(args[1], h, isNew, h.len())
+	tx.store(args[1], h)
 	out.Int(val)
 }
 
@@ -240,9 +233,8 @@ func runHIncrByFloat(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		return
 	}
-	isNew := h == nil
-	if isNew {
-		h = &hashValue{}
+	if h == nil {
+		h = &tx.fresh().hash
 	}
 	val := new(big.Float).SetPrec(64)
 	if s, found := h.get(args[2]); found {
@@ -257,7 +249,7 @@ func runHIncrByFloat(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	h.put(args[2], text)
-	tx.store(args[1], h, isNew, h.len())
+	tx.store(args[1], h)
 	out.Bulk(text)
 }
 

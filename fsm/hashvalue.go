@@ -70,6 +70,15 @@ func (h *hashValue) grow() *hashDict {
 	return d
 }
 
+func (h *hashValue) own() collection { return &hashValue{h.small.clone(), h.large} }
+
+func (h *hashValue) packed() *packed {
+	if h.large != nil {
+		return nil
+	}
+	return &h.small
+}
+
 // len returns the number of fields.
 func (h *hashValue) len() int {
 	switch {
@@ -149,20 +158,6 @@ func (d *hashDict) put(field []byte, val string) bool {
 	}
 	d.add(string(field), val)
 	return true
-}
-
-// reserve makes room for fields and values that are put into the new hash next.
-func (h *hashValue) reserve(pairs [][]byte) {
-	n := 0
-	for _, e := range pairs {
-		if len(e) > HashMaxListpackValue {
-			return
-		}
-		n += 1 + len(e)
-	}
-	if len(pairs) <= 2*HashMaxListpackEntries {
-		h.small = h.small.start(hashHead, n)
-	}
 }
 
 // remove deletes field and reports whether it was there.
@@ -248,7 +243,7 @@ func (h *hashValue) appendTo(dst []byte) []byte {
 	return dst
 }
 
-func decodeHash(b []byte) (object, error) {
+func decodeHash(b []byte) (collection, error) {
 	d := valueDecoder{b: b}
 	h := &hashValue{}
 	n := d.count()
@@ -265,7 +260,6 @@ func decodeHash(b []byte) (object, error) {
 	if !d.end() || h.len() == 0 {
 		return nil, errDecode
 	}
-	h.small = h.small.trim()
 	return h, nil
 }
 

@@ -27,8 +27,8 @@ const (
 // kindNames are the words of the TYPE command.
 var kindNames = [kindCount]string{"none", "string", "list", "set", "hash", "zset"}
 
-// object is the value of a key. Plain strings and integers are stored inside their record and have no object; see
-// record. The applier mutates an object only after tx.lookupWrite returned it; everyone else only reads.
+// object is the value of a key that does not stand in its record. The applier mutates an object only after tx.lookupWrite
+// returned it; everyone else only reads.
 type object interface {
 	kind() kind
 	// clone returns a deep copy. It is called before a mutation while a frozen view may still read the old one, and
@@ -39,16 +39,14 @@ type object interface {
 	appendTo(dst []byte) []byte
 	// size estimates the memory of the value in bytes, in O(1), as a function of the logical state alone.
 	size() int
-	// form is how Redis would hold the value. setForm takes over the form that a snapshot tells; it reports false for one
-	// that the value cannot have.
+	// form is how Redis would hold the value.
 	form() form
-	setForm(f form) bool
 }
 
 // decoders turn the output of appendTo back into an object, by kind; each value file sets its own in init. A decoder
 // gets untrusted bytes: it returns an error for anything appendTo cannot have written, allocates no more than a small
 // multiple of len(b), and keeps no reference to b.
-var decoders [kindCount]func(b []byte) (object, error)
+var decoders [kindCount]func(b []byte) (collection, error)
 
 const (
 	// Databases is the number of databases, as Redis has by default.

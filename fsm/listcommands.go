@@ -14,46 +14,12 @@ const (
 	errMaxLen     = "ERR MAXLEN can't be negative"
 )
 
-// readValue returns the collection at key, nil if there is none; if ok is false, the error is answered. T is the type of
-// the values of kind k.
-func readValue[T object](tx *Tx, key []byte, k kind, out Out) (v T, ok bool) {
-	o, ok := tx.lookup(key, k)
-	if !ok {
-		out.Error(errWrongType)
-	}
-	v, _ = o.(T)
-	return v, ok
-}
-
-// writeValue is readValue for changing the collection.
-func writeValue[T object](tx *Tx, key []byte, k kind, out Out) (v T, ok bool) {
-	o, ok := tx.lookupWrite(key, k)
-	if !ok {
-		out.Error(errWrongType)
-	}
-	v, _ = o.(T)
-	return v, ok
-}
-
 func readList(tx *Tx, key []byte, out Out) (*listValue, bool) {
 	return readValue[*listValue](tx, key, kindList, out)
 }
 
 func writeList(tx *Tx, key []byte, out Out) (*listValue, bool) {
 	return writeValue[*listValue](tx, key, kindList, out)
-}
-
-// store reports that o, which is at key unless it is new, has changed; an empty one is deleted.
-func (tx *Tx) store(key []byte, o object, isNew bool, n int) {
-	switch {
-	case n == 0 && !isNew:
-		tx.delete(key)
-	case n == 0:
-	case isNew:
-		tx.set(key, o)
-	default:
-		tx.touched(key)
-	}
 }
 
 // rangeArg reads an integer of at least low; otherwise it answers msg.
@@ -87,30 +53,23 @@ func runPush(front, existing bool) runFunc {
 		if !ok {
 			return
 		}
-		isNew := l == nil
-		if isNew {
+		if l == nil {
 			if existing {
 				out.Int(0)
 				return
 			}
-			l = &listValue{}
+			l = &tx.fresh().list
 		}
 		bytes := 0
 		for _, e := range args[2:] {
 			bytes += len(e)
 		}
 		l.growing(bytes)
-		if isNew {
-			l.reserve(bytes + 2*(len(args)-2))
-		}
 		for _, e := range args[2:] {
 			l.push(e, front)
 		}
-		if isNew {
-			l.small = l.small.trim()
-		}
 		out.Int(int64(l.len()))
-		tx.store(args[1], l, isNew, l.len())
+		tx.store(args[1], l)
 	}
 }
 
@@ -137,7 +96,7 @@ func runPop(name string, front bool) runFunc {
 		case len(args) == 2:
 			l.popReply(tx, front, out)
 			l.shrunk()
-			tx.store(args[1], l, false, l.len())
+			tx.store(args[1], l)
 		case count == 0:
 			out.Array(0)
 		default:
@@ -161,7 +120,7 @@ func popList(tx *Tx, key []byte, l *listValue, front bool, count int64, out Out)
 		l.popReply(tx, front, out)
 	}
 	l.shrunk()
-	tx.store(key, l, false, l.len())
+	tx.store(key, l)
 }
 
 func runLLen(tx *Tx, args [][]byte, out Out) {
@@ -254,7 +213,7 @@ func runLSet(tx *Tx, args [][]byte, out Out) {
 		l.growing(len(args[3]))
 		l.set(i, args[3])
 		l.shrunk()
-		tx.touched(args[1])
+		tx.store(args[1], l)
 		out.Simple("OK")
 	}
 }
@@ -283,7 +242,7 @@ func runLInsert(tx *Tx, args [][]byte, out Out) {
 		}
 		l.growing(len(args[4]))
 		l.insert(i, args[4])
-		tx.touched(args[1])
+		tx.store(args[1], l)
 		out.Int(int64(l.len()))
 		return
 	}
@@ -313,7 +272,7 @@ func runLRem(tx *Tx, args [][]byte, out Out) {
 	removed := l.removeEqual(args[3], int(limit), fromTail)
 	if removed > 0 {
 		l.shrunk()
-		tx.store(args[1], l, false, l.len())
+		tx.store(args[1], l)
 	}
 	out.Int(int64(removed))
 }
@@ -338,7 +297,7 @@ func runLTrim(tx *Tx, args [][]byte, out Out) {
 		case to-from < l.len():
 			l.trim(from, l.len()-to)
 			l.shrunk()
-			tx.touched(args[1])
+			tx.store(args[1], l)
 		}
 	}
 	out.Simple("OK")
@@ -481,13 +440,14 @@ func moveElement(tx *Tx, src, dst []byte, from, to bool, out Out) {
 		out.Null()
 		return
 	}
-	d, ok := writeList(tx, dst, out)
-	if !ok {
-		return
-	}
-	isNew := d == nil
-	if isNew {
-		d = &listValue{}
+	d := s
+	if string(src) != string(dst) {
+		if d, ok = writeList(tx, dst, out); !ok {
+			return
+		}
+		if d == nil {
+			d = &tx.fresh().list
+		}
 	}
 	e := s.end(from)
 	tx.buf = e.appendTo(tx.buf[:0])
@@ -497,9 +457,9 @@ func moveElement(tx *Tx, src, dst []byte, from, to bool, out Out) {
 	s.shrunk()
 	out.Bulk(tx.buf)
 	if s != d {
-		tx.store(src, s, false, s.len())
+		tx.store(src, s)
 	}
-	tx.store(dst, d, isNew, d.len())
+	tx.store(dst, d)
 }
 
 // mpopArgs reads "numkeys key [key ...] SIDE [COUNT count]" as LMPOP and ZMPOP have it; first and second are the words

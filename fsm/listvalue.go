@@ -64,7 +64,7 @@ func (l *listValue) size() int {
 	if l.form() == listQuick {
 		return 192 + l.large.bytes + 4*l.large.n
 	}
-	return packedCost + l.packLen()
+	return packedCost + listHead + l.packLen()
 }
 
 // packLen is the sum of packedLen of the elements.
@@ -80,6 +80,15 @@ func (l *listValue) clone() object {
 		return &listValue{large: l.large.clone()}
 	}
 	return &listValue{small: l.small.clone()}
+}
+
+func (l *listValue) own() collection { return &listValue{l.small.clone(), l.large} }
+
+func (l *listValue) packed() *packed {
+	if l.large != nil {
+		return nil
+	}
+	return &l.small
 }
 
 // len returns the number of elements.
@@ -132,13 +141,6 @@ func (l *listValue) pack(limit int) {
 	}
 	binary.LittleEndian.PutUint16(p, uint16(d.n))
 	l.small, l.large = p, nil
-}
-
-// reserve makes room for n bytes of elements that are added to the new list next.
-func (l *listValue) reserve(n int) {
-	if l.large == nil && n <= listSmallMax {
-		l.small = l.small.start(listHead, n)
-	}
 }
 
 // room makes p[from:to] of the packed list n bytes long. It reports false if the list became chunks instead.
@@ -344,11 +346,10 @@ func (l *listValue) appendTo(dst []byte) []byte {
 	return dst
 }
 
-func decodeList(b []byte) (object, error) {
+func decodeList(b []byte) (collection, error) {
 	d := valueDecoder{b: b}
-	l := &listValue{}
+	l := &listValue{small: make(packed, 0, min(listHead+len(b), listSmallMax))}
 	n := d.count()
-	l.reserve(len(b) + n)
 	for ; n > 0 && !d.bad; n-- {
 		if e := d.bytes(); !d.bad {
 			l.push(e, false)
@@ -357,7 +358,6 @@ func decodeList(b []byte) (object, error) {
 	if !d.end() || l.len() == 0 {
 		return nil, errDecode
 	}
-	l.small = l.small.trim()
 	l.growing(0)
 	return l, nil
 }

@@ -31,8 +31,8 @@ func (l *listValue) check() error {
 		}
 		off = l.small.after(off)
 	}
-	if n != l.len() || len(l.small) > listSmallMax || cap(l.small) > 2*len(l.small)+64 {
-		return fmt.Errorf("%d elements in a list of %d; %d bytes, room for %d", n, l.len(), len(l.small), cap(l.small))
+	if n != l.len() || len(l.small) > listSmallMax {
+		return fmt.Errorf("%d elements in a list of %d; %d bytes", n, l.len(), len(l.small))
 	}
 	return nil
 }

@@ -77,8 +77,12 @@ func (it *item) form() form {
 		return it.object().form()
 	case encInt:
 		return stringInt
-	default:
+	case encRaw:
 		return textForm(len(it.value()))
+	case packedEnc(kindSet):
+		return smallSetForm(it.value())
+	default: // the first form of the other kinds
+		return listPacked
 	}
 }
 

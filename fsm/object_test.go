@@ -253,7 +253,7 @@ func TestListPackedSize(t *testing.T) {
 			if !ok {
 				continue
 			}
-			l := p.object().(*listValue)
+			l := p.collection(new(light)).(*listValue)
 			sum := 0
 			for it, n := l.iter(0, false), l.len(); n > 0; n-- {
 				e := it.next()

@@ -41,9 +41,8 @@ const (
 
 	// packedRoom is the most bytes that an element of a packed hash, set or sorted set takes.
 	packedRoom = 2 + HashMaxListpackValue
-	// packedCost is what size counts for a packed collection beyond its bytes: its Go object and what the allocator
-	// rounds up.
-	packedCost = 40
+	// packedCost is what size counts for a packed collection beyond its bytes: what the size of its record is rounded up.
+	packedCost = 8
 )
 
 // packedSizes is the size in bytes of an element by its first byte; 0 = a longer text, whose length follows.
@@ -249,12 +248,8 @@ func (p packed) open(from, to, n int) packed {
 	}
 	size := len(p) - (to - from) + n
 	q := p
-	switch {
-	case size > cap(p):
+	if size > cap(p) {
 		q = newPacked(size + size/16)
-		copy(q, p[:from])
-	case size < len(p) && size < cap(p)/2 && cap(p) > 64:
-		q = newPacked(size)
 		copy(q, p[:from])
 	}
 	q = q[:size]
@@ -277,14 +272,6 @@ func (p packed) removeSwap(at, group int) packed {
 	p = p[:last].open(at, end, len(moved))
 	copy(p[at:], moved)
 	return p
-}
-
-// trim gives back room that is more than growth alone leaves.
-func (p packed) trim() packed {
-	if cap(p)-len(p) <= 16+len(p)/8 {
-		return p
-	}
-	return p.clone()
 }
 
 func (p packed) clone() packed { return append(packed(nil), p...) }

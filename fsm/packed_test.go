@@ -145,9 +145,6 @@ func (h *hashValue) check() error {
 	if err == nil && (n != hashGroup*h.len() || h.len() > HashMaxListpackEntries) {
 		err = fmt.Errorf("%d elements in a hash of %d", n, h.len())
 	}
-	if limit := 2*len(h.small) + 64; cap(h.small) > limit {
-		err = fmt.Errorf("%d bytes of room for %d", cap(h.small), len(h.small))
-	}
 	return err
 }
 
@@ -255,9 +252,6 @@ func (s *setValue) check() error {
 	}
 	if len(s.small) == 0 {
 		return nil
-	}
-	if limit := 2*len(s.small) + 64; cap(s.small) > limit {
-		return fmt.Errorf("%d bytes of room for %d", cap(s.small), len(s.small))
 	}
 	if s.small[0] <= setWidth {
 		n, err := s.small.check(setHead)
@@ -379,8 +373,6 @@ func (z *zsetValue) check() error {
 		return err
 	case n != zsetGroup*z.len() || z.len() > ZSetMaxListpackEntries:
 		return fmt.Errorf("%d elements in a sorted set of %d", n, z.len())
-	case cap(z.small) > 2*len(z.small)+64:
-		return fmt.Errorf("%d bytes of room for %d", cap(z.small), len(z.small))
 	}
 	seen := make([]bool, z.len())
 	at, last := zsetHead, zitem{score: math.Inf(-1)}

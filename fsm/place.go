@@ -218,20 +218,21 @@ func (tx *Tx) modified(p *place) {
 	p.setVersion(tx.s.index)
 }
 
-// touched reports that the value of an existing key changed in place: its version becomes the index of the entry.
+// touched reports that the object of an existing key changed in place.
 func (tx *Tx) touched(key []byte) {
-	p, ok := tx.findWrite(tx.DB, key)
-	if !ok {
-		return
+	if p, ok := tx.findWrite(tx.DB, key); ok {
+		tx.changed(&p)
 	}
-	tx.note(&p)
-	tx.modified(&p)
-	if o := p.object(); o != nil {
-		hold := p.objs.at(p.handle())
-		if d := int64(o.size()) - hold.size; d != 0 {
-			hold.size += d
-			p.db.mem.Add(d)
-		}
+}
+
+// changed is touched for the key at p: its version becomes the index of the entry. REQUIRES: it has an object.
+func (tx *Tx) changed(p *place) {
+	tx.note(p)
+	tx.modified(p)
+	hold := p.objs.at(p.handle())
+	if d := int64(hold.obj.size()) - hold.size; d != 0 {
+		hold.size += d
+		p.db.mem.Add(d)
 	}
 }
 
@@ -292,42 +293,6 @@ func (tx *Tx) linkDeadline(p *place) {
 		p.db.expires.Add(1)
 		p.db.expireSum.Add(at / 1000)
 	}
-}
-
-// lookup returns the object of a key for reading, nil if the key is absent or due. ok is false, and the caller
-// answers errWrongType, if the key holds another kind.
-func (tx *Tx) lookup(key []byte, k kind) (o object, ok bool) {
-	it := tx.find(key)
-	if it.absent() {
-		return nil, true
-	}
-	if o = it.object(); o == nil || o.kind() != k {
-		return nil, false
-	}
-	return o, true
-}
-
-// lookupWrite is lookup for changing the object: a due key is deleted first, and an object that a frozen view shares
-// is cloned. The caller reports the change with touched, or deletes a key that became empty.
-func (tx *Tx) lookupWrite(key []byte, k kind) (o object, ok bool) {
-	p, found := tx.findWrite(tx.DB, key)
-	if !found {
-		return nil, true
-	}
-	if o = p.object(); o == nil || o.kind() != k {
-		return nil, false
-	}
-	return tx.privateObject(&p), true
-}
-
-// set stores an object that nobody else holds under key, whatever the key held; its deadline is gone.
-func (tx *Tx) set(key []byte, o object) { tx.setObject(key, o) }
-
-// setObject is set that returns the place of the key.
-func (tx *Tx) setObject(key []byte, o object) place {
-	p, _ := tx.findWrite(tx.DB, key)
-	tx.writeObject(&p, key, holder{obj: o, size: int64(o.size()), epoch: tx.s.epoch}, 0)
-	return p
 }
 
 // writeObject is write for an object.

@@ -6,9 +6,9 @@ import "encoding/binary"
 //
 //	head(8) version(8) [deadline(8)] key value
 //
-// The head is, from the lowest bit: encoding(2), deadline present(1), unused(1), length of the key(30), of the value(30).
+// The head is, from the lowest bit: encoding(3), deadline present(1), length of the key(30), of the value(30).
 // Version is the index of the log entry that modified the key last, deadline in Unix ms. The value is the bytes of a
-// string, or an integer(8), or the handle(4) of an object. All numbers are little endian.
+// string, or an integer(8), or a packed collection, or the handle(4) of an object. All numbers are little endian.
 //
 // A record is valid as long as its shard is locked, its view open, or, for the applier, until the next change of its
 // database.
@@ -21,10 +21,12 @@ const (
 	encRaw    encoding = 0 // the bytes of a string of up to maxRaw bytes
 	encInt    encoding = 1 // a string that is an integer in canonical form
 	encObject encoding = 2 // an object
+	encPacked encoding = 3 // a packed list; the encodings of the other kinds of collection follow in their order
 )
 
 const (
-	headDeadline = 1 << 2
+	headEnc      = 7
+	headDeadline = 1 << 3
 	headKey      = 4 // bits
 	headValue    = 34
 	headLen      = 1<<30 - 1
@@ -49,13 +51,13 @@ func makeHead(enc encoding, keyLen, valueLen int, at int64) uint64 {
 }
 
 // headKeyAt is where the key begins; headSize the length of the record in bytes.
-func headKeyAt(h uint64) int  { return recordFixed + int(h&headDeadline)<<1 }
+func headKeyAt(h uint64) int  { return recordFixed + int(h&headDeadline) }
 func headKeyLen(h uint64) int { return int(h >> headKey & headLen) }
 func headSize(h uint64) int   { return headKeyAt(h) + headKeyLen(h) + int(h>>headValue) }
 
 func (r record) head() uint64    { return binary.LittleEndian.Uint64(r) }
 func (r record) version() uint64 { return binary.LittleEndian.Uint64(r[8:]) }
-func (r record) enc() encoding   { return encoding(r[0] & 3) }
+func (r record) enc() encoding   { return encoding(r[0] & headEnc) }
 func (r record) keyLen() int     { return headKeyLen(r.head()) }
 func (r record) valueAt() int    { return headKeyAt(r.head()) + r.keyLen() }
 
@@ -118,8 +120,11 @@ func (it *item) object() object {
 }
 
 func (it *item) kind() kind {
-	if o := it.object(); o != nil {
-		return o.kind()
+	switch enc := it.enc(); {
+	case enc >= encPacked:
+		return kindList + kind(enc-encPacked)
+	case enc == encObject:
+		return it.object().kind()
 	}
 	return kindString
 }
@@ -131,8 +136,10 @@ func (it *item) textLen() int64 {
 		return it.objs.at(it.handle()).size
 	case encInt:
 		return int64(intLen(it.integer()))
-	default:
+	case encRaw:
 		return int64(len(it.value()))
+	default:
+		return packedCost + int64(len(it.value()))
 	}
 }
 

@@ -18,7 +18,7 @@ func TestRecord(t *testing.T) {
 		n := rapid.IntRange(0, maxRaw).Draw(t, "value")
 		at := rapid.SampledFrom([]int64{0, 1, 1 << 62}).Draw(t, "deadline")
 		version := rapid.Uint64().Draw(t, "version")
-		enc := rapid.SampledFrom([]encoding{encRaw, encInt, encObject}).Draw(t, "encoding")
+		enc := rapid.SampledFrom([]encoding{encRaw, encInt, encObject, packedEnc(kindList), packedEnc(kindZSet)}).Draw(t, "encoding")
 		h := makeHead(enc, len(key), n, at)
 		r := make(record, headSize(h))
 		r.fill(h, version, at, key)

@@ -23,10 +23,8 @@ func runSAdd(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		return
 	}
-	isNew := s == nil
-	if isNew {
-		s = &setValue{}
-		s.reserve(args[2:])
+	if s == nil {
+		s = &tx.fresh().set
 	}
 	added, crowded := 0, s.crowded(args[2:])
 	for _, m := range args[2:] {
@@ -38,10 +36,7 @@ func runSAdd(tx *Tx, args [][]byte, out Out) {
 		if crowded {
 			s.grow(setTable)
 		}
-		if isNew {
-			s.small = s.small.trim()
-		}
-		tx.store(args[1], s, isNew, s.len())
+		tx.store(args[1], s)
 	}
 	out.Int(int64(added))
 }
@@ -60,7 +55,7 @@ func runSRem(tx *Tx, args [][]byte, out Out) {
 		}
 	}
 	if removed > 0 {
-		tx.store(args[1], s, false, s.len())
+		tx.store(args[1], s)
 	}
 	out.Int(int64(removed))
 }
@@ -86,7 +81,7 @@ func runSPop(tx *Tx, args [][]byte, out Out) {
 			return
 		}
 		s.popReply(tx, out)
-		tx.store(args[1], s, false, s.len())
+		tx.store(args[1], s)
 		return
 	}
 	if s == nil || count == 0 {
@@ -101,7 +96,7 @@ func runSPop(tx *Tx, args [][]byte, out Out) {
 	if s.len()*spopRebuild <= n {
 		s.rebuild()
 	}
-	tx.store(args[1], s, false, s.len())
+	tx.store(args[1], s)
 }
 
 // popReply answers a random member and removes it.
@@ -180,25 +175,24 @@ func runSMove(tx *Tx, args [][]byte, out Out) {
 		out.Int(0)
 		return
 	}
-	dst, ok := writeSet(tx, args[2], out)
-	if !ok {
+	if string(args[1]) == string(args[2]) {
+		replyFlag(src.has(args[3]), out)
 		return
 	}
-	if src == dst {
-		replyFlag(src.has(args[3]), out)
+	dst, ok := writeSet(tx, args[2], out)
+	if !ok {
 		return
 	}
 	if !src.remove(args[3]) {
 		out.Int(0)
 		return
 	}
-	tx.store(args[1], src, false, src.len())
-	isNew := dst == nil
-	if isNew {
-		dst = &setValue{}
+	tx.store(args[1], src)
+	if dst == nil {
+		dst = &tx.fresh().set
 	}
 	if dst.insert(args[3]) {
-		tx.store(args[2], dst, isNew, dst.len())
+		tx.store(args[2], dst)
 	}
 	out.Int(1)
 }
@@ -420,17 +414,8 @@ func runSetStore(op setOperation) runFunc {
 			return
 		}
 		r := op(sets)
-		tx.replace(args[1], r, r.len())
+		tx.replace(args[1], r)
 		out.Int(int64(r.len()))
-	}
-}
-
-// replace stores o, which has n elements, instead of whatever is at key; an empty one deletes the key.
-func (tx *Tx) replace(key []byte, o object, n int) {
-	if n == 0 {
-		tx.delete(key)
-	} else {
-		tx.set(key, o)
 	}
 }
 

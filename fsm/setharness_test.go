@@ -107,12 +107,12 @@ func (b *bench) do(args ...string) string {
 }
 
 // object returns the value at key.
-func (b *bench) object(t testing.TB, key string) object {
+func (b *bench) object(t testing.TB, key string) collection {
 	tx := Tx{}
 	tx.begin(b.s, 0, 1000, 1)
 	it := tx.find([]byte(key))
 	require.False(t, it.absent(), key)
-	return it.object()
+	return it.collection(new(light))
 }
 
 func fill(b *bench, n int, f func(i int) []string) {

@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
 )
 
@@ -124,23 +123,6 @@ func (s *setValue) widen(w int) {
 		writeInt(p[setHead+i*w:], w, s.int(setHead+i*old))
 	}
 	s.small = p[:setHead+n*w]
-}
-
-// reserveInts makes room in a new set for the integers that members are.
-func (s *setValue) reserveInts(members [][]byte) {
-	if len(members) > SetMaxIntsetEntries {
-		return
-	}
-	low, high := int64(math.MaxInt64), int64(math.MinInt64)
-	for _, m := range members {
-		v, ok := parseInt(m)
-		if !ok {
-			return
-		}
-		low, high = min(low, v), max(high, v)
-	}
-	w := max(intWidth(low), intWidth(high))
-	s.small = newPacked(setHead + w*len(members))[:0]
 }
 
 // decodeInts reads n members from d into the new set. It reports false, and has read nothing, if they are not n different

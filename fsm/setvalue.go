@@ -47,10 +47,15 @@ func (s *setValue) clone() object {
 }
 
 func (s *setValue) form() form {
-	switch {
-	case s.large != nil:
+	if s.large != nil {
 		return setTable
-	case len(s.small) == 0 || s.small[0] > setWidth:
+	}
+	return smallSetForm(s.small)
+}
+
+// smallSetForm is the form of the set that p holds.
+func smallSetForm(p []byte) form {
+	if len(p) == 0 || p[0] > setWidth {
 		return setInts
 	}
 	return setPacked
@@ -86,7 +91,7 @@ func (s *setValue) grow(f form) {
 		p = m.elem(p)
 	}
 	p[0] = byte(n)
-	s.small = p.trim()
+	s.small = p
 }
 
 // crowded says, before a command adds members, that so many as it has make the set a table, however many of them are
@@ -132,7 +137,16 @@ func (s *setValue) rebuild() {
 		p = appendElem(p, s.large.at(i).key)
 	}
 	p[0] = byte(s.large.n)
-	s.small, s.large = p.trim(), nil
+	s.small, s.large = p, nil
+}
+
+func (s *setValue) own() collection { return &setValue{s.small.clone(), s.large} }
+
+func (s *setValue) packed() *packed {
+	if s.large != nil {
+		return nil
+	}
+	return &s.small
 }
 
 // len returns the number of members.
@@ -248,24 +262,6 @@ func (s *setValue) toPacked() {
 	}
 	s.small = s.small.start(setHead, 0)
 	s.small[0] = 0
-}
-
-// reserve makes room for members that are added to the new set next.
-func (s *setValue) reserve(members [][]byte) {
-	if _, number := parseInt(members[0]); number {
-		s.reserveInts(members)
-		return
-	}
-	n := 0
-	for _, m := range members {
-		if len(m) > SetMaxListpackValue {
-			return
-		}
-		n += 1 + len(m)
-	}
-	if len(members) <= SetMaxListpackEntries {
-		s.small = s.small.start(setHead, n)
-	}
 }
 
 // remove deletes member and reports whether it was there.
@@ -385,7 +381,7 @@ func (s *setValue) appendTo(dst []byte) []byte {
 	return dst
 }
 
-func decodeSet(b []byte) (object, error) {
+func decodeSet(b []byte) (collection, error) {
 	d := valueDecoder{b: b}
 	s := &setValue{}
 	n := d.count()
@@ -400,7 +396,6 @@ func decodeSet(b []byte) (object, error) {
 	if !d.end() || s.len() == 0 {
 		return nil, errDecode
 	}
-	s.small = s.small.trim()
 	return s, nil
 }
 

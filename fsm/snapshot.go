@@ -61,6 +61,7 @@ type snapshotWriter struct {
 	w    io.Writer
 	buf  []byte
 	val  []byte
+	l    light
 	keys uint64
 	n    int64
 	err  error // the first one; nothing is written behind it
@@ -88,7 +89,7 @@ func (sw *snapshotWriter) slot(db, slot int, keys *frozenSlot) {
 		it := keys.item(i)
 		sw.buf = appendUint(sw.buf, it.code(), uint64(it.deadline()), it.version(), uint64(it.keyLen()))
 		sw.buf = append(sw.buf, it.key()...)
-		sw.val = it.appendValue(sw.val[:0])
+		sw.val = it.appendValue(sw.val[:0], &sw.l)
 		sw.buf = appendUint(sw.buf, uint64(len(sw.val)))
 		sw.buf = append(sw.buf, sw.val...)
 		if cap(sw.val) > 16*flushAt {
@@ -291,7 +292,7 @@ func (sr *snapshotReader) value(p *place, key []byte, k kind, f form, val []byte
 	if !o.setForm(f) {
 		return fmt.Errorf("key %.64q: %w: a %s of form %d", key, errSnapshot, kindNames[k], f)
 	}
-	sr.tx.writeObject(p, key, holder{obj: o, size: int64(o.size())}, at)
+	sr.tx.save(p, key, o, at)
 	return nil
 }
 

@@ -110,7 +110,7 @@ func (s *Store) Exec(c *Command, out Out) {
 	if c.Spec.Flags&FlagWrite == 0 {
 		tx.begin(s, c.DB, s.now, splitMix(^s.entrySeed+s.rides))
 		s.rides++
-		c.Spec.Run(tx, c.Args, out)
+		tx.run(c, out)
 		return
 	}
 	tx.begin(s, c.DB, s.now, splitMix(s.entrySeed+s.position*golden))
@@ -118,7 +118,7 @@ func (s *Store) Exec(c *Command, out Out) {
 	tx.writes, tx.by = true, out
 	tx.know(c)
 	tx.lock(c.Spec, c.Args)
-	c.Spec.Run(tx, c.Args, out)
+	tx.run(c, out)
 	tx.unlock()
 	tx.by = nil
 }
@@ -168,7 +168,7 @@ func (s *Store) Read(c *Command, out Out) {
 	tx.know(c)
 	tx.lock(c.Spec, c.Args)
 	tx.now = s.clock.Load() // behind the lock: never older than the writes it shows
-	c.Spec.Run(tx, c.Args, out)
+	tx.run(c, out)
 	tx.unlock()
 	tx.reset()
 	s.readers.Put(tx)

@@ -436,7 +436,7 @@ func runSetRange(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	if !found {
-		p = tx.setObject(args[1], &blob{})
+		tx.writeBlob(&p, args[1], nil, 0)
 	}
 	b := tx.blobAt(&p)
 	end := int(offset) + len(val)

@@ -4,17 +4,12 @@ package fsm
 // other string up to maxRaw bytes stands in its record.
 type blob struct{ b []byte }
 
-func init() {
-	decoders[kindString] = func(b []byte) (object, error) { return &blob{b: append([]byte(nil), b...)}, nil }
-}
-
 func (b *blob) kind() kind                 { return kindString }
 func (b *blob) clone() object              { return &blob{b: append([]byte(nil), b.b...)} }
 func (b *blob) appendTo(dst []byte) []byte { return append(dst, b.b...) }
 
 // form: what was changed in place is raw whatever its length.
-func (b *blob) form() form          { return stringRaw }
-func (b *blob) setForm(f form) bool { return f == stringRaw }
+func (b *blob) form() form { return stringRaw }
 
 // size counts no more than the same string inside its record would: which of the two it is depends on history.
 func (b *blob) size() int { return len(b.b) }
@@ -50,10 +45,7 @@ func intLen(n int64) int {
 func (it *item) appendString(dst []byte) []byte {
 	switch it.enc() {
 	case encObject:
-		if b, ok := it.object().(*blob); ok {
-			dst = append(dst, b.b...)
-		}
-		return dst
+		return it.object().appendTo(dst)
 	case encInt:
 		return appendInt(dst, it.integer())
 	default:

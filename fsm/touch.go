@@ -60,7 +60,7 @@ func (s *Store) ReadGroup(cmds []Command, out Out, limit int) (n int) {
 		tx.begin(s, c.DB, now, 0)
 		tx.ownRng = false
 		tx.know(c)
-		c.Spec.Run(tx, c.Args, out)
+		tx.run(c, out)
 		done++
 	}
 	tx.unlock()

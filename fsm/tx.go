@@ -26,12 +26,23 @@ type Tx struct {
 	held []byte // scratch for a value between two keys
 	keys []int  // scratch for key positions
 
+	lights [2]light // values of collections that are packed in their records or new
+	lit    int      // how many of them are in use
+
 	sum uint32 // of touch
 }
 
 func (tx *Tx) begin(s *Store, db int, now int64, rng uint64) {
 	tx.s, tx.DB, tx.now, tx.rng = s, db, now, rng
 	tx.writes, tx.ownRng, tx.lastKey = false, true, nil
+}
+
+// run executes the command.
+func (tx *Tx) run(c *Command, out Out) {
+	c.Spec.Run(tx, c.Args, out)
+	for ; tx.lit > 0; tx.lit-- {
+		tx.lights[tx.lit-1].hold(nil) // records go, and with them the memory they stood in
+	}
 }
 
 // know takes over what Place has worked out.

@@ -105,6 +105,7 @@ func (v *View) eachSlot(db int, f func(slot int, keys *frozenSlot)) {
 func (v *View) Hash() (total uint64, slot func(i int) uint64) {
 	var sums [shardCount]*[pageSlots]uint64
 	var buf []byte
+	var l light
 	for db := range Databases {
 		v.eachSlot(db, func(slot int, keys *frozenSlot) {
 			page := &sums[slot/pageSlots]
@@ -115,7 +116,7 @@ func (v *View) Hash() (total uint64, slot func(i int) uint64) {
 				it := keys.item(i)
 				buf = appendUint(buf[:0], uint64(db)<<8|it.code(), uint64(it.deadline()), uint64(it.keyLen()))
 				buf = append(buf, it.key()...)
-				buf = it.appendValue(buf)
+				buf = it.appendValue(buf, &l)
 				sum := hashBytes(buf)
 				(*page)[slot%pageSlots] += sum
 				total += sum
@@ -130,10 +131,10 @@ func (v *View) Hash() (total uint64, slot func(i int) uint64) {
 	}
 }
 
-// appendValue appends the canonical encoding of the value.
-func (it *item) appendValue(dst []byte) []byte {
-	if o := it.object(); o != nil {
-		return o.appendTo(dst)
+// appendValue appends the canonical encoding of the value, which it looks at by way of l.
+func (it *item) appendValue(dst []byte, l *light) []byte {
+	if c := it.collection(l); c != nil {
+		return c.appendTo(dst)
 	}
 	return it.appendString(dst)
 }

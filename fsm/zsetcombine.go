@@ -214,7 +214,7 @@ func (c combineCommand) run(tx *Tx, args [][]byte, out Out) {
 		for i := range d.n {
 			d.set(i, positiveZero(d.at(i).val))
 		}
-		tx.replace(args[1], newZSet(d), d.n)
+		tx.replace(args[1], newZSet(d))
 		out.Int(int64(d.n))
 		return
 	}

@@ -94,10 +94,8 @@ func zaddPairs(tx *Tx, key []byte, pairs [][]byte, o zaddOptions, out Out) {
 	if !ok {
 		return
 	}
-	isNew := z == nil
-	if isNew {
-		z = &zsetValue{}
-		z.reserve(pairs, scores)
+	if z == nil {
+		z = &tx.fresh().zset
 	}
 	var added, updated int64
 	for i, s := range scores {
@@ -123,10 +121,7 @@ func zaddPairs(tx *Tx, key []byte, pairs [][]byte, o zaddOptions, out Out) {
 		if len(scores) > ZSetMaxListpackEntries {
 			z.grow() // as Redis 7.2, however many members were new
 		}
-		if isNew {
-			z.small = z.small.trim()
-		}
-		tx.store(key, z, isNew, z.len())
+		tx.store(key, z)
 	}
 	if o.ch {
 		added += updated
@@ -190,7 +185,7 @@ func runZRem(tx *Tx, args [][]byte, out Out) {
 		}
 	}
 	if removed > 0 {
-		tx.store(args[1], z, false, z.len())
+		tx.store(args[1], z)
 	}
 	out.Int(int64(removed))
 }
@@ -291,7 +286,7 @@ func popZSet(tx *Tx, key []byte, z *zsetValue, lowest bool, count int64, nested 
 		z.walk(r, r+1, false, func(m word, score float64) { replyItem(tx, m, score, true, nested, out) })
 		z.removeRank(r)
 	}
-	tx.store(key, z, false, z.len())
+	tx.store(key, z)
 }
 
 func runZMPop(tx *Tx, args [][]byte, out Out) {

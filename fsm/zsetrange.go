@@ -248,8 +248,7 @@ func (c rangeCommand) run(tx *Tx, args [][]byte, out Out) {
 func storeRange(tx *Tx, key []byte, z *zsetValue, from, to int, reverse bool, out Out) {
 	r := &zsetValue{}
 	z.walk(from, to, reverse, r.putNew)
-	r.small = r.small.trim()
-	tx.replace(key, r, r.len())
+	tx.replace(key, r)
 	out.Int(int64(r.len()))
 }
 
@@ -293,7 +292,7 @@ func runZRemRange(by rangeBy) runFunc {
 			for range to - from {
 				z.removeRank(from)
 			}
-			tx.touched(args[1])
+			tx.store(args[1], z)
 		}
 		out.Int(int64(to - from))
 	}

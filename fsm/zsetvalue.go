@@ -94,8 +94,16 @@ func newZSet(d *zsetLarge) *zsetValue {
 	for i := range d.n {
 		z.add(word{s: d.at(i).key}, d.at(i).val)
 	}
-	z.small = z.small.trim()
 	return z
+}
+
+func (z *zsetValue) own() collection { return &zsetValue{z.small.clone(), z.large} }
+
+func (z *zsetValue) packed() *packed {
+	if z.large != nil {
+		return nil
+	}
+	return &z.small
 }
 
 // len returns the number of members.
@@ -233,22 +241,6 @@ func (z *zsetValue) add(m word, score float64) {
 	var buf [packedRoom + 10]byte
 	z.insertSmall(append(appendScore(m.elem(buf[:0]), score), byte(n)))
 	z.small[0] = byte(n + 1)
-}
-
-// reserve makes room for pairs of score and member that are added to the new set next.
-func (z *zsetValue) reserve(pairs [][]byte, scores []float64) {
-	n := 0
-	var buf [10]byte
-	for i, score := range scores {
-		m := pairs[2*i+1]
-		if len(m) > ZSetMaxListpackValue {
-			return
-		}
-		n += 1 + len(m) + len(appendScore(buf[:0], score)) + 1
-	}
-	if len(scores) <= ZSetMaxListpackEntries {
-		z.small = z.small.start(zsetHead, n)
-	}
 }
 
 // insertSmall puts member, score and position, which are encoded in e, into the packed sequence.
@@ -454,7 +446,7 @@ func (z *zsetValue) appendTo(dst []byte) []byte {
 	return dst
 }
 
-func decodeZSet(b []byte) (object, error) {
+func decodeZSet(b []byte) (collection, error) {
 	d := valueDecoder{b: b}
 	n := d.count()
 	if n > ZSetMaxListpackEntries {
@@ -482,7 +474,7 @@ type packedItem struct {
 }
 
 // packItems makes a sorted set of items in order, which take about so many bytes.
-func packItems(items []packedItem, bytes int) (object, error) {
+func packItems(items []packedItem, bytes int) (collection, error) {
 	z, seen, long := &zsetValue{}, packedIndex{}, false
 	p := newPacked(zsetHead + bytes)[:zsetHead]
 	for _, it := range items {
@@ -495,7 +487,7 @@ func packItems(items []packedItem, bytes int) (object, error) {
 	}
 	if !long {
 		p[0] = byte(len(items))
-		z.small = p.trim()
+		z.small = p
 		return z, nil
 	}
 	slices.SortFunc(items, func(a, b packedItem) int { return cmp.Compare(a.pos, b.pos) })
@@ -508,7 +500,7 @@ func packItems(items []packedItem, bytes int) (object, error) {
 }
 
 // decodeLargeZSet reads n members, more than are packed.
-func decodeLargeZSet(d valueDecoder, n int) (object, error) {
+func decodeLargeZSet(d valueDecoder, n int) (collection, error) {
 	l := &zsetLarge{}
 	for ; n > 0 && !d.bad; n-- {
 		m := d.bytes()
