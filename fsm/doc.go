@@ -24,8 +24,8 @@
 //	Store     16 databases, 256 shards, the clock, the entry in execution
 //	database  256 slotPages, an arena, a table of objects, keys per slot as a Fenwick tree, the order of expiry, counters
 //	slotPage  the dictionaries of one shard's slots (nil when empty); package dict
-//	record    one key in the arena: version, deadline, key, and a string, an integer, a short packed collection or the handle of
-//	          an object; package slab
+//	record    one key in the arena: version, use, deadline, key, and a string, an integer, a short packed collection or the
+//	          handle of an object; package slab
 //	object    any other collection, or a string that is long or changed in place: on the Go heap, named by its handle
 //	packed    a collection in one sequence of bytes, while its form is a small one
 //	light     a packed collection as a command sees it: a value for the time of the command, not kept anywhere

@@ -30,6 +30,9 @@ const (
 	errExpireGTLT  = "ERR GT and LT options at the same time are not compatible"
 	errLCSBoth     = "ERR If you want both the length and indexes, please just use IDX."
 	errLCSType     = "ERR The specified keys must contain string values"
+	errNotLFU      = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " + errSwitching
+	errLFU         = "ERR An LFU maxmemory policy is selected, idle time not tracked. " + errSwitching
+	errSwitching   = "Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
 	errLCSMemory   = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
 )
 

@@ -109,7 +109,7 @@ func runPExpireTime(tx *Tx, args [][]byte, out Out) { replyDeadline(tx, args[1],
 // replyDeadline answers the deadline of a key counted from base, rounded to unit (both ms); -2 without the key, -1
 // without a deadline.
 func replyDeadline(tx *Tx, key []byte, unit, base int64, out Out) {
-	it := tx.find(key)
+	it := tx.look(key)
 	if it.absent() {
 		out.Int(-2)
 		return

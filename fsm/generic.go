@@ -13,6 +13,18 @@ func runDel(tx *Tx, args [][]byte, out Out) {
 func runExists(tx *Tx, args [][]byte, out Out) {
 	n := int64(0)
 	for _, key := range args[1:] {
+		if it := tx.look(key); !it.absent() {
+			n++
+		}
+	}
+	out.Int(n)
+}
+
+// runTouch is a use of the keys even where others are none.
+func runTouch(tx *Tx, args [][]byte, out Out) {
+	tx.quiet = false
+	n := int64(0)
+	for _, key := range args[1:] {
 		if it := tx.find(key); !it.absent() {
 			n++
 		}
@@ -22,7 +34,7 @@ func runExists(tx *Tx, args [][]byte, out Out) {
 
 func runType(tx *Tx, args [][]byte, out Out) {
 	k := kindNone
-	if it := tx.find(args[1]); !it.absent() {
+	if it := tx.look(args[1]); !it.absent() {
 		k = it.kind()
 	}
 	out.Simple(kindNames[k])
@@ -73,11 +85,12 @@ type content struct {
 	number int64  // with encInt
 	holder        // with encObject
 	at     int64  // the deadline in Unix ms, 0 = none
+	use    uint32 // see record.use
 }
 
 // content returns a copy of what a key holds, except for an object. It is valid until the next call.
 func (tx *Tx) content(it *item) content {
-	c := content{enc: it.enc(), at: it.deadline()}
+	c := content{enc: it.enc(), at: it.deadline(), use: it.use()}
 	switch c.enc {
 	case encObject:
 		c.holder = *it.objs.at(it.handle())
@@ -106,6 +119,7 @@ func (tx *Tx) put(n int, key []byte, c content) {
 	default:
 		tx.writePacked(&p, key, c.enc, c.text, c.at)
 	}
+	p.setUse(c.use)
 }
 
 // dbArg reads the number of a database; it answers an error itself.
@@ -170,6 +184,7 @@ func runCopy(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	c := tx.content(&from)
+	c.use = tx.s.newUse()
 	if _, exists := tx.findWrite(db, args[2]); exists && !replace {
 		out.Int(0)
 		return

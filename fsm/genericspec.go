@@ -165,8 +165,8 @@ var genericCommands = []*Spec{
 	},
 	{
 		Name: "touch", Arity: -2, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: -1, KeyStep: 1,
-		KeyFlags: []string{"RO"}, Categories: "keyspace", Since: "3.2.1", Group: "generic", Run: runExists,
-		Summary:    "Returns how many of the keys exist.",
+		KeyFlags: []string{"RO"}, Categories: "keyspace", Since: "3.2.1", Group: "generic", Run: runTouch,
+		Summary:    "Counts as a use of the keys, and returns how many of them exist.",
 		Complexity: "O(N) in the number of keys",
 		Args:       []Arg{argKey("key").many()},
 	},

@@ -20,7 +20,8 @@ func rawCommand(args ...string) []byte {
 }
 
 // subSpecs are the sub-commands on data, by both words.
-var subSpecs = map[string]*Spec{"object encoding": ObjectEncoding, "object refcount": ObjectRefCount, "memory usage": MemoryUsage,
+var subSpecs = map[string]*Spec{"object encoding": ObjectEncoding, "object refcount": ObjectRefCount, "object freq": ObjectFreq, "object idletime": ObjectIdleTime,
+	"memory usage": MemoryUsage,
 	"debug digest": DebugDigest, "debug digest-value": DebugDigestValue, "debug listpack": DebugListpack, "debug object": DebugObject}
 
 // command parses a command as a connection would.

@@ -120,7 +120,7 @@ func largerForm(have, f form) (form, bool) {
 	return f, f >= have
 }
 
-// The sub-commands of OBJECT that look at data. OBJECT FREQ and OBJECT IDLETIME are missing: nothing notes accesses.
+// The sub-commands of OBJECT that look at a value; those that tell of its use are in usage.go.
 var (
 	ObjectEncoding = objectSpec("encoding", runObjectEncoding, "Returns the name of the encoding that Redis would give a value.")
 	ObjectRefCount = objectSpec("refcount", runObjectRefCount, "Returns how many references there are to a value: 1, or many for small integers.")
@@ -135,7 +135,7 @@ func objectSpec(name string, run runFunc, summary string) *Spec {
 }
 
 func runObjectEncoding(tx *Tx, args [][]byte, out Out) {
-	it := tx.find(args[2])
+	it := tx.look(args[2])
 	if it.absent() {
 		out.Null()
 		return
@@ -144,7 +144,7 @@ func runObjectEncoding(tx *Tx, args [][]byte, out Out) {
 }
 
 func runObjectRefCount(tx *Tx, args [][]byte, out Out) {
-	it := tx.find(args[2])
+	it := tx.look(args[2])
 	switch {
 	case it.absent():
 		out.Null()

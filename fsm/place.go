@@ -5,13 +5,21 @@ import (
 	"kvapp/fsm/slab"
 )
 
-// find returns a key for reading; it is absent also when it is due. It counts as a hit or miss.
-func (tx *Tx) find(key []byte) item {
+// find returns a key for reading; it is absent also when it is due. It counts as a hit or miss, and as a use of the key.
+func (tx *Tx) find(key []byte) item { return tx.seek(key, true) }
+
+// look is find that is no use of the key, as Redis has it for commands that look at keys from outside.
+func (tx *Tx) look(key []byte) item { return tx.seek(key, false) }
+
+func (tx *Tx) seek(key []byte, use bool) item {
 	slot, hash := tx.address(key)
 	sh := &tx.s.shards[slot/pageSlots]
 	if db := tx.s.dbs[tx.DB].Load(); db != nil {
 		if _, _, rec := db.find(slot, hash, key); rec != nil && !rec.expired(tx.now) {
-			sh.hits.Add(1)
+			hits := sh.hits.Add(1)
+			if use && !tx.quiet {
+				tx.s.noteUse(rec, hits)
+			}
 			return item{rec, db.objects.dir.Load()}
 		}
 	}
@@ -47,6 +55,7 @@ func (tx *Tx) findWrite(n int, key []byte) (p place, ok bool) {
 		tx.s.expired.Add(1)
 		return p, false
 	}
+	tx.uses(&p, key)
 	return p, true
 }
 
@@ -104,6 +113,7 @@ func (tx *Tx) write(p *place, key []byte, l layout) (value []byte) {
 	}
 	head := makeHead(l.enc, len(key), l.n, l.at)
 	size, old, oldRef := headSize(head), p.record, p.ref
+	use := old.use()
 	hasObject, h := p.enc() == encObject, handle(0)
 	if hasObject {
 		h = p.handle()
@@ -119,13 +129,13 @@ func (tx *Tx) write(p *place, key []byte, l layout) (value []byte) {
 			key = nil // it stands there already
 		}
 		p.record = p.db.arena.Bytes(p.ref, size)
-		p.fill(head, tx.s.index, l.at, key)
+		p.fill(head, tx.s.index, use, l.at, key)
 		if hasObject {
 			p.db.objects.drop(h)
 		}
 	} else {
 		tx.move(p, size)
-		p.fill(head, tx.s.index, l.at, key)
+		p.fill(head, tx.s.index, use, l.at, key)
 		p.db.discard(oldRef, len(old), h, hasObject, shared, tx.s.epoch)
 	}
 	if relink {
@@ -145,7 +155,7 @@ func (tx *Tx) insert(p *place, key []byte, l layout) (value []byte) {
 	size := headSize(head)
 	p.ref = p.db.arena.Alloc(size)
 	p.record, p.objs = p.db.arena.Bytes(p.ref, size), p.db.objects.dir.Load()
-	p.fill(head, tx.s.index, l.at, key)
+	p.fill(head, tx.s.index, tx.s.newUse(), l.at, key)
 	p.pos = tx.dict(p).Put(slotdict.Tag(p.hash), p.ref)
 	p.db.counts.add(p.slot, 1)
 	p.db.keys.Add(1)
@@ -260,14 +270,14 @@ func (tx *Tx) relayout(p *place, at int64) {
 	head := makeHead(old.enc(), headKeyLen(was), int(was>>headValue), at)
 	size := headSize(head)
 	tx.unlinkDeadline(p, at)
-	version, body := old.version(), old[headKeyAt(was):]
+	version, use, body := old.version(), old.use(), old[headKeyAt(was):]
 	if !shared && slab.Size(size) == slab.Size(len(old)) {
 		p.record = p.db.arena.Bytes(p.ref, size)
 		copy(p.record[headKeyAt(head):], body)
-		p.fill(head, version, at, nil)
+		p.fill(head, version, use, at, nil)
 	} else {
 		tx.move(p, size)
-		p.fill(head, version, at, body)
+		p.fill(head, version, use, at, body)
 		p.db.discard(oldRef, len(old), 0, false, shared, tx.s.epoch)
 	}
 	tx.linkDeadline(p)

@@ -1,14 +1,21 @@
 package fsm
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"kvapp/fsm/slab"
+)
 
 // A record is what a database keeps of one key in its arena:
 //
-//	head(8) version(8) [deadline(8)] key value
+//	head(8) use(4) version(4) [deadline(8)] key value
 //
 // The head is, from the lowest bit: encoding(3), deadline present(1), length of the key(30), of the value(30).
-// Version is the index of the log entry that modified the key last, deadline in Unix ms. The value is the bytes of a
-// string, or an integer(8), or a packed collection, or the handle(4) of an object. All numbers are little endian.
+// Version is the index of the log entry that modified the key last; its highest 8 of 40 bits stand in the lowest of use,
+// and what is above maxVersion, after years at a thousand entries a second, counts as that. The other 24 bits of use note
+// when or how often this node has used the key, see Store.NoteUse: readers change them under read locks, so the word is
+// only looked at as a whole, atomically. Deadline is in Unix ms. The value is the bytes of a string, or an integer(8), or a packed
+// collection, or the handle(4) of an object. All numbers are little endian, but use, which is in the order of the machine.
 //
 // A record is valid as long as its shard is locked, its view open, or, for the applier, until the next change of its
 // database.
@@ -32,6 +39,12 @@ const (
 	headLen      = 1<<30 - 1
 
 	recordFixed = 16 // bytes before deadline or key
+	useAt       = 8
+	versionAt   = 12
+	versionLow  = 32 // bits of the version that stand at versionAt
+	useShift    = 8  // bits of the version below the use
+	useMask     = 1<<24 - 1
+	maxVersion  = 1<<(versionLow+useShift) - 1
 	intBytes    = 8
 	handleBytes = 4
 
@@ -55,13 +68,32 @@ func headKeyAt(h uint64) int  { return recordFixed + int(h&headDeadline) }
 func headKeyLen(h uint64) int { return int(h >> headKey & headLen) }
 func headSize(h uint64) int   { return headKeyAt(h) + headKeyLen(h) + int(h>>headValue) }
 
-func (r record) head() uint64    { return binary.LittleEndian.Uint64(r) }
-func (r record) version() uint64 { return binary.LittleEndian.Uint64(r[8:]) }
-func (r record) enc() encoding   { return encoding(r[0] & headEnc) }
-func (r record) keyLen() int     { return headKeyLen(r.head()) }
-func (r record) valueAt() int    { return headKeyAt(r.head()) + r.keyLen() }
+func (r record) head() uint64  { return binary.LittleEndian.Uint64(r) }
+func (r record) enc() encoding { return encoding(r[0] & headEnc) }
+func (r record) keyLen() int   { return headKeyLen(r.head()) }
+func (r record) valueAt() int  { return headKeyAt(r.head()) + r.keyLen() }
 
-func (r record) setVersion(v uint64) { binary.LittleEndian.PutUint64(r[8:], v) }
+// version may be asked for of a record that readers use.
+func (r record) version() uint64 {
+	return uint64(slab.Load32(r[useAt:])&(1<<useShift-1))<<versionLow | uint64(binary.LittleEndian.Uint32(r[versionAt:]))
+}
+
+func (r record) setVersion(v uint64) { r.stamp(v, r.use()) }
+
+// stamp writes version and use.
+func (r record) stamp(v uint64, use uint32) {
+	v = min(v, maxVersion)
+	slab.Store32(r[useAt:], use<<useShift|uint32(v>>versionLow))
+	binary.LittleEndian.PutUint32(r[versionAt:], uint32(v))
+}
+
+// use is what the node has noted of the key's use.
+func (r record) use() uint32 { return slab.Load32(r[useAt:]) >> useShift }
+
+// setUse may be called under a read lock.
+func (r record) setUse(use uint32) {
+	slab.Store32(r[useAt:], use<<useShift|slab.Load32(r[useAt:])&(1<<useShift-1))
+}
 
 // deadline is in Unix ms, 0 = never.
 func (r record) deadline() int64 {
@@ -94,9 +126,9 @@ func putInt(value []byte, n int64)     { binary.LittleEndian.PutUint64(value, ui
 func putHandle(value []byte, h handle) { binary.LittleEndian.PutUint32(value, uint32(h)) }
 
 // fill writes everything before the key, and the key if there is one.
-func (r record) fill(head, version uint64, at int64, key []byte) {
+func (r record) fill(head, version uint64, use uint32, at int64, key []byte) {
 	binary.LittleEndian.PutUint64(r, head)
-	r.setVersion(version)
+	r.stamp(version, use)
 	if at != 0 {
 		binary.LittleEndian.PutUint64(r[recordFixed:], uint64(at))
 	}

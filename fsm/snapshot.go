@@ -109,6 +109,7 @@ func (s *Store) Restore(r io.Reader) error {
 	sr := snapshotReader{r: bufio.NewReaderSize(in, flushAt), where: "header"}
 	sr.loading.seed = s.seed
 	sr.tx.s = &sr.loading
+	sr.loading.use.Store(s.use.Load())
 	if err := sr.read(); err != nil {
 		return fmt.Errorf("restore snapshot: before byte %d, %s: %w", in.n-int64(sr.r.Buffered()), sr.where, err)
 	}

@@ -77,6 +77,8 @@ type Command struct {
 	DB   int
 	Args [][]byte
 	Raw  []byte
+	// Quiet commands do not count as a use of their keys on this node, as after CLIENT NO-TOUCH. Not in the log.
+	Quiet bool
 
 	// Where Args[1] lies, if placed; see Store.Place.
 	slot   uint16

@@ -32,9 +32,14 @@ type Store struct {
 	deadline atomic.Int64 // see NextDeadline
 	noSweep  atomic.Bool  // see SetActiveExpire
 	expired  atomic.Uint64
+	evicted  atomic.Uint64
 	observer atomic.Pointer[Observer] // nil = none
 	live     atomic.Uint64            // see Records
 	mapped   atomic.Uint64            // see Records
+
+	use       atomic.Uint64 // the clock of uses: seconds(24) minutes(16) LFU(1); see NoteUse
+	logFactor atomic.Int64
+	decay     atomic.Int64
 
 	// epoch counts freezes; views counts those not closed. Both change under freezeMu, by the applier between
 	// commands or by a reader that holds every shard; the applier looks at them while it holds a shard exclusively.
@@ -110,6 +115,7 @@ func (s *Store) Exec(c *Command, out Out) {
 	if c.Spec.Flags&FlagWrite == 0 {
 		tx.begin(s, c.DB, s.now, splitMix(^s.entrySeed+s.rides))
 		s.rides++
+		tx.quiet = c.Quiet
 		tx.run(c, out)
 		return
 	}

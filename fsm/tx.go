@@ -13,6 +13,7 @@ type Tx struct {
 
 	writes bool // this is a write command on the applier
 	by     Out  // where its replies go, for the observer; nil for reads
+	quiet  bool // see Command.Quiet
 	ownRng bool // rng is seeded; false for reads outside of the log until they roll
 	locked shardSet
 
@@ -21,6 +22,10 @@ type Tx struct {
 	lastLen  int
 	lastSlot int
 	lastHash uint32
+
+	// The key, by database, slot and hash, whose use was noted last; see uses.
+	used     int
+	usedHash uint32
 
 	buf  []byte // scratch for numbers
 	held []byte // scratch for a value between two keys
@@ -34,7 +39,7 @@ type Tx struct {
 
 func (tx *Tx) begin(s *Store, db int, now int64, rng uint64) {
 	tx.s, tx.DB, tx.now, tx.rng = s, db, now, rng
-	tx.writes, tx.ownRng, tx.lastKey = false, true, nil
+	tx.writes, tx.ownRng, tx.lastKey, tx.quiet, tx.used = false, true, nil, false, -1
 }
 
 // run executes the command.
@@ -45,8 +50,9 @@ func (tx *Tx) run(c *Command, out Out) {
 	}
 }
 
-// know takes over what Place has worked out.
+// know takes over what is known of the command: what Place has worked out, and whether it counts.
 func (tx *Tx) know(c *Command) {
+	tx.quiet = c.Quiet
 	if c.placed {
 		key := c.Args[1]
 		tx.lastKey, tx.lastLen, tx.lastSlot, tx.lastHash = &key[0], len(key), int(c.slot), c.hash

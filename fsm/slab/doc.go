@@ -22,7 +22,8 @@
 // under the race detector, and elsewhere it is a byte slice of the Go heap, and smaller: the same code, the same Live.
 // If the system refuses a mapping, the slice of the Go heap takes its place too.
 //
-// There is no package unsafe here: every access is checked against the bounds of its region.
+// Every access is checked against the bounds of its region. Package unsafe serves for one thing, here and nowhere else: words of
+// objects that several goroutines change are atomic, see word.go.
 //
 // # Goroutines
 //

@@ -1,0 +1,138 @@
+package fsm
+
+// Every record notes in 24 bits how its key is used on this node, as in Redis: the second of the last use or, with an LFU
+// policy, the minute of the last use (16) and a logarithmic counter of uses (8). It costs no memory, a reader changes it
+// under its read lock, and it is no part of the state: neither snapshots nor hashes hold it, and what follows from it on
+// other nodes stands in the log, see evict.go. A node learns of the writes it applies and of the reads it serves; so a new
+// leader knows the writes, and of the reads only those that it has served itself.
+
+// Use says how uses are noted.
+type Use struct {
+	LFU       bool
+	LogFactor int64 // how many uses a high counter takes to grow: lfu-log-factor
+	Decay     int64 // minutes without use after which a counter shrinks by one, 0 = never: lfu-decay-time
+}
+
+const (
+	useMinutes  = 24 // where the minutes stand in Store.use, above the seconds
+	useLFU      = 1 << 40
+	firstCount  = 5   // of a new key, so that it is not the first to go
+	mostCount   = 255 // counters go no further
+	countBits   = 8
+	minutesMask = 1<<16 - 1
+)
+
+// NoteUse sets the clock of uses, in seconds of any interval clock of this node, and how they are noted. A Store that was
+// never told stands at 0. Any goroutine.
+func (s *Store) NoteUse(seconds int64, u Use) {
+	now := uint64(seconds)&useMask | uint64(seconds/60)&minutesMask<<useMinutes
+	if u.LFU {
+		now |= useLFU
+	}
+	if s.use.Load() != now {
+		s.use.Store(now)
+	}
+	if s.logFactor.Load() != u.LogFactor {
+		s.logFactor.Store(u.LogFactor)
+	}
+	if s.decay.Load() != u.Decay {
+		s.decay.Store(u.Decay)
+	}
+}
+
+// newUse is what the record of a new key notes.
+func (s *Store) newUse() uint32 {
+	now := s.use.Load()
+	if now&useLFU == 0 {
+		return uint32(now) & useMask
+	}
+	return uint32(now>>useMinutes)&minutesMask<<countBits | firstCount
+}
+
+// noteUse notes a use of the key of r; dice is a number that differs from use to use.
+// REQUIRES: the key's shard is locked.
+func (s *Store) noteUse(r record, dice uint64) {
+	now := s.use.Load()
+	use := uint32(now) & useMask
+	if now&useLFU != 0 {
+		use = s.countUse(r.use(), now, dice)
+	}
+	if use != r.use() { // most often it is the same second
+		r.setUse(use)
+	}
+}
+
+// countUse is the LFU word old with one more use.
+func (s *Store) countUse(old uint32, now, dice uint64) uint32 {
+	minute := uint32(now>>useMinutes) & minutesMask
+	n := s.count(old, minute)
+	if n < mostCount {
+		above := max(0, int64(n)-firstCount)
+		if odds := 1 / (float64(above)*float64(s.logFactor.Load()) + 1); float64(splitMix(s.readSeed+dice)>>11) < odds*(1<<53) {
+			n++
+		}
+	}
+	return minute<<countBits | n
+}
+
+// count is the counter of an LFU word at a minute, less what it lost since the last use.
+func (s *Store) count(use, minute uint32) uint32 {
+	n := use & mostCount
+	if decay := s.decay.Load(); decay > 0 {
+		n -= uint32(min(int64(n), int64((minute-use>>countBits)&minutesMask)/decay))
+	}
+	return n
+}
+
+// idle is how long, by the word of its record, a key has not been used; the larger the better a victim. With LFU it is how
+// far its counter is from the highest.
+func (s *Store) idle(use uint32) uint64 {
+	now := s.use.Load()
+	if now&useLFU != 0 {
+		return uint64(mostCount - s.count(use, uint32(now>>useMinutes)&minutesMask))
+	}
+	return uint64((uint32(now) - use) & useMask)
+}
+
+// uses notes the use of the key at p by a write, once for each key in a row: a command may look its key up several times.
+func (tx *Tx) uses(p *place, key []byte) {
+	if tx.quiet || tx.used == p.num<<slotBits|p.slot && tx.usedHash == p.hash {
+		return
+	}
+	tx.used, tx.usedHash = p.num<<slotBits|p.slot, p.hash
+	tx.s.noteUse(p.record, tx.s.index+tx.s.position*golden)
+}
+
+const slotBits = 14
+
+// The sub-commands of OBJECT that tell of the use of keys on this node.
+var (
+	ObjectFreq     = objectSpec("freq", runObjectFreq, "Returns the logarithmic counter of a key's uses.")
+	ObjectIdleTime = objectSpec("idletime", runObjectIdleTime, "Returns the seconds since a key was used last.")
+)
+
+func runObjectFreq(tx *Tx, args [][]byte, out Out) {
+	s := tx.s
+	it := tx.look(args[2])
+	now := s.use.Load()
+	switch {
+	case it.absent():
+		out.Null()
+	case now&useLFU == 0:
+		out.Error(errNotLFU)
+	default:
+		out.Int(int64(s.count(it.use(), uint32(now>>useMinutes)&minutesMask)))
+	}
+}
+
+func runObjectIdleTime(tx *Tx, args [][]byte, out Out) {
+	it := tx.look(args[2])
+	switch {
+	case it.absent():
+		out.Null()
+	case tx.s.use.Load()&useLFU != 0:
+		out.Error(errLFU)
+	default:
+		out.Int(int64(tx.s.idle(it.use())))
+	}
+}
