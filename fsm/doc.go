@@ -12,7 +12,7 @@
 // # Goroutines
 //
 // The package starts none. The applier, one goroutine of the node, calls Store.Begin, Exec, ExecGroup, End, ApplyEntry,
-// SetApplied, Freeze, Restore and Check. Any goroutine may call Read, ReadGroup and the methods that return numbers.
+// SetApplied, Freeze, Choose, Restore and Check. Any goroutine may call Read, ReadGroup and the methods that return numbers.
 //
 // The keyspace is divided into 16384 hash slots, as in Redis Cluster, and the slots into 256 shards of 64 neighbours. A
 // write holds the exclusive locks of its keys' shards from the beginning to the end of the command, a read
@@ -37,6 +37,11 @@
 // A key is due when the clock is past its deadline. Due keys are invisible to every command at once; they are deleted
 // by a write that touches them, or by the command of SweepCommand, which the leader proposes when NextDeadline has
 // come. Reads delete nothing.
+//
+// # Eviction
+//
+// When memory is short the leader asks Choose for keys, and proposes a command that names them: see evict.go. What Choose goes
+// by, the use of keys, is noted by each node for itself and is the one part of a record that is not state: see usage.go.
 //
 // # Snapshots
 //

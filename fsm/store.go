@@ -62,6 +62,8 @@ type Store struct {
 	tx        Tx
 	replay    replay
 
+	candidates []candidate // scratch of Choose
+
 	readers  sync.Pool     // *Tx
 	readSeed uint64        // of the randomness of reads outside of the log; another one in every process
 	readDice atomic.Uint64 // reads that rolled
