@@ -8,8 +8,8 @@ import (
 // Outcome says what became of a Batch.
 type Outcome uint8
 
-// The outcomes. Only Done means that replies were produced; NotLeader, NoLeader, Overwritten, Busy, Loading and DiskFull
-// mean that no command of the batch is or will be in any log.
+// The outcomes. Only Done means that replies were produced; NotLeader, NoLeader, Overwritten, Busy, Loading, DiskFull and
+// OutOfMemory mean that no command of the batch is or will be in any log.
 const (
 	Done        Outcome = iota
 	NotLeader           // Batch.Leader holds the leader's client address
@@ -20,6 +20,9 @@ const (
 	Loading             // the log is being replayed
 	Stopped             // this node is going down; nothing was proposed
 	DiskFull            // this node leads, and its disk has no room for the writes; nothing was proposed
+	// OutOfMemory: this node leads, the keys take more than they may, and the batch holds a command that is refused then;
+	// nothing was proposed.
+	OutOfMemory
 )
 
 // ReadMode says what a batch of reads needs.
@@ -53,6 +56,8 @@ type Batch struct {
 
 	done     chan struct{} // capacity 1: finishing never blocks
 	raw      int           // bytes the write commands take in an entry
+	grow     int64         // see proposal; 0 = nothing that is refused when memory is short
+	held     bool          // waits for memory; the Driver's
 	deadline int64         // interval clock: when to stop waiting for a leader
 }
 

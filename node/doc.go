@@ -14,7 +14,7 @@
 //	conn (many)    its Batch                     inbox -> Batch.done
 //	loop           the Driver                    inbox; hands out append, apply, send
 //	appender       the journal's writer          one job at a time -> EvAppended
-//	applier        the state machine's writer    apply queue -> Batch.done, EvFrozen; an atomic applied index
+//	applier        the state machine's writer    apply queue -> Batch.done, EvFrozen, EvVictims; an atomic applied index
 //	fetcher        cold reads of the journal     fetch queue -> EvFetched
 //	snapshotter    one frozen view (0 or 1)      -> EvSnapshotWritten
 //
@@ -28,8 +28,8 @@
 //
 //   - A Batch is answered exactly once. Until then the node owns it; afterwards nothing here refers to it.
 //   - Done is answered only for an entry that is committed and applied on this node.
-//   - NotLeader, NoLeader, Overwritten, Busy, Loading, DiskFull and Stopped are answered only when no log holds the commands, or
-//     another entry is committed in their place. Everything else is Uncertain.
+//   - NotLeader, NoLeader, Overwritten, Busy, Loading, DiskFull, OutOfMemory and Stopped are answered only when no log holds the
+//     commands, or another entry is committed in their place. Everything else is Uncertain.
 //   - At most one append job is under way; what piles up meanwhile is merged into the next one.
 //   - No queue grows without end, see flow.go.
 //   - The first error of the journal, of the state machine or of an invariant ends the loop; Run returns it.

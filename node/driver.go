@@ -27,6 +27,8 @@ type Config struct {
 	ApplyBacklog  int64  // bytes handed to the applier and not applied above which appends of the leader are refused
 	// DiskReserve is how many bytes of the disk are left free, see disk; nil: none. Loop goroutine.
 	DiskReserve func() int64
+	// Memory is how much the keys may take, with how their use is noted; nil: no limit. Loop goroutine.
+	Memory func() *Memory
 }
 
 // Driver is the logic of one node; see the package comment. Only the loop goroutine may touch it.
@@ -85,6 +87,7 @@ type Driver struct {
 
 	disk disk
 	busy busy
+	mem  memory
 
 	snap      SnapshotFile
 	snapBytes int64 // journal size after the last snapshot
@@ -103,7 +106,8 @@ type Driver struct {
 type handedEntry struct {
 	index   uint64
 	bytes   int64
-	batches int // of clients of this node; 0 for an entry of somebody else
+	batches int   // of clients of this node; 0 for an entry of somebody else
+	grow    int64 // see proposal
 }
 
 // NewDriver joins a recovered core with its surroundings. snap is the newest own snapshot (zero if none), loadTo the
@@ -130,6 +134,9 @@ func NewDriver(
 // deps it uses neither the transport nor the logger. An error names what is damaged.
 func OpenDriver(cfg Config, deps *Deps) (*Driver, error) {
 	store := fsm.NewStore()
+	if cfg.Memory != nil {
+		store.NoteUse(deps.Clock.Now()/1e9, cfg.Memory().Use)
+	}
 	if deps.Snapshot.Meta.Index > 0 {
 		if err := restore(store, deps.Snapshots, deps.Snapshot); err != nil {
 			return nil, err
@@ -170,6 +177,8 @@ func (d *Driver) Handle(now int64, ev *Event) error {
 		return d.appended(ev)
 	case EvFetched:
 		return d.step(raft.Event{Kind: raft.EvFetched, To: ev.Fetch.To, Index: ev.Fetch.Lo, Entries: ev.Entries, Failed: ev.Failed})
+	case EvVictims:
+		d.victims(ev.Victims)
 	case EvFrozen:
 		d.frozen(ev)
 	case EvSnapshotWritten:
@@ -224,6 +233,7 @@ func (d *Driver) messages(msgs []raft.Message) error {
 // EndTurn ends a turn: it lets the core see the time, proposes what waits, asks for reads, and returns the work.
 func (d *Driver) EndTurn(now int64) (*Work, error) {
 	d.now = now
+	d.noteUse()
 	d.expireParked()
 	if err := d.progress(); err != nil {
 		return nil, err
@@ -296,6 +306,7 @@ func (d *Driver) roles() {
 	d.role, d.term, d.leader = role, term, leader
 	if role != raft.Leader {
 		d.noop, d.swept, d.streamed, d.busy.on = 0, 0, nil, false
+		d.mem.deposed()
 	}
 	if d.eff.Changed {
 		d.out.Members = d.core.Contacts()
@@ -380,23 +391,14 @@ func (d *Driver) propose() error {
 	if d.applyFull() || d.busy.still(d.now, d.core.Commit()) {
 		return nil
 	}
+	ready := d.fitMemory()
 	sweep := d.dueSweep()
-	if !sweep && len(d.waiting) < d.underWay() {
+	if !sweep && len(d.mem.victims) == 0 && ready < d.underWay() {
 		return nil
 	}
-	for len(d.waiting) > 0 || sweep {
+	for ready > 0 || sweep || len(d.mem.victims) > 0 {
 		p := &proposal{nowMs: max(d.clock.WallMs(), d.store.Clock()), seed: d.seed(), since: d.now}
-		size, n := 0, 0
-		for n < len(d.waiting) && (n == 0 || size+d.waiting[n].raw <= d.cfg.MaxEntryBytes) {
-			size += d.waiting[n].raw
-			n++
-		}
-		if sweep {
-			p.sweep.Raw, p.sweep = fsm.SweepCommand(nil, d.cfg.SweepLimit)
-			size += entryBytes(&p.sweep)
-			sweep = false
-		}
-		p.batches = append(p.batches, d.waiting[:n]...)
+		size := d.gather(p) + d.addOwn(p, sweep)
 		at := len(d.eff.Proposed)
 		if err := d.step(raft.Event{Kind: raft.EvPropose, EntryKind: raft.EntryCommand, Data: p.encode(size)}); err != nil {
 			return err
@@ -411,14 +413,16 @@ func (d *Driver) propose() error {
 		}
 		d.busy.on = false
 		p.index, p.term = res.Index, res.Term
-		if p.sweep.Spec != nil {
-			d.swept = p.index
+		if sweep {
+			d.swept, sweep = p.index, false
+		}
+		if len(d.mem.victims) > 0 {
+			d.mem.evicted(p.index)
 		}
 		d.disk.free -= int64(size)
 		d.pending = append(d.pending, p)
-		rest := copy(d.waiting, d.waiting[n:])
-		clear(d.waiting[rest:])
-		d.waiting = d.waiting[:rest]
+		d.dropGathered(len(p.batches))
+		ready -= len(p.batches)
 	}
 	return nil
 }
@@ -470,10 +474,13 @@ const sweepEvery = 5e6
 func (d *Driver) expireParked() {
 	n := 0
 	for n < len(d.waiting) && d.waiting[n].deadline <= d.now {
-		if d.role == raft.Leader {
-			d.waiting[n].finish(Busy)
-		} else {
-			d.waiting[n].finish(NoLeader)
+		switch b := d.waiting[n]; {
+		case d.role != raft.Leader:
+			b.finish(NoLeader)
+		case b.held:
+			b.finish(OutOfMemory)
+		default:
+			b.finish(Busy)
 		}
 		n++
 	}
@@ -517,6 +524,9 @@ func (d *Driver) Deadline() int64 {
 	}
 	if sweep, ok := d.nextSweep(); ok {
 		at = min(at, sweep)
+	}
+	if choice, ok := d.nextChoice(); ok {
+		at = min(at, choice)
 	}
 	return at
 }

@@ -89,7 +89,7 @@ func (d *Driver) install(index uint64) {
 // handOver gives one committed entry to the applier, with the proposal it came from if that was ours.
 func (d *Driver) handOver(e *raft.Entry) {
 	item := ApplyItem{Entry: *e}
-	batches := 0
+	batches, grow := 0, int64(0)
 	for len(d.pending) > 0 {
 		p := d.pending[0]
 		if p.term > e.Term || (p.term == e.Term && p.index > e.Index) {
@@ -103,13 +103,15 @@ func (d *Driver) handOver(e *raft.Entry) {
 			// Also when it stood behind e: no log that holds e, as every future leader's does, can hold an entry of an
 			// older term behind it.
 			p.finish(Overwritten)
-		case len(p.batches) > 0:
-			item.Proposal, batches = p, len(p.batches)
+		default:
+			if grow = p.grow; len(p.batches) > 0 {
+				item.Proposal, batches = p, len(p.batches)
+			}
 		}
 	}
 	size := int64(len(e.Data))
 	d.backlog += size
-	d.sizes = append(d.sizes, handedEntry{e.Index, size, batches})
+	d.sizes = append(d.sizes, handedEntry{e.Index, size, batches, grow})
 	d.handed = e.Index
 	d.out.Apply = append(d.out.Apply, item)
 }
@@ -138,6 +140,9 @@ func (d *Driver) wakeAt() uint64 {
 	}
 	if len(d.waiting) > 0 && len(d.sizes) > 0 && (at == 0 || d.sizes[0].index < at) {
 		at = d.sizes[0].index // propose waits for it
+	}
+	if i := d.mem.index; i > d.applied && (at == 0 || i < at) {
+		at = i // more may have to be evicted
 	}
 	if d.loading && (at == 0 || d.loadTo < at) {
 		at = d.loadTo

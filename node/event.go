@@ -25,6 +25,7 @@ const (
 	EvTakeSnapshot                          // Index answer through Reply
 	EvHash                                  // Hash
 	EvRequest                               // Request
+	EvVictims                               // Victims: what the applier chose to evict
 )
 
 // Event is one input of the Driver. Slices and pointers belong to the Driver from then on.
@@ -48,6 +49,7 @@ type Event struct {
 	Status   chan<- Status // capacity 1
 	Taken    chan<- uint64 // capacity 1: index of the snapshot, 0 if none could be taken
 	Frozen   chan<- *fsm.View
+	Victims  []fsm.Victim
 }
 
 // Work is what a turn of the Driver asks of the goroutines around it, in the order in which to do it. The Driver owns
@@ -96,4 +98,5 @@ type ApplyItem struct {
 	Restore  *SnapshotFile
 	Freeze   bool             // post EvFrozen
 	Frozen   chan<- *fsm.View // hand a view to somebody who asked
+	Choose   *fsm.Choice      // post EvVictims
 }

@@ -34,6 +34,7 @@ const (
 	PressureUncommitted Pressure = "uncommitted"
 	PressureApply       Pressure = "apply"
 	PressureInbox       Pressure = "inbox"
+	PressureMemory      Pressure = "memory" // writes wait until keys are evicted
 )
 
 // flow is the Driver's part of it.
@@ -52,6 +53,8 @@ func (d *Driver) flow() Flow {
 		f.Pressure = PressureApply
 	case d.busy.on && len(d.waiting) > 0:
 		f.Pressure = PressureUncommitted
+	case d.mem.held > 0:
+		f.Pressure = PressureMemory
 	}
 	return f
 }

@@ -40,6 +40,8 @@ func (a *Applier) Apply(item *ApplyItem, post func(Event)) error {
 		post(Event{Kind: EvFrozen, View: v, Snapshot: SnapshotFile{Meta: meta}})
 	case item.Frozen != nil:
 		item.Frozen <- s.Freeze()
+	case item.Choose != nil:
+		post(Event{Kind: EvVictims, Victims: s.Choose(item.Choose)})
 	case item.Proposal != nil:
 		item.Proposal.run(s, &item.Entry, discard, a.clock)
 		a.term = item.Entry.Term
