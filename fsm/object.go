@@ -122,14 +122,14 @@ func largerForm(have, f form) (form, bool) {
 
 // The sub-commands of OBJECT that look at a value; those that tell of its use are in usage.go.
 var (
-	ObjectEncoding = objectSpec("encoding", runObjectEncoding, "Returns the name of the encoding that Redis would give a value.")
-	ObjectRefCount = objectSpec("refcount", runObjectRefCount, "Returns how many references there are to a value: 1, or many for small integers.")
+	ObjectEncoding = objectSpec("encoding", "2.2.3", runObjectEncoding, "Returns the name of the encoding that Redis would give a value.")
+	ObjectRefCount = objectSpec("refcount", "2.2.3", runObjectRefCount, "Returns how many references there are to a value: 1, or many for small integers.")
 )
 
-func objectSpec(name string, run runFunc, summary string) *Spec {
+func objectSpec(name, since string, run runFunc, summary string) *Spec {
 	return &Spec{
 		Name: name, Arity: 3, Flags: FlagReadonly, FirstKey: 2, LastKey: 2, KeyStep: 1,
-		KeyFlags: []string{"RO"}, Categories: "keyspace", Since: "2.2.3", Group: "generic", Run: run,
+		KeyFlags: []string{"RO"}, Categories: "keyspace", Since: since, Group: "generic", Run: run,
 		Summary: summary, Complexity: "O(1)", Args: []Arg{argKey("key")},
 	}
 }

@@ -107,8 +107,8 @@ const slotBits = 14
 
 // The sub-commands of OBJECT that tell of the use of keys on this node.
 var (
-	ObjectFreq     = objectSpec("freq", runObjectFreq, "Returns the logarithmic counter of a key's uses.")
-	ObjectIdleTime = objectSpec("idletime", runObjectIdleTime, "Returns the seconds since a key was used last.")
+	ObjectFreq     = objectSpec("freq", "4.0.0", runObjectFreq, "Returns the logarithmic counter of a key's uses.")
+	ObjectIdleTime = objectSpec("idletime", "2.2.3", runObjectIdleTime, "Returns the seconds since a key was used last.")
 )
 
 func runObjectFreq(tx *Tx, args [][]byte, out Out) {

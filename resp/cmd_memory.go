@@ -13,6 +13,8 @@ import (
 func objectHelp(c *conn, _ [][]byte) {
 	c.help("OBJECT",
 		"ENCODING <key>", "    Answers the name of the encoding that Redis would give the value.",
+		"FREQ <key>", "    Answers how often the key is used, as a logarithmic counter; with an LFU policy of maxmemory-policy.",
+		"IDLETIME <key>", "    Answers the seconds since the key was used last; without an LFU policy.",
 		"REFCOUNT <key>", "    Answers how many references there are to the value.")
 }
 
@@ -32,6 +34,7 @@ type memoryFacts struct {
 	peak        uint64 // of heap.objects
 	startup     uint64 // heap.objects before the first command
 	dataset     uint64 // keys and values, without what finds them
+	counted     uint64 // what maxmemory is compared with
 	clients     uint64 // buffers of all clients
 	connections int
 	databases   []databaseFacts
@@ -50,6 +53,7 @@ func (s *Server) memory() memoryFacts {
 	f.peak = max(f.objects, s.stats.peakHeap.Load())
 	store := s.node().Store()
 	data := store.MemoryUsed()
+	f.counted = uint64(max(0, store.Counted()))
 	for db := range fsm.Databases {
 		if keys, _ := store.Keys(db); keys > 0 {
 			main, expires := store.Overhead(db)

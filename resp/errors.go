@@ -36,6 +36,7 @@ const (
 	errOverwritten = "TRYAGAIN the leader changed, the command was not executed"
 	errReadAgain   = "TRYAGAIN the leader changed, the read was not served"
 	errBusy        = "TRYAGAIN too many uncommitted writes, the command was not executed"
+	errOOM         = "OOM command not allowed when used memory > 'maxmemory'."
 	errLoading     = "LOADING Redis is loading the dataset in memory"
 
 	errAddress     = "ERR an address is host:port"
@@ -157,6 +158,8 @@ func outcomeError(o node.Outcome, leader string, c *fsm.Command, keys []int) str
 		return errLoading
 	case node.DiskFull:
 		return errDiskFull
+	case node.OutOfMemory:
+		return errOOM
 	default:
 		return errStopped
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,7 @@ type fake struct {
 	group   *group
 	outcome atomic.Int32 // node.Outcome of writes, and of reads unless the batch may be served here
 	refused atomic.Int32 // node.Outcome of writes alone, unless it is node.Done
+	limit   atomic.Int64 // bytes of keys above which writes are refused as Redis does, 0 = none
 	leader  atomic.Pointer[string]
 	view    atomic.Pointer[node.View]
 	stopped atomic.Bool // Status fails
@@ -108,12 +110,30 @@ func (f *fake) Write(b *node.Batch) {
 	g := f.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if limit := f.limit.Load(); limit > 0 && g.store.Counted() > limit && grows(b) {
+		b.Outcome = node.OutOfMemory
+		return
+	}
 	g.begin()
 	for i := range b.Cmds {
 		g.store.Exec(&b.Cmds[i], b.Out)
 	}
 	g.store.End()
 	b.Index = g.index
+}
+
+// grows says that Redis would refuse a command of b when memory is short.
+func grows(b *node.Batch) bool {
+	return slices.ContainsFunc(b.Cmds, func(c fsm.Command) bool { return c.Spec.Flags&fsm.FlagDenyOOM != 0 })
+}
+
+// follow has the node heed the settings, as the program does.
+func (f *fake) follow(set *config.Settings) {
+	set.OnChange(func(string) {
+		f.limit.Store(set.Int("maxmemory"))
+		f.group.store.NoteUse(0, fsm.Use{LFU: fsm.ParsePolicy(set.Get("maxmemory-policy")).LFU(), LogFactor: set.Int("lfu-log-factor"),
+			Decay: set.Int("lfu-decay-time")})
+	})
 }
 
 func (f *fake) Read(b *node.Batch, from int) int {
@@ -199,6 +219,9 @@ func cluster(t testing.TB, n int) (fakes []*fake, servers []*Server) {
 // start serves until the test ends.
 func start(t testing.TB, f node.Client, ln net.Listener, set *config.Settings) *Server {
 	t.Helper()
+	if f, ok := f.(*fake); ok {
+		f.follow(set)
+	}
 	s, err := NewServer(Options{Listener: ln, Node: f, Settings: set, Version: "0.0.1", Cluster: "test"})
 	require.NoError(t, err)
 	serveUntilEnd(t, s)

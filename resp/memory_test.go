@@ -32,7 +32,10 @@ func TestObject(t *testing.T) {
 		{"OBJECT ENCODING a", bulk("int")},
 		{"OBJECT REFCOUNT a", ":2147483647\r\n"},
 		{"OBJECT ENCODING", "-ERR wrong number of arguments for 'object|encoding' command\r\n"},
-		{"OBJECT FREQ a", "-ERR unknown subcommand 'FREQ'. Try OBJECT HELP.\r\n"},
+		{"OBJECT IDLETIME a", ":0\r\n"},
+		{"OBJECT IDLETIME nokey", "$-1\r\n"},
+		{"OBJECT FREQ nokey", "$-1\r\n"},
+		{"OBJECT FOO a", "-ERR unknown subcommand 'FOO'. Try OBJECT HELP.\r\n"},
 		{"OBJECT ENCODING nokey", "$-1\r\n"},
 		{"COMMAND GETKEYS OBJECT ENCODING a", "*1\r\n" + bulk("a")},
 	} {

@@ -154,7 +154,6 @@ func TestCommandDocsAsRedis(t *testing.T) {
 func TestMissingSubcommands(t *testing.T) {
 	missing := []string{
 		"client|unblock",                 // blocking commands do not exist yet
-		"object|freq", "object|idletime", // nothing notes when a key was used
 		"config|rewrite", // the configuration file is the operator's
 		// One Raft group owns every slot, and its members are not changed with commands of Redis Cluster's gossip.
 		"cluster|addslots", "cluster|addslotsrange", "cluster|bumpepoch", "cluster|delslots", "cluster|delslotsrange",

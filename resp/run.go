@@ -57,7 +57,7 @@ func (c *conn) enqueue(x *command, rc *redcon.Command) {
 	}
 	r.raw += len(rc.Raw)
 	r.cmds = append(r.cmds, x)
-	r.batch.Cmds = append(r.batch.Cmds, fsm.Command{Spec: x.spec, DB: c.db, Args: rc.Args, Raw: rc.Raw})
+	r.batch.Cmds = append(r.batch.Cmds, fsm.Command{Spec: x.spec, DB: c.db, Args: rc.Args, Raw: rc.Raw, Quiet: c.state.noTouch})
 	r.node.Store().Place(&r.batch.Cmds[len(r.batch.Cmds)-1])
 	if c.reply == replySkip {
 		c.flushRun()
@@ -124,7 +124,13 @@ func (c *conn) runWrite() {
 	mark := c.out.Len()
 	c.out.errors = 0
 	c.run.node.Write(b)
-	if b.Outcome != node.Done {
+	switch b.Outcome {
+	case node.Done:
+	case node.OutOfMemory:
+		c.out.Truncate(mark)
+		c.runShort()
+		return
+	default:
 		c.out.Truncate(mark)
 		c.refuse(b.Outcome, b.Leader, 0)
 		return
@@ -133,6 +139,85 @@ func (c *conn) runWrite() {
 		c.lastWrite = b.Index
 	}
 	c.account(0, len(b.Cmds), mark, b.ExecNs)
+}
+
+// runShort executes a run that the node has refused for want of memory. As in Redis each command is judged by itself: those
+// that may take memory are refused, the others executed, and what follows them is tried anew, because they may have made room.
+func (c *conn) runShort() {
+	for from := 0; from < len(c.run.cmds) && !c.ended; {
+		to := from
+		for to < len(c.run.cmds) && c.run.cmds[to].is(fsm.FlagDenyOOM) {
+			x := c.run.cmds[to]
+			x.stats.rejected.Add(1)
+			c.fail(errOOM)
+			c.trim()
+			to++
+		}
+		from = to
+		for to < len(c.run.cmds) && !c.run.cmds[to].is(fsm.FlagDenyOOM) {
+			to++
+		}
+		if from < to {
+			if !c.runPart(from, to) {
+				return
+			}
+			if c.alone.Outcome == node.OutOfMemory { // for none of them there was a reason
+				c.refuse(c.alone.Outcome, "", from)
+				return
+			}
+		}
+		if from = to; from < len(c.run.cmds) && (!c.runPart(from, len(c.run.cmds)) || c.alone.Outcome == node.Done) {
+			return
+		}
+	}
+}
+
+// runPart executes the commands [from, to) of a run in a batch of their own. It returns false when that could not be done and
+// they, and all behind them, have been answered; for want of memory it only leaves c.alone.Outcome.
+func (c *conn) runPart(from, to int) bool {
+	b := c.aside()
+	writes := false
+	for i := from; i < to; i++ {
+		b.Cmds = append(b.Cmds, c.run.batch.Cmds[i])
+		writes = writes || c.kindOf(c.run.cmds[i]) == writeRun
+	}
+	if !writes {
+		for i := from; i < to; i++ {
+			if !c.readAlone(i) {
+				c.refuse(c.alone.Outcome, c.alone.Leader, i)
+				return false
+			}
+			c.trim()
+		}
+		return true
+	}
+	b.ReadOnly = c.readOnly.Load()
+	mark := c.out.Len()
+	c.out.errors = 0
+	c.run.node.Write(b)
+	switch b.Outcome {
+	case node.Done:
+		c.lastWrite = max(c.lastWrite, b.Index)
+		c.account(from, to, mark, b.ExecNs)
+		c.trim()
+	case node.OutOfMemory:
+		c.out.Truncate(mark)
+	default:
+		c.out.Truncate(mark)
+		c.refuse(b.Outcome, b.Leader, from)
+		return false
+	}
+	return true
+}
+
+// aside returns an empty batch for parts of a run.
+func (c *conn) aside() *node.Batch {
+	if c.alone == nil {
+		c.alone = node.NewBatch(c.out)
+	}
+	clear(c.alone.Cmds)
+	c.alone.Cmds = c.alone.Cmds[:0]
+	return c.alone
 }
 
 func (c *conn) runReads() {
@@ -184,7 +269,7 @@ func (c *conn) worthReading(x *command, o node.Outcome) bool {
 	switch o {
 	case node.NotLeader:
 		return c.servesItself(x)
-	case node.Uncertain, node.Overwritten, node.Busy, node.DiskFull:
+	case node.Uncertain, node.Overwritten, node.Busy, node.DiskFull, node.OutOfMemory:
 		return c.kindOf(x) != writeRun // a deadline needs the log's clock
 	default:
 		return false
@@ -198,12 +283,9 @@ func (c *conn) servesItself(x *command) bool {
 
 // readAlone serves one read of a run that was not executed; false when it could not, and c.alone tells why.
 func (c *conn) readAlone(i int) bool {
-	if c.alone == nil {
-		c.alone = node.NewBatch(c.out)
-	}
-	c.alone.ReadOnly = c.servesItself(c.run.cmds[i])
+	c.aside().ReadOnly = c.servesItself(c.run.cmds[i])
 	c.alone.Mode, c.alone.MaxStale = c.readMode, c.maxStale
-	c.alone.Cmds = append(c.alone.Cmds[:0], c.run.batch.Cmds[i])
+	c.alone.Cmds = append(c.alone.Cmds, c.run.batch.Cmds[i])
 	mark := c.out.Len()
 	c.out.errors = 0
 	start := c.srv.now()

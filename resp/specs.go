@@ -161,7 +161,9 @@ var memoryCommands = []entry{
 
 var objectCommands = []entry{
 	{spec: *fsm.ObjectEncoding, tips: tipsRandom},
+	{spec: *fsm.ObjectFreq, tips: tipsRandom},
 	{run: objectHelp, spec: spec("help", 2, anyState, "keyspace", "6.2.0", "generic", "O(1)", "Lists the sub-commands.")},
+	{spec: *fsm.ObjectIdleTime, tips: tipsRandom},
 	{spec: *fsm.ObjectRefCount, tips: tipsRandom},
 }
 

@@ -33,7 +33,7 @@ type serverStats struct {
 
 // baseline is what counters that others own stood at when CONFIG RESETSTAT was called.
 type baseline struct {
-	hits, misses, expired, netIn, netOut, rejected uint64
+	hits, misses, expired, evicted, netIn, netOut, rejected uint64
 }
 
 // maxErrorWords bounds errorstats: the words come from replies, and those may come from clients one day.
@@ -78,7 +78,7 @@ func (s *Server) resetStats() {
 	store := s.node().Store()
 	st.mu.Lock()
 	clear(st.words)
-	st.base = baseline{hits: store.Hits(), misses: store.Misses(), expired: store.Expired(),
+	st.base = baseline{hits: store.Hits(), misses: store.Misses(), expired: store.Expired(), evicted: store.Evicted(),
 		netIn: in, netOut: out, rejected: s.guard.Rejected()}
 	st.mu.Unlock()
 	st.connections.Store(0)

@@ -119,6 +119,8 @@ var (
 	descHits      = desc("redis_keyspace_hits_total", "Lookups that found a key.")
 	descMisses    = desc("redis_keyspace_misses_total", "Lookups that found none.")
 	descExpired   = desc("redis_expired_keys_total", "Keys deleted because they were due.")
+	descEvicted   = desc("redis_evicted_keys_total", "Keys evicted because memory was short.")
+	descCounted   = desc("redis_memory_counted_bytes", "What maxmemory is compared with: the keys, their values and deadlines.")
 )
 
 // Describe implements prometheus.Collector. It describes nothing: that would ask the node before it runs.
@@ -177,6 +179,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descHits, float64(store.Hits()))
 	counter(descMisses, float64(store.Misses()))
 	counter(descExpired, float64(store.Expired()))
+	counter(descEvicted, float64(store.Evicted()))
+	gauge(descCounted, float64(store.Counted()))
 }
 
 // flow tells how full the queues are.

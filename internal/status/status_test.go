@@ -84,13 +84,14 @@ func TestMetrics(t *testing.T) {
 		`rr_raft_peer_inflight_bytes{peer="n2"} 512`, `rr_raft_peer_inflight_messages{peer="n2"} 3`,
 		"rr_disk_free_bytes 300", "rr_disk_reserve_bytes 200", "rr_disk_full 1", "rr_snapshot_late 1",
 		`redis_db_keys{db="db0"} 1`, `redis_db_keys{db="db1"} 1`, `redis_db_keys_expiring{db="db0"} 0`, `redis_db_keys_expiring{db="db1"} 1`,
-		"redis_keyspace_hits_total 0", "redis_expired_keys_total 0",
+		"redis_keyspace_hits_total 0", "redis_expired_keys_total 0", "redis_evicted_keys_total 0",
 	} {
 		require.Contains(t, body, "\n"+line+"\n")
 	}
 	require.NotContains(t, body, `db="db2"`, "only the first database is told when it is empty")
 	require.Contains(t, body, "\ngo_goroutines ")
 	require.Regexp(t, `\nredis_memory_used_bytes [1-9]`, body)
+	require.Contains(t, body, "\nredis_memory_counted_bytes 201\n", "two keys, one with a deadline")
 	// Types follow the names: what ends in _total is a counter.
 	for line := range strings.Lines(body) {
 		if f := strings.Fields(line); len(f) == 4 && f[1] == "TYPE" && (strings.HasPrefix(f[2], "rr_") || strings.HasPrefix(f[2], "redis_")) {
