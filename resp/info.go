@@ -202,6 +202,7 @@ func infoMemory(r *infoReport) {
 	r.float("mem_fragmentation_ratio", quotient(rss, used))
 	r.int("mem_fragmentation_bytes", int64(rss)-int64(used))
 	r.uint("mem_not_counted_for_evict", uint64(diff(used, facts.counted)))
+	r.uint("used_memory_counted", facts.counted)
 	r.zeros("mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves")
 	r.uint("mem_clients_normal", facts.clients)
 	r.zeros("mem_cluster_links", "mem_aof_buffer")

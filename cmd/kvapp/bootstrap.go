@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kvapp/fsm"
 	"kvapp/internal/config"
 	"kvapp/node"
 	"kvapp/raft"
@@ -123,6 +124,21 @@ func nodeConfig(set *config.Settings, id wal.Identity, self raft.Member) node.Co
 		ApplyBacklog:  256 << 20,
 		DiskReserve:   func() int64 { return set.Int("raft-disk-reserve-bytes") },
 	}
+}
+
+// memoryOf returns what the settings say of the memory of keys, which it follows as they change.
+func memoryOf(set *config.Settings) func() *node.Memory {
+	var now atomic.Pointer[node.Memory]
+	read := func(string) {
+		p := fsm.ParsePolicy(set.Get("maxmemory-policy"))
+		now.Store(&node.Memory{
+			Limit: set.Int("maxmemory"), Policy: p, Samples: int(set.Int("maxmemory-samples")),
+			Use: fsm.Use{LFU: p.LFU(), LogFactor: set.Int("lfu-log-factor"), Decay: set.Int("lfu-decay-time")},
+		})
+	}
+	set.OnChange(read)
+	read("")
+	return now.Load
 }
 
 // holdFactor is how many snapshots' worth of log a leader keeps for a follower that is slow but alive.

@@ -317,7 +317,9 @@ func (in *instance) openNode(rec wal.Recovered) error {
 		Snapshot: node.SnapshotFile(rec.Snapshot),
 		OnRole:   logRole,
 	}
-	n, err := node.New(nodeConfig(s.set, in.id, s.self), deps)
+	cfg := nodeConfig(s.set, in.id, s.self)
+	cfg.Memory = s.memory
+	n, err := node.New(cfg, deps)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kvapp/internal/config"
+	"kvapp/node"
 	"kvapp/raft"
 	"kvapp/resp"
 )
@@ -21,7 +22,9 @@ type server struct {
 	log  *slog.Logger
 	ctx  context.Context // ends when the process is to end
 	self raft.Member     // this node, as the settings describe it
-	line []raft.Member   // the founding members that they name; without a cluster line this node alone
+	// memory is what the settings say of the memory of keys.
+	memory func() *node.Memory
+	line   []raft.Member // the founding members that they name; without a cluster line this node alone
 
 	clientListener net.Listener
 	clients        *resp.Server
@@ -34,7 +37,7 @@ type server struct {
 func serve(ctx context.Context, set *config.Settings, log *slog.Logger, opened func() error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &server{set: set, log: log, ctx: ctx, moves: make(chan move)}
+	s := &server{set: set, log: log, ctx: ctx, memory: memoryOf(set), moves: make(chan move)}
 	var err error
 	if s.line, s.self, err = clusterMembers(set); err != nil {
 		return err

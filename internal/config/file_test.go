@@ -72,7 +72,7 @@ timeout 7
 	require.Equal(t, []string{"127.0.0.1", "-::1"}, s.Words("bind"))
 	require.Equal(t, []string{
 		"appendfsync", "appendonly", "daemonize", "latency-tracking-info-percentiles", "list-max-listpack-size",
-		"maxmemory", "proc-title-template", "save", "shutdown-on-sigterm", "supervised",
+		"proc-title-template", "save", "shutdown-on-sigterm", "supervised",
 	}, s.Ignored())
 }
 
