@@ -16,10 +16,10 @@ func (tx *Tx) seek(key []byte, use bool) item {
 	sh := &tx.s.shards[slot/pageSlots]
 	if db := tx.s.dbs[tx.DB].Load(); db != nil {
 		if _, _, rec := db.find(slot, hash, key); rec != nil && !rec.expired(tx.now) {
-			hits := sh.hits.Add(1)
-			if use && !tx.quiet {
-				tx.s.noteUse(rec, hits)
+			if now := tx.s.use.Load(); rec.usedBefore(now) && use && !tx.quiet {
+				tx.s.changeUse(rec, now, sh.hits.Load())
 			}
+			sh.hits.Add(1)
 			return item{rec, db.objects.dir.Load()}
 		}
 	}
@@ -55,7 +55,9 @@ func (tx *Tx) findWrite(n int, key []byte) (p place, ok bool) {
 		tx.s.expired.Add(1)
 		return p, false
 	}
-	tx.uses(&p, key)
+	if now := tx.s.use.Load(); p.usedBefore(now) && !tx.quiet {
+		tx.changeUse(&p, now)
+	}
 	return p, true
 }
 

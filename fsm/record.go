@@ -80,10 +80,10 @@ func (r record) version() uint64 {
 
 func (r record) setVersion(v uint64) { r.stamp(v, r.use()) }
 
-// stamp writes version and use.
+// stamp writes version and use. REQUIRES: nobody else looks at the record, as it is when it may be changed at all.
 func (r record) stamp(v uint64, use uint32) {
 	v = min(v, maxVersion)
-	slab.Store32(r[useAt:], use<<useShift|uint32(v>>versionLow))
+	binary.NativeEndian.PutUint32(r[useAt:], use<<useShift|uint32(v>>versionLow))
 	binary.LittleEndian.PutUint32(r[versionAt:], uint32(v))
 }
 

@@ -23,7 +23,7 @@ type Tx struct {
 	lastSlot int
 	lastHash uint32
 
-	// The key, by database, slot and hash, whose use was noted last; see uses.
+	// The key, by database, slot and hash, whose use was noted last; see changeUse.
 	used     int
 	usedHash uint32
 

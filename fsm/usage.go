@@ -49,15 +49,17 @@ func (s *Store) newUse() uint32 {
 	return uint32(now>>useMinutes)&minutesMask<<countBits | firstCount
 }
 
-// noteUse notes a use of the key of r; dice is a number that differs from use to use.
+// usedBefore says that a use at a clock of uses changes what r notes. Most often it is the same second.
+func (r record) usedBefore(now uint64) bool { return uint64(r.use()) != now&(useMask|useLFU) }
+
+// changeUse notes a use of the key of r; dice is a number that differs from use to use.
 // REQUIRES: the key's shard is locked.
-func (s *Store) noteUse(r record, dice uint64) {
-	now := s.use.Load()
+func (s *Store) changeUse(r record, now, dice uint64) {
 	use := uint32(now) & useMask
 	if now&useLFU != 0 {
 		use = s.countUse(r.use(), now, dice)
 	}
-	if use != r.use() { // most often it is the same second
+	if use != r.use() {
 		r.setUse(use)
 	}
 }
@@ -94,13 +96,13 @@ func (s *Store) idle(use uint32) uint64 {
 	return uint64((uint32(now) - use) & useMask)
 }
 
-// uses notes the use of the key at p by a write, once for each key in a row: a command may look its key up several times.
-func (tx *Tx) uses(p *place, key []byte) {
-	if tx.quiet || tx.used == p.num<<slotBits|p.slot && tx.usedHash == p.hash {
+// changeUse notes a use by a write of the key at p, once for each key in a row: a command may look its key up several times.
+func (tx *Tx) changeUse(p *place, now uint64) {
+	if tx.used == p.num<<slotBits|p.slot && tx.usedHash == p.hash {
 		return
 	}
 	tx.used, tx.usedHash = p.num<<slotBits|p.slot, p.hash
-	tx.s.noteUse(p.record, tx.s.index+tx.s.position*golden)
+	tx.s.changeUse(p.record, now, tx.s.index+tx.s.position*golden)
 }
 
 const slotBits = 14

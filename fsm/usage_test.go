@@ -138,7 +138,7 @@ func TestFrequencyIsLogarithmic(t *testing.T) {
 		r := make(record, headSize(h))
 		r.fill(h, 1, s.newUse(), 0, []byte("k"))
 		for i := range 100_000 {
-			s.noteUse(r, uint64(n)<<32+uint64(i))
+			s.changeUse(r, s.use.Load(), uint64(n)<<32+uint64(i))
 			if i+1 == 1000 || i+1 == 100_000 {
 				sum[i+1] += float64(r.use()&mostCount) / 40
 			}
