@@ -269,7 +269,7 @@ func (tx *Tx) setDeadline(p *place, at int64) {
 func (tx *Tx) relayout(p *place, at int64) {
 	old, oldRef, shared := p.record, p.ref, tx.shared(p)
 	was := old.head()
-	head := makeHead(old.enc(), headKeyLen(was), int(was>>headValue), at)
+	head := makeHead(old.enc(), headKeyLen(was), headBody(was), at)
 	size := headSize(head)
 	tx.unlinkDeadline(p, at)
 	version, use, body := old.version(), old.use(), old[headKeyAt(was):]

@@ -10,12 +10,13 @@ import (
 //
 //	head(8) use(4) version(4) [deadline(8)] key value
 //
-// The head is, from the lowest bit: encoding(3), deadline present(1), length of the key(30), of the value(30).
-// Version is the index of the log entry that modified the key last; its highest 8 of 40 bits stand in the lowest of use,
-// and what is above maxVersion, after years at a thousand entries a second, counts as that. The other 24 bits of use note
-// when or how often this node has used the key, see Store.NoteUse: readers change them under read locks, so the word is
-// only looked at as a whole, atomically. Deadline is in Unix ms. The value is the bytes of a string, or an integer(8), or a packed
-// collection, or the handle(4) of an object. All numbers are little endian, but use, which is in the order of the machine.
+// The head is, from the lowest bit: encoding(3), deadline present(1), length of the key(30), of the value(22), version(8).
+// Version is the index of the log entry that modified the key last, in 48 bits: the highest 8 stand in the head, the next 8 in
+// the lowest bits of use. What is above maxVersion, after a century of a hundred thousand entries a second, counts as that.
+// The other 24 bits of use note when or how often this node has used the key, see Store.NoteUse: readers change them
+// under read locks, so the word is only looked at as a whole, atomically. Deadline is in Unix ms. The value is the bytes
+// of a string, or an integer(8), or a packed collection, or the handle(4) of an object. All numbers are little endian,
+// but use, which is in the order of the machine.
 //
 // A record is valid as long as its shard is locked, its view open, or, for the applier, until the next change of its
 // database.
@@ -36,7 +37,9 @@ const (
 	headDeadline = 1 << 3
 	headKey      = 4 // bits
 	headValue    = 34
-	headLen      = 1<<30 - 1
+	headLen      = 1<<30 - 1 // of the key
+	headValueLen = 1<<22 - 1
+	headVersion  = 7 // byte
 
 	recordFixed = 16 // bytes before deadline or key
 	useAt       = 8
@@ -44,7 +47,8 @@ const (
 	versionLow  = 32 // bits of the version that stand at versionAt
 	useShift    = 8  // bits of the version below the use
 	useMask     = 1<<24 - 1
-	maxVersion  = 1<<(versionLow+useShift) - 1
+	versionMid  = versionLow + useShift // bits of the version that do not stand in the head
+	maxVersion  = 1<<(versionMid+8) - 1
 	intBytes    = 8
 	handleBytes = 4
 
@@ -63,10 +67,11 @@ func makeHead(enc encoding, keyLen, valueLen int, at int64) uint64 {
 	return h
 }
 
-// headKeyAt is where the key begins; headSize the length of the record in bytes.
+// headKeyAt is where the key begins; headBody the length of the value and headSize of the record, in bytes.
 func headKeyAt(h uint64) int  { return recordFixed + int(h&headDeadline) }
 func headKeyLen(h uint64) int { return int(h >> headKey & headLen) }
-func headSize(h uint64) int   { return headKeyAt(h) + headKeyLen(h) + int(h>>headValue) }
+func headBody(h uint64) int   { return int(h >> headValue & headValueLen) }
+func headSize(h uint64) int   { return headKeyAt(h) + headKeyLen(h) + headBody(h) }
 
 func (r record) head() uint64  { return binary.LittleEndian.Uint64(r) }
 func (r record) enc() encoding { return encoding(r[0] & headEnc) }
@@ -75,7 +80,8 @@ func (r record) valueAt() int  { return headKeyAt(r.head()) + r.keyLen() }
 
 // version may be asked for of a record that readers use.
 func (r record) version() uint64 {
-	return uint64(slab.Load32(r[useAt:])&(1<<useShift-1))<<versionLow | uint64(binary.LittleEndian.Uint32(r[versionAt:]))
+	return uint64(r[headVersion])<<versionMid | uint64(slab.Load32(r[useAt:])&(1<<useShift-1))<<versionLow |
+		uint64(binary.LittleEndian.Uint32(r[versionAt:]))
 }
 
 func (r record) setVersion(v uint64) { r.stamp(v, r.use()) }
@@ -83,7 +89,8 @@ func (r record) setVersion(v uint64) { r.stamp(v, r.use()) }
 // stamp writes version and use. REQUIRES: nobody else looks at the record, as it is when it may be changed at all.
 func (r record) stamp(v uint64, use uint32) {
 	v = min(v, maxVersion)
-	binary.NativeEndian.PutUint32(r[useAt:], use<<useShift|uint32(v>>versionLow))
+	r[headVersion] = byte(v >> versionMid)
+	binary.NativeEndian.PutUint32(r[useAt:], use<<useShift|uint32(v>>versionLow&(1<<useShift-1)))
 	binary.LittleEndian.PutUint32(r[versionAt:], uint32(v))
 }
 
