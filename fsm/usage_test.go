@@ -134,13 +134,13 @@ func TestFrequencyIsLogarithmic(t *testing.T) {
 	s.NoteUse(60, Use{LFU: true, LogFactor: 10, Decay: 1})
 	h := makeHead(encInt, 1, intBytes, 0)
 	sum := map[int]float64{}
-	for n := range 40 {
+	for n := range 20 {
 		r := make(record, headSize(h))
 		r.fill(h, 1, s.newUse(), 0, []byte("k"))
 		for i := range 100_000 {
 			s.changeUse(r, s.use.Load(), uint64(n)<<32+uint64(i))
 			if i+1 == 1000 || i+1 == 100_000 {
-				sum[i+1] += float64(r.use()&mostCount) / 40
+				sum[i+1] += float64(r.use()&mostCount) / 20
 			}
 		}
 	}
