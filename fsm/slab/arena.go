@@ -15,11 +15,12 @@ type Arena struct {
 	// table holds the bytes of the regions. Blocks and their elements stay where they are, so that readers need no lock.
 	table [maxRegions / blockLen]*[blockLen][]byte
 
-	room    [classes]uint32 // first span with room, as a page number; 0 = none
-	regions []*region       // by number; nil = unused or part of a large object
-	longest []uint16        // of each region, an upper bound of its longest run of free pages
-	gaps    []uint32        // by number: unused numbers from here on; 0 = not the beginning of a gap
-	purges  []purge         // memory to give back step by step
+	spans   [classes]spans
+	leaving leaving   // the span whose objects are being moved away
+	regions []*region // by number; nil = unused or part of a large object
+	longest []uint16  // of each region, an upper bound of its longest run of free pages
+	gaps    []uint32  // by number: unused numbers from here on; 0 = not the beginning of a gap
+	purges  []purge   // memory to give back step by step
 	live    uint64
 	taken   int // pages in use
 	dirty   int // free pages that keep their memory
@@ -96,7 +97,8 @@ func (a *Arena) Alloc(n int) Ref {
 		return a.allocBig(n)
 	}
 	c := classOf(n)
-	first := a.room[c]
+	s := &a.spans[c]
+	first := s.fullest()
 	if first == 0 {
 		if first = a.newSpan(c); first == 0 {
 			return 0
@@ -110,9 +112,9 @@ func (a *Arena) Alloc(n int) Ref {
 		at = uint16(uint32(p.fresh) * classSizes[c] / granule)
 		p.fresh++
 	}
-	if p.used++; p.free == noObject && int(p.fresh) == spanObjects(c) {
-		a.unlist(c, first, p)
-	}
+	s.objects++
+	p.used++
+	a.relist(c, first, p, p.used-1)
 	a.live += uint64(classSizes[c])
 	return Ref(first)*pageGranules + Ref(at)
 }
@@ -140,65 +142,19 @@ func (a *Arena) Release(r Ref, n int) {
 	p := a.page(number)
 	number -= uint32(p.back)
 	p = a.page(number)
-	if p.free == noObject && int(p.fresh) == spanObjects(c) {
-		a.list(c, number, p)
-	}
-	binary.LittleEndian.PutUint16(a.From(r), p.free)
-	p.free = uint16(r - Ref(number)*pageGranules)
-	if p.used--; p.used == 0 {
-		a.unlist(c, number, p)
-		n := spanPages(c)
-		for i := range uint32(n) {
-			*a.page(number + i) = page{}
-		}
-		a.givePages(number, n)
-	}
-}
-
-// spanObjects is the number of objects in a span.
-func spanObjects(class int) int { return int(spanCounts[class]) }
-
-var spanCounts = func() (counts [classes]uint16) {
-	for c := 1; c < classes; c++ {
-		counts[c] = uint16(spanPages(c) * pageSize / int(classSizes[c]))
-	}
-	return counts
-}()
-
-// newSpan adds an empty span to a class and returns its first page, 0 if there is no room.
-func (a *Arena) newSpan(c int) uint32 {
-	n := spanPages(c)
-	first := a.takePages(n)
-	if first == 0 {
-		return 0
-	}
-	for i := range n {
-		*a.page(first + uint32(i)) = page{class: uint8(c), back: uint8(i), free: noObject}
-	}
-	a.list(c, first, a.page(first))
-	return first
-}
-
-// list puts a span in front of those with room.
-func (a *Arena) list(c int, number uint32, p *page) {
-	p.prev, p.next = 0, a.room[c]
-	if p.next != 0 {
-		a.page(p.next).prev = number
-	}
-	a.room[c] = number
-}
-
-// unlist takes a span out of those with room.
-func (a *Arena) unlist(c int, number uint32, p *page) {
-	if p.prev != 0 {
-		a.page(p.prev).next = p.next
+	at := uint16(r - Ref(number)*pageGranules)
+	a.spans[c].objects--
+	p.used--
+	if number == a.leaving.number {
+		a.leaving.without(c, at)
 	} else {
-		a.room[c] = p.next
+		binary.LittleEndian.PutUint16(a.From(r), p.free)
+		p.free = at
+		a.relist(c, number, p, p.used+1)
 	}
-	if p.next != 0 {
-		a.page(p.next).prev = p.prev
+	if p.used == 0 {
+		a.dropSpan(c, number)
 	}
-	p.prev, p.next = 0, 0
 }
 
 // ownMapping says that an object of n bytes has a mapping of its own.

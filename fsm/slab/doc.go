@@ -2,7 +2,7 @@
 //
 // # Layout
 //
-//	Arena   regions, and for each size class the spans with room
+//	Arena   regions, and for each size class the spans with room by occupancy
 //	region  regionSize bytes of address space, divided into pages of 64 KiB
 //	span    1, 4 or 8 pages divided into objects of one class
 //	object  what Alloc hands out
@@ -16,6 +16,14 @@
 // A span that has become empty goes back to the pages, for any class. Pages that nobody uses are given back to the
 // operating system as soon as they are more than a small share; large ones step by step, with the calls that follow.
 //
+// # Occupancy
+//
+// The spans with room stand in lists by how full they are. Alloc takes from the fullest, so that the others become empty.
+// Where that is not enough, because objects of another size come than have gone, Evacuate moves the objects of the
+// emptiest spans of a class into its fuller ones. The owner decides when, and changes what refers to them. A span that goes
+// this way with f of its places in use costs f times a span in bytes copied, so what is copied is never more than what is
+// won, and that was freed by somebody before.
+//
 // # Builds
 //
 // On Linux a region is an anonymous mapping that takes memory page by page as it is used. With the build tag heapslab,
@@ -27,7 +35,7 @@
 //
 // # Goroutines
 //
-// Alloc, Free, Retire, Release, Tidy and Close are for one goroutine at a time. Any goroutine may call Bytes and From
+// Alloc, Free, Retire, Release, Evacuate, Tidy and Close are for one goroutine at a time. Any goroutine may call Bytes and From
 // for a Ref that it got from that one, through a lock or another synchronisation, as long as nobody frees the object or
 // closes the Arena. Slices do not keep an Arena alive: its memory goes when it is closed, or collected.
 package slab

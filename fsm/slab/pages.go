@@ -22,7 +22,7 @@ type page struct {
 	used       uint16 // live objects
 	fresh      uint16 // objects handed out at least once: those behind them have never been written
 	free       uint16 // granule of the first free object, counted from the span; noObject = none
-	prev, next uint32 // neighbours in the list of the class's spans with room, as page numbers; 0 = none
+	prev, next uint32 // neighbours in the list of spans of the same class and level, as page numbers; 0 = none
 }
 
 const noObject = 0xffff

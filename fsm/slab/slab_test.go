@@ -111,8 +111,9 @@ func (m *model) end() {
 	require.Zero(m.t, m.a.Live())
 	require.Zero(m.t, m.a.taken)
 	require.LessOrEqual(m.t, m.a.dirty, mayKeep(m.a))
-	for c, first := range m.a.room {
-		require.Zero(m.t, first, "class %d", c)
+	require.Zero(m.t, m.a.leaving.number)
+	for c := range m.a.spans {
+		require.Equal(m.t, spans{}, m.a.spans[c], "class %d", c)
 	}
 	free := 0
 	for r, reg := range m.a.regions {
@@ -143,7 +144,7 @@ func TestArenaIsAMap(t *testing.T) {
 		size := sizes()
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			n, times := size.Draw(t, "n"), rapid.IntRange(1, 40).Draw(t, "times")
-			switch what := rapid.IntRange(0, 9).Draw(t, "what"); {
+			switch what := rapid.IntRange(0, 10).Draw(t, "what"); {
 			case what < 5:
 				for i := range min(times, 1+4<<20/(n+1)) {
 					m.alloc(n, uint64(n*times+i)*0x9e3779b97f4a7c15)
@@ -154,9 +155,12 @@ func TestArenaIsAMap(t *testing.T) {
 				}
 			case what == 8:
 				m.release()
+			case what == 9:
+				m.evacuate(times*times, rapid.IntRange(0, 2*times*times).Draw(t, "refuse"))
 			default:
 				m.checkAll()
 			}
+			m.checkSpans()
 		}
 		m.end()
 	})
@@ -176,10 +180,13 @@ func FuzzArena(f *testing.F) {
 				m.alloc(int(steps[i+1])*5000, uint64(i)*0x9e3779b97f4a7c15)
 			case len(m.objects) > 0 && steps[i] < 0xf0:
 				m.free(n%len(m.objects), steps[i]&1 != 0)
-			default:
+			case steps[i] < 0xf8:
 				m.release()
+			default:
+				m.evacuate(n&0xff, 0xc0)
 			}
 		}
+		m.checkSpans()
 		m.end()
 	})
 }

@@ -1,0 +1,192 @@
+package slab
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// evacuate moves up to n objects and refuses one of them.
+func (m *model) evacuate(n, refuse int) (moved int) {
+	m.release() // a rule of Evacuate
+	index := make(map[Ref]int, len(m.objects))
+	for i := range m.objects {
+		index[m.objects[i].ref] = i
+	}
+	live, calls := m.a.Live(), 0
+	moved = m.a.Evacuate(n, func(from, to Ref) bool {
+		i, ok := index[from]
+		_, taken := index[to]
+		require.True(m.t, ok && !taken, "an object that was freed, or never handed out")
+		if calls++; calls == refuse {
+			return false
+		}
+		o := &m.objects[i]
+		copy(m.a.Bytes(to, o.n), m.a.Bytes(from, o.n))
+		delete(index, from)
+		index[to], o.ref = i, to
+		return true
+	})
+	require.Equal(m.t, live, m.a.Live())
+	require.LessOrEqual(m.t, moved, n)
+	return moved
+}
+
+// checkSpans counts anew what the Arena knows of its spans.
+func (m *model) checkSpans() {
+	var want [classes]spans
+	listed := map[uint32]bool{}
+	for c := range m.a.spans {
+		for at, first := range m.a.spans[c].room {
+			require.Equal(m.t, first != 0, m.a.spans[c].levels>>at&1 != 0)
+			for prev, number := uint32(0), first; number != 0; prev, number = number, m.a.page(number).next {
+				p := m.a.page(number)
+				if c != int(p.class) || prev != p.prev || at != level(c, p.used) || listed[number] {
+					require.Fail(m.t, "wrong list", "class %d, level %d: %+v", c, at, *p)
+				}
+				listed[number] = true
+			}
+		}
+	}
+	for r, reg := range m.a.regions {
+		if reg == nil {
+			continue
+		}
+		for i := range reg.pages {
+			p, number := &reg.pages[i], uint32(r*regionPages+i)
+			if p.class == 0 || p.back != 0 {
+				continue
+			}
+			c := int(p.class)
+			want[c].count++
+			want[c].objects += uint32(p.used)
+			if hasRoom := int(p.used) < spanObjects(c) && number != m.a.leaving.number; hasRoom != listed[number] {
+				require.Fail(m.t, "a span with room is listed", "class %d: %+v", c, *p)
+			}
+		}
+	}
+	for c := range want {
+		if want[c].count != m.a.spans[c].count || want[c].objects != m.a.spans[c].objects {
+			require.Fail(m.t, "wrong counts", "class %d: %+v", c, m.a.spans[c])
+		}
+	}
+}
+
+func TestLevels(t *testing.T) {
+	for c := 1; c < classes; c++ {
+		last := 0
+		for used := range spanObjects(c) {
+			at := level(c, uint16(used))
+			require.True(t, last <= at && at < levels, "%d of %d", used, spanObjects(c))
+			require.InDelta(t, float64(used*levels)/float64(spanObjects(c)), float64(at), 1)
+			last = at
+		}
+		require.Equal(t, levels, level(c, uint16(spanObjects(c))))
+	}
+}
+
+// scatter fills an arena with objects of the sizes in turn and frees all but one of every keep.
+func scatter(m *model, total, keep int, sizes ...int) {
+	for i := 0; total > 0; i++ {
+		n := sizes[i%len(sizes)]
+		m.alloc(n, uint64(i)*0x9e3779b97f4a7c15)
+		total -= Size(n)
+	}
+	kept := m.objects[:0]
+	for i := range m.objects {
+		if o := m.objects[i]; i*7919%keep != 0 {
+			m.a.Free(o.ref, o.n)
+			m.live -= uint64(Size(o.n))
+		} else {
+			kept = append(kept, o)
+		}
+	}
+	m.objects = kept
+}
+
+// What many freed objects leave behind is given back, at a price of less than a move for each of them.
+func TestEvacuate(t *testing.T) {
+	for _, keep := range []int{2, 3, 5, 50} {
+		m := newModel(t)
+		scatter(m, 32<<20, keep, 24, 96, 100, 240, 600, 5000, 30000)
+		freed := (keep - 1) * len(m.objects)
+		require.Greater(t, float64(m.a.Mapped())/float64(m.a.Live()), 1.2)
+		moves := 0
+		for m.a.Slack() > 0 {
+			n := m.evacuate(len(m.objects)/10, 0)
+			require.NotZero(t, n)
+			moves += n
+		}
+		require.Zero(t, m.evacuate(100, 0))
+		require.LessOrEqual(t, moves, min(freed, len(m.objects)*5/4))
+		require.LessOrEqual(t, m.a.Mapped(), m.a.Live()+uint64(8*9*pageSize+mayKeep(m.a)*pageSize))
+		m.checkSpans()
+		m.end()
+	}
+}
+
+// A refusal costs nothing, and the object is offered again.
+func TestEvacuateRefused(t *testing.T) {
+	m := newModel(t)
+	scatter(m, 4<<20, 3, 96, 200)
+	taken := m.a.taken
+	for range 10 {
+		require.Zero(t, m.evacuate(10, 1))
+	}
+	require.Equal(t, m.a.taken, taken)
+	require.NotZero(t, m.a.leaving.number)
+	m.checkAll()
+	m.free(len(m.objects)/2, false) // others come and go meanwhile
+	m.alloc(96, 5)
+	for m.evacuate(1000, 0) > 0 {
+	}
+	require.Less(t, m.a.taken, taken/2)
+	m.end()
+}
+
+// Objects of the span that is being emptied may be freed by others.
+func TestLeavingSpanLosesObjects(t *testing.T) {
+	m := newModel(t)
+	scatter(m, 1<<20, 2, 96)
+	require.Equal(t, 5, m.evacuate(5, 0))
+	number := m.a.leaving.number
+	require.NotZero(t, number)
+	for i := len(m.objects) - 1; i >= 0; i-- {
+		if r := m.objects[i].ref; r >= Ref(number)*pageGranules && r < Ref(number+1)*pageGranules {
+			m.free(i, i%2 == 0)
+		}
+	}
+	m.release()
+	require.Zero(t, m.a.leaving.number)
+	m.checkSpans()
+	m.end()
+}
+
+func BenchmarkEvacuate96(b *testing.B) {
+	a := New()
+	defer a.Close()
+	refs := make([]Ref, 1<<22)
+	for b.Loop() {
+		b.StopTimer()
+		for i := range refs {
+			refs[i] = a.Alloc(96)
+			a.Bytes(refs[i], 96)[0] = 1
+		}
+		for i, r := range refs {
+			if uint64(i)*0x9e3779b97f4a7c15>>63 == 0 {
+				a.Free(r, 96)
+				refs[i] = 0
+			}
+		}
+		b.StartTimer()
+		moves := a.Evacuate(len(refs), func(from, to Ref) bool {
+			copy(a.Bytes(to, 96), a.Bytes(from, 96))
+			return true
+		})
+		b.StopTimer()
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(moves), "ns/move")
+		a.Close()
+		*a = *New()
+		b.StartTimer()
+	}
+}
