@@ -12,7 +12,8 @@
 // # Goroutines
 //
 // The package starts none. The applier, one goroutine of the node, calls Store.Begin, Exec, ExecGroup, End, ApplyEntry,
-// SetApplied, Freeze, Choose, Restore and Check. Any goroutine may call Read, ReadGroup and the methods that return numbers.
+// SetApplied, Freeze, Choose, Restore, Tidy and Check. Any goroutine may call Read, ReadGroup and the methods that return
+// numbers.
 //
 // The keyspace is divided into 16384 hash slots, as in Redis Cluster, and the slots into 256 shards of 64 neighbours. A
 // write holds the exclusive locks of its keys' shards from the beginning to the end of the command, a read
@@ -50,6 +51,12 @@
 // first write to a collection clones it (tx.privateObject). What was replaced is retired: it no longer counts, but its
 // memory is used again only when no view is left that is as old; later entries do that, a few records for each command. The
 // view's goroutine takes no lock. KEYS uses the same mechanism for a walk that blocks nobody.
+//
+// # Fragmentation
+//
+// Records of other sizes leave holes in the spans of an arena that nobody can use. The applier moves records together
+// (Store.Tidy, compact.go): a few with each entry while much is wasted, more when its node has nothing else to do. A move changes
+// a reference in a dictionary and in the order of expiry; nothing of it is state, and no two nodes move the same.
 //
 // FLUSHALL drops databases whole, in no time: their arenas go when the garbage collector finds that no view has them.
 //

@@ -73,17 +73,19 @@ type slotPage [pageSlots]slotdict.Dict
 // database is one numbered database. The applier owns it; a reader may look at a page and at records under the lock of
 // its shard, and at counts while it holds all of them. The atomics are for anyone.
 type database struct {
-	pages     [shardCount]*slotPage // nil = its slots are empty
-	epochs    [shardCount]uint64    // of each page: the store's when it was last known to be in no frozen view
-	counts    fenwick               // keys per slot
-	arena     *slab.Arena           // the records
-	objects   objects
-	retired   retirement
-	due       *btree.BTreeG[deadline] // in the order of deadline and key
-	keys      atomic.Int64
-	expires   atomic.Int64 // keys with a deadline; equals due.Len()
-	expireSum atomic.Int64 // sum of the deadlines in seconds
-	mem       atomic.Int64 // sum of item.cost
+	pages   [shardCount]*slotPage // nil = its slots are empty
+	epochs  [shardCount]uint64    // of each page: the store's when it was last known to be in no frozen view
+	counts  fenwick               // keys per slot
+	arena   *slab.Arena           // the records
+	objects objects
+	retired retirement
+	// compacting says that records are being moved together, until there is little slack.
+	compacting bool
+	due        *btree.BTreeG[deadline] // in the order of deadline and key
+	keys       atomic.Int64
+	expires    atomic.Int64 // keys with a deadline; equals due.Len()
+	expireSum  atomic.Int64 // sum of the deadlines in seconds
+	mem        atomic.Int64 // sum of item.cost
 }
 
 func newDatabase() *database {

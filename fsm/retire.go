@@ -57,6 +57,11 @@ func (q *retirement) pop() {
 	}
 }
 
+// ready says that the oldest is in no view older than oldest.
+func (q *retirement) ready(oldest uint64) bool {
+	return q.n > 0 && q.first.items[q.from].epoch < oldest
+}
+
 // discard takes a record, and with hasObject its object, out of the state: at once, or when the views that may show it
 // are closed.
 func (db *database) discard(ref slab.Ref, size int, h handle, hasObject, shared bool, epoch uint64) {
@@ -74,11 +79,8 @@ func (db *database) discard(ref slab.Ref, size int, h handle, hasObject, shared 
 // drain frees up to n retired records that views older than oldest could show. It returns how many are left to the
 // caller's patience.
 func (db *database) drain(n int, oldest uint64) int {
-	for ; n > 0 && db.retired.n > 0; n-- {
+	for ; n > 0 && db.retired.ready(oldest); n-- {
 		r := &db.retired.first.items[db.retired.from]
-		if r.epoch >= oldest {
-			break
-		}
 		db.arena.Release(r.ref, r.size)
 		if r.object {
 			db.objects.drop(r.handle)
@@ -88,14 +90,18 @@ func (db *database) drain(n int, oldest uint64) int {
 	return n
 }
 
-// drain frees what was retired, within bounds that follow from the number of commands of the entry. Applier only.
+// drain frees what was retired, and moves records together where memory is wasted, within bounds that follow from the number
+// of commands of the entry. Applier only.
 func (s *Store) drain() {
-	n := drainPerCommand * int(s.position+1)
+	n, moves := drainPerCommand*int(s.position+1), movesPerCommand*int(s.position+1)
 	oldest := s.oldest.Load()
 	for i := range s.dbs {
 		if db := s.dbs[i].Load(); db != nil {
 			db.arena.Tidy()
 			n = db.drain(n, oldest)
+			if moves > 0 && db.sparse(busySlack) && !s.fixed(db) {
+				moves -= s.compact(db, moves)
+			}
 		}
 	}
 }

@@ -19,7 +19,7 @@ type shard struct {
 
 // Store is the keyspace: the state machine of one Raft group.
 //
-// One goroutine, the applier, calls Begin, Exec, End, ApplyEntry, SetApplied, Freeze and Restore; the rest may be
+// One goroutine, the applier, calls Begin, Exec, End, ApplyEntry, SetApplied, Freeze, Tidy and Restore; the rest may be
 // called from any goroutine. The applier changes what a reader can see only under the exclusive locks of the shards
 // concerned.
 type Store struct {
@@ -36,6 +36,10 @@ type Store struct {
 	observer atomic.Pointer[Observer] // nil = none
 	live     atomic.Uint64            // see Records
 	mapped   atomic.Uint64            // see Records
+	moves    atomic.Uint64            // see Moves
+	refusals atomic.Uint64            // see Moves
+	running  atomic.Bool              // see Moves
+	purge    atomic.Bool              // see Purge
 
 	use       atomic.Uint64 // the clock of uses: seconds(24) minutes(16) LFU(1); see NoteUse
 	logFactor atomic.Int64

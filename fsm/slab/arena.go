@@ -226,6 +226,9 @@ func (a *Arena) Tidy() bool {
 	return len(a.purges) > 0
 }
 
+// Untidy reports whether Tidy has something to do.
+func (a *Arena) Untidy() bool { return len(a.purges) > 0 }
+
 // dropRegion ends a mapping of its own that took so many region numbers.
 func (a *Arena) dropRegion(r, numbers int) {
 	if mem, mapped := a.maps.list[r]; mapped {

@@ -1,0 +1,163 @@
+package fsm
+
+import (
+	slotdict "kvapp/fsm/dict"
+	"kvapp/fsm/slab"
+)
+
+// When many records are gone and others of other sizes have come, memory is held by spans that are nearly empty; see
+// package slab. The applier moves records out of them: a few at the end of each entry while much is wasted, and more
+// whenever its node calls Tidy. A move changes where a record stands and nothing else, so each node moves what it likes.
+//
+// While a view is open nothing moves: the view would keep the old record, so that a move costs memory and wins none.
+
+// The slack of an arena is what it could give back, as a share of what lives in it. A node at rest begins to move at
+// restSlack and goes on to enoughSlack, so that it does not begin again at once; entries pay for moves beyond busySlack.
+// Together with the free pages that an arena keeps (1/32) each is well below a quarter.
+const (
+	restSlack   = 10 // a tenth
+	enoughSlack = 20
+	busySlack   = 6
+	purgeSlack  = 100
+	// leastSlack is the slack in bytes that is never worth a move.
+	leastSlack = 1 << 20
+	// movesPerCommand is how many records an entry moves for each of its commands. What one command frees costs less than
+	// one move on average.
+	movesPerCommand = 2
+)
+
+// sparse says that the slack of db is above a share of what lives.
+func (db *database) sparse(share uint64) bool {
+	least := max(db.arena.Live()/share, leastSlack)
+	return db.arena.Mapped() > db.arena.Live()+least && db.arena.Slack() > least
+}
+
+// settle decides whether records of db are to be moved while nothing else is to be done; purge makes that more likely.
+func (db *database) settle(purge bool) bool {
+	switch {
+	case purge:
+		db.compacting = db.sparse(purgeSlack)
+	case db.compacting:
+		db.compacting = db.sparse(enoughSlack)
+	default:
+		db.compacting = db.sparse(restSlack)
+	}
+	return db.compacting
+}
+
+// fixed says that records must stay where they are: views may show them.
+func (s *Store) fixed(db *database) bool { return s.views.Load() != 0 || db.retired.n != 0 }
+
+// compact moves up to n records of a database together and returns how many.
+func (s *Store) compact(db *database, n int) int {
+	moved := db.arena.Evacuate(n, func(from, to slab.Ref) bool { return s.moveRecord(db, from, to) })
+	if moved > 0 {
+		s.moves.Add(uint64(moved))
+	}
+	return moved
+}
+
+// moveRecord copies a record and has its key refer to the copy. It reports false if a view was opened that shows it.
+func (s *Store) moveRecord(db *database, from, to slab.Ref) bool {
+	rec := db.record(from)
+	slot, tag := int(Slot(rec.key())), slotdict.Tag(hashKey(s.seed, rec.key()))
+	sh := &s.shards[slot/pageSlots]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	pos := db.position(slot, tag, from)
+	if s.views.Load() != 0 || pos < 0 {
+		s.refusals.Add(1)
+		return false
+	}
+	copy(db.arena.Bytes(to, len(rec)), rec)
+	db.epochs[slot/pageSlots] = s.epoch
+	d := db.dict(slot)
+	d.Own(s.epoch, false)
+	d.Set(pos, to)
+	if at := rec.deadline(); at != 0 {
+		db.due.Set(deadline{at, to}) // in the place of the one that is equal in the order
+	}
+	return true
+}
+
+// position returns where in its slot's order a reference stands, -1 if it does not.
+func (db *database) position(slot int, tag uint32, ref slab.Ref) int {
+	d := db.dict(slot)
+	if d == nil {
+		return -1
+	}
+	for pos, at := d.Next(tag, 0); pos >= 0; pos, at = d.Next(tag, at) {
+		if d.At(pos) == ref {
+			return pos
+		}
+	}
+	return -1
+}
+
+// Rest is what Tidy has left to do.
+type Rest int
+
+// The values of Rest.
+const (
+	RestNone    Rest = iota
+	RestBlocked      // something that waits for views to be closed
+	RestMore         // something to be done now
+)
+
+// Tidy does what gives memory back and nobody waits for, in up to n steps of less than a microsecond mostly; n may be 0.
+// Nothing that it does shows in the state. It returns what is left. Applier only, between entries.
+func (s *Store) Tidy(n int) Rest {
+	rest, oldest, purge := RestNone, s.oldest.Load(), s.purge.Load()
+	for i := range s.dbs {
+		db := s.dbs[i].Load()
+		if db == nil {
+			continue
+		}
+		if n > 0 {
+			db.arena.Tidy()
+			n = db.drain(n, oldest)
+		}
+		stuck := false
+		if n > 0 && !s.fixed(db) && db.settle(purge) {
+			moved := s.compact(db, n)
+			n -= moved
+			stuck = moved == 0
+		}
+		rest = max(rest, s.restOf(db, oldest, purge, stuck))
+	}
+	s.running.Store(rest != RestNone)
+	if purge && rest == RestNone {
+		s.purge.Store(false)
+	}
+	s.measure()
+	return rest
+}
+
+// restOf says what is left to be done for a database.
+func (s *Store) restOf(db *database, oldest uint64, purge, stuck bool) Rest {
+	switch {
+	case db.arena.Untidy() || db.retired.ready(oldest):
+		return RestMore
+	case !db.settle(purge) && db.retired.n == 0:
+		return RestNone
+	case stuck || s.fixed(db):
+		return RestBlocked
+	default:
+		return RestMore
+	}
+}
+
+// Purge asks that Tidy give back what it can, even at the price of many moves. Any goroutine.
+func (s *Store) Purge() { s.purge.Store(true) }
+
+// Moves is what was done against fragmentation on this node.
+type Moves struct {
+	Running bool   // there is more to do
+	Done    uint64 // records moved
+	Refused uint64 // moves that were given up because a view was opened
+}
+
+// Moves returns what was done against fragmentation. Any goroutine.
+func (s *Store) Moves() Moves {
+	return Moves{Running: s.running.Load(), Done: s.moves.Load(), Refused: s.refusals.Load()}
+}

@@ -1,0 +1,212 @@
+package fsm
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// herd writes many keys of few sizes, some of them with deadlines or objects, and deletes all but one of every keep.
+func herd(m *machine, from, n, keep, size int) {
+	for i := from; i < from+n; i++ {
+		k := herdKey(i)
+		switch i % 7 {
+		case 0:
+			m.do("set", k, strings.Repeat("d", size), "px", strconv.Itoa(1_000_000+i%100))
+		case 1:
+			m.do("append", k, strings.Repeat("o", size))
+		default:
+			m.do("set", k, strings.Repeat("v", size))
+		}
+	}
+	for i := from; i < from+n; i++ {
+		if i*7919%keep != 0 {
+			m.do("del", herdKey(i))
+		}
+	}
+}
+
+func herdKey(i int) string { return fmt.Sprintf("{%d}key:%08d", i%50, i) }
+
+// requireDense requires that the slack of database 0 is below a share of what lives.
+func requireDense(t require.TestingT, s *Store, share uint64) {
+	a := s.dbs[0].Load().arena
+	require.LessOrEqual(t, a.Slack(), max(a.Live()/share, leastSlack))
+	require.LessOrEqual(t, a.Mapped(), a.Live()+a.Live()/share+a.Live()/20+5<<20, "free pages that are kept, spans begun")
+}
+
+// settled calls Tidy until nothing is left and returns how often.
+func settled(t require.TestingT, s *Store) (calls int) {
+	for rest := RestMore; rest == RestMore; calls++ {
+		rest = s.Tidy(100)
+		require.Less(t, calls, 1_000_000)
+	}
+	return calls
+}
+
+// A node that replays the log without ever being idle has the same state as one that tidies up whenever it can, with views
+// open at any time; and the views show what they showed.
+func TestMovesDoNotShow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newMachine(t)
+		var views []snapshotAt
+		for round := range rapid.IntRange(1, 3).Draw(t, "rounds") {
+			size := rapid.IntRange(20, 200).Draw(t, "size")
+			herd(m, round*2000, 2000, rapid.IntRange(2, 9).Draw(t, "keep"), size)
+			for step := range rapid.IntRange(1, 6).Draw(t, "steps") {
+				switch rapid.IntRange(0, 3).Draw(t, "then") {
+				case 0:
+					views = append(views, snapshotAt{view: m.s.Freeze(), want: payload(t, m.s)})
+				case 1:
+					for _, v := range views {
+						var b bytes.Buffer
+						_, err := v.view.WriteTo(&b)
+						require.NoError(t, err)
+						require.True(t, bytes.Equal(v.want, b.Bytes()))
+						v.view.Close()
+					}
+					views = nil
+				default:
+				}
+				change(m, 60, step)
+				for i := range m.s.dbs {
+					if db := m.s.dbs[i].Load(); db != nil && !m.s.fixed(db) {
+						live := db.arena.Live()
+						m.s.compact(db, rapid.IntRange(1, 500).Draw(t, "moves"))
+						require.Equal(t, live, db.arena.Live())
+					}
+				}
+				m.s.Tidy(rapid.IntRange(0, 300).Draw(t, "tidy"))
+				m.do("set", herdKey(round*2000+step), "another")
+			}
+			require.NoError(t, m.s.Check())
+		}
+		for _, v := range views {
+			v.view.Close()
+		}
+		m.s.Purge()
+		settled(t, m.s)
+		require.NoError(t, m.s.Check())
+		follower := m.replay()
+		require.Equal(t, payload(t, m.s), payload(t, follower))
+		require.Equal(t, m.s.dbs[0].Load().arena.Live(), follower.dbs[0].Load().arena.Live())
+		require.Equal(t, m.s.NextDeadline(), follower.NextDeadline())
+		m.now += 2_000_000
+		m.sweep(1 << 20)
+		require.NoError(t, m.s.Check())
+	})
+}
+
+// Half of many keys are deleted, others of other sizes come: a node at rest takes little more memory than lives, and moves
+// less than one record for each that was deleted.
+func TestChangeOfSizes(t *testing.T) {
+	const n = 60_000
+	m := newMachine(t)
+	herd(m, 0, n, 2, 64)
+	herd(m, n, n/4, 1, 150)
+	before := m.s.Moves().Done
+	settled(t, m.s)
+	requireDense(t, m.s, restSlack)
+	require.Less(t, int(m.s.Moves().Done), n/2)
+	require.NoError(t, m.s.Check())
+	require.Equal(t, RestNone, m.s.Tidy(100), "it does not run for ever")
+	require.False(t, m.s.Moves().Running)
+
+	herd(m, 2*n, n, 4, 40)
+	require.NotZero(t, m.s.Moves().Done-before, "entries alone move records, too")
+	requireDense(t, m.s, busySlack)
+	moves := m.s.Moves().Done
+	m.s.Purge()
+	settled(t, m.s)
+	requireDense(t, m.s, purgeSlack)
+	require.NotZero(t, m.s.Moves().Done-moves)
+	require.NoError(t, m.s.Check())
+	require.Equal(t, payload(t, m.s), payload(t, m.replay()))
+}
+
+// While a view is open nothing moves; when it is closed the rest is done.
+func TestViewsStopMoves(t *testing.T) {
+	m := newMachine(t)
+	v := m.s.Freeze()
+	herd(m, 0, 40_000, 4, 64)
+	require.Zero(t, m.s.Moves().Done)
+	require.Equal(t, RestBlocked, m.s.Tidy(1000))
+	require.True(t, m.s.Moves().Running)
+	v.Close()
+	require.Equal(t, RestMore, m.s.Tidy(1000))
+	settled(t, m.s)
+	require.NotZero(t, m.s.Moves().Done)
+	requireDense(t, m.s, enoughSlack)
+
+	v = m.s.Freeze()
+	db := m.s.dbs[0].Load()
+	require.Zero(t, m.s.compact(db, 10), "also if the view was opened since it was looked for")
+	require.EqualValues(t, min(db.arena.Slack(), 1), m.s.Moves().Refused)
+	v.Close()
+	require.NoError(t, m.s.Check())
+}
+
+// One step of Tidy is bounded, whatever is left.
+func TestTidyIsBounded(t *testing.T) {
+	m := newMachine(t)
+	v := m.s.Freeze()
+	herd(m, 0, 30_000, 3, 64)
+	v.Close()
+	for last := m.s.Moves().Done; ; last = m.s.Moves().Done {
+		retired := m.s.dbs[0].Load().retired.n
+		rest := m.s.Tidy(16)
+		require.LessOrEqual(t, int(m.s.Moves().Done-last)+retired-m.s.dbs[0].Load().retired.n, 16)
+		if rest != RestMore {
+			break
+		}
+	}
+}
+
+// Readers see every key while records move under them.
+func TestReadsDuringMoves(t *testing.T) {
+	m := newMachine(t)
+	const n, keep = 20_000, 4
+	herd(m, 0, n, keep, 64)
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	wrong := make(chan string, 2)
+	for r := range 2 {
+		wg.Go(func() {
+			var out wire
+			for i := r; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				at := i % n
+				c := command(t, 0, "strlen", herdKey(at))
+				m.s.Read(&c, &out)
+				want := ":0\r\n"
+				if at*7919%keep == 0 {
+					want = ":64\r\n"
+				}
+				if got := out.take(); got != want {
+					wrong <- fmt.Sprintf("%s: %q", herdKey(at), got)
+					return
+				}
+			}
+		})
+	}
+	db := m.s.dbs[0].Load()
+	moved := 0
+	for n := 1; n > 0; moved += n {
+		n = m.s.compact(db, 16)
+	}
+	close(stop)
+	wg.Wait()
+	require.Empty(t, wrong)
+	require.NotZero(t, moved)
+	require.NoError(t, m.s.Check())
+}
