@@ -19,16 +19,17 @@ const (
 	enoughSlack = 20
 	busySlack   = 6
 	purgeSlack  = 100
-	// leastSlack is the slack in bytes that is never worth a move.
-	leastSlack = 1 << 20
+	// leastSlack is the slack in bytes that is never worth a move, and leastPurged that for Purge.
+	leastSlack  = 1 << 20
+	leastPurged = leastSlack / 16
 	// movesPerCommand is how many records an entry moves for each of its commands. What one command frees costs less than
 	// one move on average.
 	movesPerCommand = 2
 )
 
-// sparse says that the slack of db is above a share of what lives.
-func (db *database) sparse(share uint64) bool {
-	least := max(db.arena.Live()/share, leastSlack)
+// sparse says that the slack of db is above a share of what lives, and above least bytes.
+func (db *database) sparse(share, least uint64) bool {
+	least = max(least, db.arena.Live()/share)
 	return db.arena.Mapped() > db.arena.Live()+least && db.arena.Slack() > least
 }
 
@@ -36,11 +37,11 @@ func (db *database) sparse(share uint64) bool {
 func (db *database) settle(purge bool) bool {
 	switch {
 	case purge:
-		db.compacting = db.sparse(purgeSlack)
+		db.compacting = db.sparse(purgeSlack, leastPurged)
 	case db.compacting:
-		db.compacting = db.sparse(enoughSlack)
+		db.compacting = db.sparse(enoughSlack, leastSlack)
 	default:
-		db.compacting = db.sparse(restSlack)
+		db.compacting = db.sparse(restSlack, leastSlack)
 	}
 	return db.compacting
 }
@@ -107,7 +108,7 @@ const (
 // Tidy does what gives memory back and nobody waits for, in up to n steps of less than a microsecond mostly; n may be 0.
 // Nothing that it does shows in the state. It returns what is left. Applier only, between entries.
 func (s *Store) Tidy(n int) Rest {
-	rest, oldest, purge := RestNone, s.oldest.Load(), s.purge.Load()
+	rest, running, oldest, purge := RestNone, false, s.oldest.Load(), s.purge.Load()
 	for i := range s.dbs {
 		db := s.dbs[i].Load()
 		if db == nil {
@@ -124,8 +125,9 @@ func (s *Store) Tidy(n int) Rest {
 			stuck = moved == 0
 		}
 		rest = max(rest, s.restOf(db, oldest, purge, stuck))
+		running = running || db.compacting
 	}
-	s.running.Store(rest != RestNone)
+	s.running.Store(running)
 	if purge && rest == RestNone {
 		s.purge.Store(false)
 	}
@@ -135,10 +137,11 @@ func (s *Store) Tidy(n int) Rest {
 
 // restOf says what is left to be done for a database.
 func (s *Store) restOf(db *database, oldest uint64, purge, stuck bool) Rest {
+	moves := db.settle(purge)
 	switch {
 	case db.arena.Untidy() || db.retired.ready(oldest):
 		return RestMore
-	case !db.settle(purge) && db.retired.n == 0:
+	case !moves && db.retired.n == 0:
 		return RestNone
 	case stuck || s.fixed(db):
 		return RestBlocked
@@ -152,7 +155,7 @@ func (s *Store) Purge() { s.purge.Store(true) }
 
 // Moves is what was done against fragmentation on this node.
 type Moves struct {
-	Running bool   // there is more to do
+	Running bool   // as of the last call of Tidy there are more to do
 	Done    uint64 // records moved
 	Refused uint64 // moves that were given up because a view was opened
 }

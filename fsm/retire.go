@@ -99,7 +99,7 @@ func (s *Store) drain() {
 		if db := s.dbs[i].Load(); db != nil {
 			db.arena.Tidy()
 			n = db.drain(n, oldest)
-			if moves > 0 && db.sparse(busySlack) && !s.fixed(db) {
+			if moves > 0 && db.sparse(busySlack, leastSlack) && !s.fixed(db) {
 				moves -= s.compact(db, moves)
 			}
 		}

@@ -126,6 +126,8 @@ type Status struct {
 	DiskReserve   int64  // bytes that should stay free
 	DiskFull      bool
 	LeaderSeen    int64 // interval clock: when a leader was known last
+	WasteSince    int64 // interval clock: since when records are to be moved because memory is fragmented, 0 = they are not
+	WasteNs       int64 // how long that was so before
 	Now           int64 // the loop's interval clock, for ages
 }
 
@@ -144,6 +146,8 @@ type Client interface {
 	Status() (Status, error)
 	// Wait blocks until n other nodes have the entry at index on disk, or the timeout; it returns how many do.
 	Wait(index uint64, n int, timeoutMs int64) int
+	// Purge asks the applier to give memory back, also where it takes many moves of records, and does not wait for it.
+	Purge()
 	// StateHash freezes the state and returns its hash and the index it stands for.
 	StateHash() (index uint64, hash uint64, err error)
 	// Change changes the membership, all changes at once, and returns when they are committed: nil also when there was

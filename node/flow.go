@@ -85,6 +85,7 @@ func (b *busy) refused(now int64, commit uint64) {
 // counted adds what the Driver does not know; any goroutine.
 func (n *Node) counted(s *Status) {
 	s.Refusals = n.deps.Transport.Refusals()
+	s.WasteSince, s.WasteNs = n.waste.since.Load(), n.waste.sum.Load()
 	f, q := &s.Flow, n.inbox
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"kvapp/fsm"
 	"kvapp/raft"
 )
 
@@ -47,6 +49,42 @@ func TestInboxIsBounded(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []int{5}, q.close())
 		require.False(t, <-late)
+	})
+}
+
+// An idle node moves records together when it is asked to give memory back, and then it is quiet.
+func TestPurgeMovesRecords(t *testing.T) {
+	bubble(t, 1, nil, func(w *world) {
+		lead := w.leader()
+		value := strings.Repeat("v", 200)
+		for _, name := range []string{"set", "del"} {
+			for from := 0; from < 10_000; from += 500 {
+				var cmds []fsm.Command
+				for i := from; i < from+500; i++ {
+					if name == "set" {
+						cmds = append(cmds, command(name, strconv.Itoa(i), value))
+					} else if i%4 != 0 {
+						cmds = append(cmds, command(name, strconv.Itoa(i)))
+					}
+				}
+				o, _, _ := lead.do(false, cmds...)
+				require.Equal(t, Done, o)
+			}
+		}
+		n := lead.get()
+		before := n.Store().Moves()
+		n.Purge()
+		w.until("all is done", func() bool {
+			now := n.Store().Moves()
+			return now.Done > before.Done && !now.Running
+		})
+		st, err := n.Status()
+		require.NoError(t, err)
+		require.Zero(t, st.WasteSince)
+		o, r, _ := lead.do(false, command("dbsize"), command("get", "4"))
+		require.Equal(t, Done, o)
+		require.Equal(t, ":2500 "+value+" ", r)
+		require.NoError(t, n.Store().Check()) // nobody applies anything now
 	})
 }
 

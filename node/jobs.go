@@ -58,6 +58,20 @@ func (a *Applier) Apply(item *ApplyItem, post func(Event)) error {
 	return nil
 }
 
+// Tidy has the store do what gives memory back and nobody waits for, until that is done, limit ns have passed, or busy
+// reports that there is something else to do; a few microseconds at least. It returns what is left.
+func (a *Applier) Tidy(limit int64, busy func() bool) fsm.Rest {
+	for start := a.clock.Now(); ; {
+		rest := a.store.Tidy(tidySteps)
+		if rest != fsm.RestMore || busy() || a.clock.Now()-start >= limit {
+			return rest
+		}
+	}
+}
+
+// tidySteps is how much the applier tidies up before it looks whether there is something else to do.
+const tidySteps = 16
+
 // discard takes the replies nobody waits for.
 var discard = fsm.Discard
 

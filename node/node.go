@@ -42,6 +42,7 @@ type Node struct {
 	fresh   atomic.Int64    // interval time: what was committed before is applied here; 0 = nothing is known
 	view    atomic.Pointer[View]
 	fsyncs  fsyncCounters
+	waste   wasteCounters
 	stopped chan struct{} // closed when Run has ended: nobody will answer any more
 
 	mu      sync.Mutex // guards running
@@ -215,6 +216,12 @@ func (n *Node) Wait(index uint64, want int, timeoutMs int64) int {
 	case <-n.stopped:
 		return 0
 	}
+}
+
+// Purge implements Client.
+func (n *Node) Purge() {
+	n.store.Purge()
+	n.applies.nudge()
 }
 
 // StateHash implements Client.

@@ -73,6 +73,9 @@ func (q *queue[T]) nudge() {
 	}
 }
 
+// waiting reports that the reader was woken and did not come yet. Any goroutine.
+func (q *queue[T]) waiting() bool { return len(q.wake) > 0 }
+
 // take returns everything that stands in the queue. The slice is valid until the next take; reader goroutine only.
 func (q *queue[T]) take() []T {
 	q.mu.Lock()

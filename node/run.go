@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"kvapp/fsm"
 	"kvapp/raft"
 )
 
@@ -231,15 +233,22 @@ func (l timedLog) Append(r *Record) error {
 	return nil
 }
 
-// applier executes committed entries in the order of the log and answers the batches that proposed them.
+// applier executes committed entries in the order of the log and answers the batches that proposed them. While memory is to
+// be given back a timer makes it do some of that, too.
 func (n *Node) applier(ctx context.Context) error {
 	a := NewApplier(n.store, n.deps.Snapshots, n.deps.Clock, n.deps.Recovered.Snapshot.Term)
 	post := func(ev Event) { n.inbox.put(ev) }
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	armed := true
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-n.applies.wake:
+		case <-timer.C:
+			armed = false
+			a.Tidy(tidyFor, n.applies.waiting)
 		}
 		items := n.applies.take()
 		for i := range items {
@@ -255,6 +264,41 @@ func (n *Node) applier(ctx context.Context) error {
 		if at := n.wakeAt.Load(); at != 0 && n.store.Applied() >= at {
 			n.inbox.nudge()
 		}
+		if !armed {
+			rest := n.store.Tidy(0)
+			if armed = rest != fsm.RestNone; armed {
+				timer.Reset(pauses[rest])
+			}
+			n.waste.note(n.deps.Clock.Now(), n.store.Moves().Running)
+		}
+	}
+}
+
+const (
+	// tidyFor is how long the applier tidies up at a time if it has nothing else to do, in ns.
+	tidyFor = 250e3
+	// TidyShare is the share of the applier's time that this takes, in percent.
+	TidyShare = 25
+)
+
+// pauses are the times between.
+var pauses = [...]time.Duration{
+	fsm.RestBlocked: 50 * time.Millisecond,
+	fsm.RestMore:    tidyFor * (100 - TidyShare) / TidyShare,
+}
+
+// wasteCounters tell for how long memory was fragmented, in ns.
+type wasteCounters struct{ since, sum atomic.Int64 }
+
+// note notes at interval time now whether it is. Applier goroutine.
+func (c *wasteCounters) note(now int64, is bool) {
+	since := c.since.Load()
+	switch {
+	case is && since == 0:
+		c.since.Store(max(now, 1))
+	case !is && since != 0:
+		c.sum.Add(now - since)
+		c.since.Store(0)
 	}
 }
 

@@ -158,7 +158,7 @@ func (f *memoryFacts) report() string {
 	issue(above(f.resident, f.objects, 1.4), "High total RSS", "the process occupies %.2f times the memory that it uses. What follows tells which part is to blame.",
 		quotient(f.resident, f.objects))
 	issue(above(f.active, f.objects, 1.1), "High allocator fragmentation", "the pages in use are %.2f times what stands in them, for objects of other sizes were freed. "+
-		"A restart packs them anew.", quotient(f.active, f.objects))
+		"Records are moved together by themselves, further with MEMORY PURGE; a restart packs the rest anew.", quotient(f.active, f.objects))
 	issue(above(f.heap.resident, f.active, 1.1), "High allocator RSS overhead", "the allocator keeps %.2f times the pages in use, to have some at hand. "+
 		"MEMORY PURGE hands out the others.", quotient(f.heap.resident, f.active))
 	issue(above(f.resident, f.heap.resident, 1.1), "High process RSS overhead", "the process occupies %.2f times what its allocator holds: stacks, tables of the runtime, "+
@@ -171,8 +171,10 @@ func (f *memoryFacts) report() string {
 	return doctorHead + issues.String() + doctorTail
 }
 
-// memoryPurge collects what is dead and gives the free memory back. It takes a collection's time, on this connection.
+// memoryPurge collects what is dead and gives the free memory back. It takes a collection's time, on this connection; the
+// records of the keyspace are moved together in the background.
 func memoryPurge(c *conn, _ [][]byte) {
+	c.srv.node().Purge()
 	debug.FreeOSMemory()
 	c.out.Simple("OK")
 }

@@ -180,6 +180,7 @@ func (f *fake) Status() (node.Status, error) {
 const fakeNow = 3600e9
 
 func (f *fake) Wait(uint64, int, int64) int        { return int(f.acks.Load()) }
+func (f *fake) Purge()                             { f.group.store.Purge() }
 func (f *fake) StateHash() (uint64, uint64, error) { return f.group.store.Applied(), 0xabc, nil }
 func (f *fake) Snapshot() (uint64, error)          { return f.group.store.Applied(), nil }
 

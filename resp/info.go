@@ -207,7 +207,12 @@ func infoMemory(r *infoReport) {
 	r.uint("mem_clients_normal", facts.clients)
 	r.zeros("mem_cluster_links", "mem_aof_buffer")
 	r.str("mem_allocator", "go")
-	r.zeros("active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects")
+	running := 0
+	if r.srv.node().Store().Moves().Running {
+		running = node.TidyShare
+	}
+	r.int("active_defrag_running", int64(running))
+	r.zeros("lazyfree_pending_objects", "lazyfreed_objects")
 	r.int("raft_inflight_bytes", r.status.Uncommitted)
 }
 
@@ -271,6 +276,21 @@ func infoPersistence(r *infoReport) {
 	r.int("disk_reserve_bytes", st.DiskReserve)
 }
 
+// moves prints what was done against fragmentation: a record moves with its key.
+func (r *infoReport) moves(m fsm.Moves, base baseline) {
+	done, refused := uint64(diff(m.Done, base.moved)), uint64(diff(m.Refused, base.refused))
+	r.uint("active_defrag_hits", done)
+	r.uint("active_defrag_misses", refused)
+	r.uint("active_defrag_key_hits", done)
+	r.uint("active_defrag_key_misses", refused)
+	current := int64(0)
+	if since := r.status.WasteSince; since != 0 {
+		current = max(0, r.status.Now-since)
+	}
+	r.int("total_active_defrag_time", (r.status.WasteNs+current)/1e6)
+	r.int("current_active_defrag_time", current/1e6)
+}
+
 // status is Redis' word for whether something went well.
 func status(ok bool) string {
 	if ok {
@@ -304,8 +324,8 @@ func infoStats(r *infoReport) {
 	r.uint("keyspace_hits", uint64(diff(store.Hits(), base.hits)))
 	r.uint("keyspace_misses", uint64(diff(store.Misses(), base.misses)))
 	r.zeros("pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks", "migrate_cached_sockets",
-		"slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
-		"total_active_defrag_time", "current_active_defrag_time")
+		"slave_expires_tracked_keys")
+	r.moves(store.Moves(), base)
 	_, keys, items, prefixes := r.srv.tracker.facts()
 	r.int("tracking_total_keys", keys)
 	r.int("tracking_total_items", items)
