@@ -105,10 +105,18 @@ const (
 	RestMore         // something to be done now
 )
 
+// stepsPerClose is for how many steps of Tidy a step of closing an arena counts.
+const stepsPerClose = 16
+
 // Tidy does what gives memory back and nobody waits for, in up to n steps of less than a microsecond mostly; n may be 0.
 // Nothing that it does shows in the state. It returns what is left. Applier only, between entries.
 func (s *Store) Tidy(n int) Rest {
-	rest, running, oldest, purge := RestNone, false, s.oldest.Load(), s.purge.Load()
+	oldest, purge, running := s.oldest.Load(), s.purge.Load(), false
+	rest := s.droppedRest(oldest)
+	if n > 0 && rest == RestMore {
+		rest = s.closeDropped(oldest)
+		n = max(0, n-stepsPerClose)
+	}
 	for i := range s.dbs {
 		db := s.dbs[i].Load()
 		if db == nil {

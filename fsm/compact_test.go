@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"kvapp/fsm/slab"
 )
 
 // herd writes many keys of few sizes, some of them with deadlines or objects, and deletes all but one of every keep.
@@ -208,4 +210,52 @@ func TestReadsDuringMoves(t *testing.T) {
 	require.Empty(t, wrong)
 	require.NotZero(t, moved)
 	require.NoError(t, m.s.Check())
+}
+
+// What FLUSHALL drops is given back when the last view that shows it is closed, step by step and without the garbage
+// collector: by entries, or on an idle node by Tidy.
+func TestFlushGivesMemoryBack(t *testing.T) {
+	for _, idle := range []bool{true, false} {
+		m := newMachine(t)
+		herd(m, 0, 10_000, 1, 100)
+		m.db = 3
+		herd(m, 0, 100, 1, 100)
+		want := payload(t, m.s)
+		v := m.s.Freeze()
+		m.do("flushall")
+		require.Len(t, m.s.dropped, 2)
+		later := m.s.Freeze()
+		m.do("set", "a", "b")
+		require.Equal(t, RestBlocked, m.s.Tidy(1000))
+		var b bytes.Buffer
+		_, err := v.WriteTo(&b)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(want, b.Bytes()))
+		v.Close()
+		if slab.OffHeap {
+			_, mapped := m.s.Records()
+			require.Greater(t, mapped, uint64(1<<20))
+		}
+		for steps := 0; len(m.s.dropped) > 0; steps++ {
+			require.Less(t, steps, 100)
+			if idle {
+				m.s.Tidy(stepsPerClose)
+			} else {
+				m.do("get", "a")
+			}
+		}
+		if slab.OffHeap {
+			_, mapped := m.s.Records()
+			require.LessOrEqual(t, mapped, uint64(1<<16))
+		}
+		later.Close()
+		require.Equal(t, RestNone, m.s.Tidy(1000))
+		require.NoError(t, m.s.Check())
+		require.Equal(t, bulk("b"), m.do("get", "a"))
+
+		other := NewStore()
+		require.NoError(t, other.Restore(bytes.NewReader(want)))
+		require.NoError(t, other.Restore(bytes.NewReader(payload(t, m.s))))
+		require.Len(t, other.dropped, 2, "a snapshot takes the place of what was there")
+	}
 }

@@ -58,7 +58,8 @@
 // (Store.Tidy, compact.go): a few with each entry while much is wasted, more when its node has nothing else to do. A move changes
 // a reference in a dictionary and in the order of expiry; nothing of it is state, and no two nodes move the same.
 //
-// FLUSHALL drops databases whole, in no time: their arenas go when the garbage collector finds that no view has them.
+// FLUSHALL drops databases whole, in no time. When no view is left that may show them, their arenas are closed step by step
+// by later entries and by Tidy.
 //
 // # Adding a command
 //

@@ -95,6 +95,7 @@ func (db *database) drain(n int, oldest uint64) int {
 func (s *Store) drain() {
 	n, moves := drainPerCommand*int(s.position+1), movesPerCommand*int(s.position+1)
 	oldest := s.oldest.Load()
+	s.closeDropped(oldest)
 	for i := range s.dbs {
 		if db := s.dbs[i].Load(); db != nil {
 			db.arena.Tidy()
@@ -103,5 +104,41 @@ func (s *Store) drain() {
 				moves -= s.compact(db, moves)
 			}
 		}
+	}
+}
+
+// droppedArena holds the records of a database that was dropped whole.
+type droppedArena struct {
+	arena *slab.Arena
+	epoch uint64 // the store's when it was dropped: views with a higher number do not show it
+}
+
+// drop takes a database, nil for none, out of the state. REQUIRES: all shards are locked.
+func (s *Store) drop(db *database) {
+	if db != nil {
+		s.dropped = append(s.dropped, droppedArena{db.arena, s.epoch})
+	}
+}
+
+// closeDropped gives some of the memory of dropped databases back that no view older than oldest shows, in some
+// microseconds. What they had on the Go heap is the garbage collector's. It returns what is left.
+func (s *Store) closeDropped(oldest uint64) Rest {
+	if s.droppedRest(oldest) == RestMore && !s.dropped[0].arena.CloseStep() {
+		if s.dropped = s.dropped[1:]; len(s.dropped) == 0 {
+			s.dropped = nil
+		}
+	}
+	return s.droppedRest(oldest)
+}
+
+// droppedRest says what closeDropped would find to do.
+func (s *Store) droppedRest(oldest uint64) Rest {
+	switch {
+	case len(s.dropped) == 0:
+		return RestNone
+	case s.dropped[0].epoch >= oldest:
+		return RestBlocked
+	default:
+		return RestMore
 	}
 }

@@ -204,8 +204,8 @@ func runFlushDB(tx *Tx, args [][]byte, out Out) {
 	}
 }
 
-// flushMode checks the option of FLUSHALL and FLUSHDB, which changes nothing: the old database is dropped whole, and the
-// garbage collector reclaims it with its arena.
+// flushMode checks the option of FLUSHALL and FLUSHDB, which changes nothing: the old database is dropped whole, and its
+// memory given back step by step; see Store.closeDropped.
 func flushMode(args [][]byte, out Out) bool {
 	if len(args) == 1 || len(args) == 2 && (matchWord(args[1], "async") || matchWord(args[1], "sync")) {
 		return true
@@ -217,7 +217,7 @@ func flushMode(args [][]byte, out Out) bool {
 // flush empties the databases from one number to below another.
 func (tx *Tx) flush(from, to int) {
 	for db := from; db < to; db++ {
-		tx.s.dbs[db].Store(nil)
+		tx.s.drop(tx.s.dbs[db].Swap(nil))
 	}
 	tx.s.dueMoved = true
 	tx.s.noteAll(tx.by)

@@ -117,7 +117,7 @@ func (s *Store) Restore(r io.Reader) error {
 		s.shards[i].mu.Lock()
 	}
 	for i := range s.dbs {
-		s.dbs[i].Store(sr.loading.dbs[i].Load())
+		s.drop(s.dbs[i].Swap(sr.loading.dbs[i].Load()))
 	}
 	s.clock.Store(sr.clock)
 	s.applied.Store(sr.applied)

@@ -63,6 +63,7 @@ type Store struct {
 	position  uint64 // write commands executed in the entry
 	rides     uint64 // reads executed in the entry
 	dueMoved  bool   // some deadline changed: End computes NextDeadline
+	dropped   []droppedArena
 	tx        Tx
 	replay    replay
 
@@ -154,6 +155,9 @@ func (s *Store) measure() {
 			live += db.arena.Live()
 			mapped += db.arena.Mapped()
 		}
+	}
+	for i := range s.dropped {
+		mapped += s.dropped[i].arena.Mapped()
 	}
 	s.live.Store(live)
 	s.mapped.Store(mapped)

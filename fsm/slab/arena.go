@@ -25,6 +25,8 @@ type Arena struct {
 	taken   int // pages in use
 	dirty   int // free pages that keep their memory
 
+	closing closing
+
 	maps    *mappings
 	cleanup runtime.Cleanup
 }
@@ -41,6 +43,12 @@ func (m *mappings) unmap() {
 	}
 	clear(m.list)
 	m.ended.Store(true)
+}
+
+// closing is how far CloseStep is.
+type closing struct {
+	region int
+	at     int // bytes of the region
 }
 
 // purge is memory that is free already but not given back yet.
@@ -63,6 +71,47 @@ func (a *Arena) Close() {
 	a.cleanup.Stop()
 	a.maps.unmap()
 	*a = Arena{maps: a.maps}
+}
+
+// CloseStep does a part of Close in some microseconds, and reports whether more is left. Once it was called the Arena is
+// only good for more of it.
+func (a *Arena) CloseStep() bool {
+	a.purges, a.live = nil, 0
+	for c := &a.closing; c.region < len(a.regions); c.region++ {
+		mem, mapped := a.maps.list[c.region]
+		if mapped && a.discardStep(mem) {
+			return true
+		}
+		c.at = 0
+		if mapped {
+			a.table[c.region/blockLen][c.region%blockLen] = nil
+			delete(a.maps.list, c.region)
+			unmapEmpty(mem)
+			c.region++
+			return true
+		}
+	}
+	a.Close()
+	return false
+}
+
+// discardStep gives some memory of the region back that is being closed. It reports false if it has none any more.
+func (a *Arena) discardStep(mem []byte) bool {
+	c := &a.closing
+	for c.at < len(mem) {
+		from, to := c.at, min(len(mem), c.at+maxDiscard*pageSize)
+		c.at = to
+		n := (to - from + pageSize - 1) / pageSize
+		if reg := a.regions[c.region]; reg != nil {
+			n = reg.held(from / pageSize)
+		}
+		if n > 0 {
+			discard(mem[from:to])
+			a.taken = max(0, a.taken-n)
+			return true
+		}
+	}
+	return false
 }
 
 // Live is the sum of Size over all objects that are neither freed nor retired: a function of their sizes alone, whatever

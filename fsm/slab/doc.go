@@ -35,7 +35,7 @@
 //
 // # Goroutines
 //
-// Alloc, Free, Retire, Release, Evacuate, Tidy and Close are for one goroutine at a time. Any goroutine may call Bytes and From
+// Alloc, Free, Retire, Release, Evacuate, Tidy, Close and CloseStep are for one goroutine at a time. Any goroutine may call Bytes and From
 // for a Ref that it got from that one, through a lock or another synchronisation, as long as nobody frees the object or
 // closes the Arena. Slices do not keep an Arena alive: its memory goes when it is closed, or collected.
 package slab

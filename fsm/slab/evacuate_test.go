@@ -190,3 +190,29 @@ func BenchmarkEvacuate96(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// An arena is closed step by step, whatever was in it.
+func TestCloseStep(t *testing.T) {
+	m := newModel(t)
+	scatter(m, 12<<20, 3, 96, 700, 40000)
+	m.alloc(regionSize/2+1, 1)
+	m.alloc(2*regionSize+5, 1)
+	for range 3 {
+		m.free(len(m.objects)/2, false)
+	}
+	m.free(len(m.objects)-1, false) // its memory is being given back
+	maps, before, steps := m.a.maps, m.a.Mapped(), 0
+	for last := before; m.a.CloseStep(); last = m.a.Mapped() {
+		require.LessOrEqual(t, last-m.a.Mapped(), uint64(maxDiscard*pageSize))
+		steps++
+	}
+	if OffHeap {
+		require.GreaterOrEqual(t, steps, 12<<20/3/pageSize/maxDiscard)
+	}
+	require.LessOrEqual(t, steps, int(before/pageSize)+3)
+	require.Empty(t, maps.list)
+	require.True(t, maps.ended.Load())
+	require.Zero(t, m.a.Mapped())
+	require.Zero(t, m.a.Live())
+	require.False(t, m.a.CloseStep())
+}

@@ -14,5 +14,8 @@ func mapMemory(size int) (b []byte, mapped bool) { return make([]byte, size), fa
 // unmapMemory has nothing to do: there are no mappings.
 func unmapMemory([]byte) {}
 
+// unmapEmpty has nothing to do: there are no mappings.
+func unmapEmpty([]byte) {}
+
 // discard has nothing to do: there are no mappings.
 func discard([]byte) {}

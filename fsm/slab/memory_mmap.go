@@ -23,6 +23,11 @@ func mapMemory(size int) (b []byte, mapped bool) {
 // unmapMemory gives a mapping back, whose content nobody may look at any more.
 func unmapMemory(b []byte) {
 	discard(b) // syscall.Munmap holds a lock that mapMemory waits for; this takes the time, and no lock
+	unmapEmpty(b)
+}
+
+// unmapEmpty is unmapMemory for a mapping whose memory is given back already.
+func unmapEmpty(b []byte) {
 	// An error means that b is no mapping: then there is nothing to give back.
 	_ = syscall.Munmap(b)
 }

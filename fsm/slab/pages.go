@@ -70,6 +70,12 @@ type region struct {
 	mapped bool   // the memory is a mapping, not a slice of the Go heap
 }
 
+// held is how many of the maxDiscard pages from one on, which is a multiple of that, may have memory.
+func (r *region) held(at int) int {
+	none := (r.free[at/64] &^ r.dirty[at/64]) >> (at % 64)
+	return maxDiscard - bits.OnesCount64(none&(1<<maxDiscard-1))
+}
+
 // page returns a page by its number.
 func (a *Arena) page(number uint32) *page {
 	return &a.regions[number/regionPages].pages[number%regionPages]
