@@ -64,6 +64,33 @@ func TestUsedMemoryHasTheKeys(t *testing.T) {
 	require.Greater(t, used, 60_000_000)
 }
 
+// INFO tells what is done against fragmentation, and CONFIG RESETSTAT lets it begin anew.
+func TestMovesShow(t *testing.T) {
+	f, _, c := one(t)
+	value := strings.Repeat("x", 4000)
+	var del strings.Builder
+	del.WriteString("DEL")
+	for i := range 2000 {
+		key := " k" + strconv.Itoa(i)
+		require.Equal(t, "+OK\r\n", c.do("SET"+key+" "+value))
+		if i%4 != 0 {
+			del.WriteString(key)
+		}
+	}
+	require.Contains(t, c.do("INFO stats"), "active_defrag_hits:0\r\n")
+	require.Equal(t, ":1500\r\n", c.do(del.String()))
+	require.Equal(t, "+OK\r\n", c.do("MEMORY PURGE"))
+	store := f.group.store // its applier has nothing to do
+	require.Equal(t, fsm.RestMore, store.Tidy(0))
+	require.Contains(t, c.do("INFO memory"), "active_defrag_running:25\r\n")
+	for store.Tidy(100) != fsm.RestNone {
+	}
+	require.Contains(t, c.do("INFO memory"), "active_defrag_running:0\r\n")
+	require.Regexp(t, "active_defrag_hits:[1-9][0-9]*\r\nactive_defrag_misses:0\r\nactive_defrag_key_hits:[1-9]", c.do("INFO stats"))
+	require.Equal(t, "+OK\r\n", c.do("CONFIG RESETSTAT"))
+	require.Contains(t, c.do("INFO stats"), "active_defrag_hits:0\r\n")
+}
+
 func TestMemory(t *testing.T) {
 	_, _, c := one(t)
 	for _, step := range [][2]string{

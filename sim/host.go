@@ -214,7 +214,7 @@ func (w *World) handOver(h *host, items []node.ApplyItem) {
 	w.applyAll(h, items)
 }
 
-// applyAll executes items until the process dies of one.
+// applyAll executes items until the process dies of one, and tidies up behind them.
 func (w *World) applyAll(h *host, items []node.ApplyItem) {
 	life := h.life
 	for i := range items {
@@ -222,7 +222,11 @@ func (w *World) applyAll(h *host, items []node.ApplyItem) {
 			return
 		}
 	}
+	h.store.Tidy(tidySteps) // as an applier does that has nothing else to do
 }
+
+// tidySteps is what an applier tidies up at a time.
+const tidySteps = 64
 
 // applyOn is the turn of a slow applier: it takes everything that waits.
 func (w *World) applyOn(h *host) {
