@@ -42,8 +42,10 @@ func (s *Store) checkDatabase(n int, db *database) error {
 		if got := db.counts.before(slot+1) - db.counts.before(slot); got != count {
 			return &InvariantError{"keys per slot", fmt.Sprintf("db %d slot %d: %d, counted %d", n, slot, count, got)}
 		}
+		sum := uint64(0)
 		for i := range count {
 			it := db.itemAt(slot, i)
+			sum += it.recountAt(i)
 			if err := s.checkKey(db, &it, slot, i); err != nil {
 				return err
 			}
@@ -57,6 +59,9 @@ func (s *Store) checkDatabase(n int, db *database) error {
 			if it.enc() == encObject {
 				objects++
 			}
+		}
+		if err := compareSums(n, slot, db.sumOf(slot), sum); err != nil {
+			return err
 		}
 	}
 	if keys != db.keys.Load() || expires != db.expires.Load() || int(expires) != db.due.Len() ||

@@ -187,7 +187,7 @@ func (tx *Tx) save(p *place, key []byte, c collection, at int64) {
 		tx.changed(p)
 	default:
 		own := c.own()
-		tx.writeObject(p, key, holder{obj: own, size: int64(own.size()), epoch: tx.s.epoch}, at)
+		tx.writeObject(p, key, holding(own, tx.s.epoch), at)
 	}
 }
 
@@ -196,5 +196,5 @@ func (p packed) loose() bool { return cap(p) > len(p)+len(p)/4+64 }
 
 // writePacked is write for a packed collection, whose bytes are not those in the record at p.
 func (tx *Tx) writePacked(p *place, key []byte, enc encoding, b packed, at int64) {
-	copy(tx.write(p, key, layout{enc: enc, n: len(b), text: packedCost + int64(len(b)), at: at}), b)
+	copy(tx.write(p, key, layout{enc: enc, n: len(b), text: packedCost + int64(len(b)), at: at, sum: packedSum(enc, b)}), b)
 }

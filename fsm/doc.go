@@ -24,7 +24,7 @@
 //
 //	Store     16 databases, 256 shards, the clock, the entry in execution
 //	database  256 slotPages, an arena, a table of objects, keys per slot as a Fenwick tree, the order of expiry, counters
-//	slotPage  the dictionaries of one shard's slots (nil when empty); package dict
+//	slotPage  the dictionaries of one shard's slots (nil when empty), and the sums of the state hash; package dict
 //	record    one key in the arena: version, use, deadline, key, and a string, an integer, a short packed collection or the
 //	          handle of an object; package slab
 //	object    any other collection, or a string that is long or changed in place: on the Go heap, named by its handle
@@ -61,8 +61,14 @@
 // FLUSHALL drops databases whole, in no time. When no view is left that may show them, their arenas are closed step by step
 // by later entries and by Tidy.
 //
+// # State hash
+//
+// Every write keeps a sum per slot up to date, from which View.Hash makes the hash of the state in no time; it depends on the
+// state alone, positions and forms included, and not on how a value is held (sum.go). So replicas can compare it at equal
+// indices. View.Verify computes it anew from all keys; a snapshot is written and read only if both are the same.
+//
 // # Adding a command
 //
 // Write its Spec and function into the file of its type; COMMAND, arity checks, locks, routing and documentation
-// follow. A new type implements object and sets its decoder in init.
+// follow. A new type implements object and sets its decoder in init. What changes an object in place ends with Tx.touched.
 package fsm

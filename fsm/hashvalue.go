@@ -39,6 +39,20 @@ func (h *hashValue) clone() object {
 	return &hashValue{small: h.small.clone()}
 }
 
+func (h *hashValue) sum() uint64 {
+	if d := h.large; d != nil {
+		return dictSum(d.n, d.sum)
+	}
+	return hashBytes(h.small)
+}
+
+func (h *hashValue) recount() uint64 {
+	if d := h.large; d != nil {
+		return dictSum(d.n, d.recount())
+	}
+	return hashBytes(h.small)
+}
+
 func (h *hashValue) form() form {
 	if h.large != nil {
 		return hashTable

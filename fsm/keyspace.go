@@ -39,6 +39,10 @@ type object interface {
 	appendTo(dst []byte) []byte
 	// size estimates the memory of the value in bytes, in O(1), as a function of the logical state alone.
 	size() int
+	// sum is the content's part in the state hash, see sum.go, in time that does not grow with a large collection; it may note
+	// what it finds, so it is the applier's. recount computes the same from the content alone, and only reads.
+	sum() uint64
+	recount() uint64
 	// form is how Redis would hold the value.
 	form() form
 }
@@ -66,9 +70,12 @@ type deadline struct {
 // pageSlots is the number of slots that one shard guards.
 const pageSlots = Slots / shardCount
 
-// slotPage holds the dictionaries of one shard's slots. A view shares the pages: the applier copies one before it changes
-// it.
-type slotPage [pageSlots]slotdict.Dict
+// slotPage holds the dictionaries of one shard's slots, and the sums of their keys, see sum.go. A view shares the pages: the
+// applier copies one before it changes it.
+type slotPage struct {
+	dicts [pageSlots]slotdict.Dict
+	sums  [pageSlots]uint64
+}
 
 // database is one numbered database. The applier owns it; a reader may look at a page and at records under the lock of
 // its shard, and at counts while it holds all of them. The atomics are for anyone.
@@ -114,9 +121,17 @@ func recordAt(a *slab.Arena, r slab.Ref) record {
 // dict returns the dictionary of a slot, nil if its page is empty.
 func (db *database) dict(slot int) *slotdict.Dict {
 	if p := db.pages[slot/pageSlots]; p != nil {
-		return &p[slot%pageSlots]
+		return &p.dicts[slot%pageSlots]
 	}
 	return nil
+}
+
+// sumOf is the sum of a slot.
+func (db *database) sumOf(slot int) uint64 {
+	if p := db.pages[slot/pageSlots]; p != nil {
+		return p.sums[slot%pageSlots]
+	}
+	return 0
 }
 
 // keysIn is the number of keys in a slot.

@@ -22,6 +22,7 @@ type listChunks struct {
 	dir   []*listChunk // dir[:front] is room for pushes at the head
 	front int
 	spare *listChunk // an emptied chunk of full size, for reuse
+	poly  listSum
 }
 
 // listChunk holds n elements in buf[head:tail].
@@ -30,6 +31,7 @@ type listChunk struct {
 	n          int
 	head, tail int
 	buf        []byte
+	poly       listSum
 }
 
 const (
@@ -151,6 +153,7 @@ func (l *listChunks) writable(i int) *listChunk {
 		c = &listChunk{own: l.own, n: c.n, head: c.head, tail: c.tail, buf: bytes.Clone(c.buf)}
 		l.dir[l.front+i] = c
 	}
+	c.poly.known = false
 	return c
 }
 
@@ -189,6 +192,7 @@ func (l *listChunks) pushBack(e []byte) {
 	putElem(c.buf[c.tail:], e)
 	c.tail += need
 	l.count(c, 1, len(e), packedLen(e))
+	l.poly.added(e, false)
 }
 
 func (l *listChunks) pushFront(e []byte) {
@@ -205,6 +209,7 @@ func (l *listChunks) pushFront(e []byte) {
 	c.head -= need
 	putElem(c.buf[c.head:], e)
 	l.count(c, 1, len(e), packedLen(e))
+	l.poly.added(e, true)
 }
 
 func (l *listChunks) count(c *listChunk, n, bytes, pack int) {
@@ -229,6 +234,7 @@ func (l *listChunks) pop(front bool) []byte {
 		e, _ = c.next(c.tail)
 	}
 	l.count(c, -1, -len(e), -packedLen(e))
+	l.poly.removed(e, front)
 	if c.n == 0 {
 		l.removeChunk(i)
 	}
@@ -348,24 +354,34 @@ func (it *listIter) next() []byte {
 
 // set replaces element i. REQUIRES: 0 <= i < n.
 func (l *listChunks) set(i int, e []byte) {
+	poly := l.poly
+	old := l.replace(i, e)
+	poly.sum += (hashBytes(e) - old) * listPower(i)
+	l.poly = poly
+}
+
+// replace is set that leaves l.poly to the caller. It returns the hash of the old element.
+func (l *listChunks) replace(i int, e []byte) (hash uint64) {
 	k, pos := l.locate(i)
 	c := l.writable(k)
 	off := c.seek(pos)
 	old, end := c.next(off)
+	hash = hashBytes(old)
 	if len(old) == len(e) {
 		l.pack += packedLen(e) - packedLen(old)
 		copy(old, e)
-		return
+		return hash
 	}
 	l.count(c, -1, -len(old), -packedLen(old))
 	if c.n == 0 {
 		l.dir[l.front+k] = &listChunk{own: l.own, buf: make([]byte, max(listChunkMin, listElemLen(len(e))))}
 		l.insertInto(k, 0, 0, e)
-		return
+		return hash
 	}
 	copy(c.buf[off:], c.buf[end:c.tail])
 	c.tail -= end - off
 	l.insertInto(k, off, pos, e)
+	return hash
 }
 
 // insert puts e before position i. REQUIRES: 0 <= i <= n.
@@ -384,6 +400,7 @@ func (l *listChunks) insert(i int, e []byte) {
 
 // insertInto puts e at offset off, position pos, of the writable chunk k, which splits if it must.
 func (l *listChunks) insertInto(k, off, pos int, e []byte) {
+	l.poly.known = false
 	c := l.dir[l.front+k]
 	need := listElemLen(len(e))
 	rel := off - c.head
@@ -477,6 +494,7 @@ func (l *listChunks) filter(k int, e []byte, limit int, fromTail bool) int {
 		skip = found - drop
 	}
 	c = l.writable(k)
+	l.poly.known = false
 	w, left := c.head, drop
 	for off := c.head; off < c.tail; {
 		x, end := c.next(off)
@@ -521,6 +539,7 @@ func (l *listChunks) cut(k, n int, front bool) int {
 		}
 		sum += len(e)
 		pack += packedLen(e)
+		l.poly.removed(e, front)
 	}
 	l.count(c, -n, -sum, -pack)
 	if c.n == 0 {

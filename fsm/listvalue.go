@@ -131,6 +131,11 @@ func (l *listValue) pack(limit int) {
 	if d.quick = false; d.pack > limit {
 		return
 	}
+	l.small, l.large = d.packed(), nil
+}
+
+// packed returns the elements as a packed list.
+func (d *listChunks) packed() packed {
 	p := packed(nil).start(listHead, d.pack)
 	for _, c := range d.chunks() {
 		for off := c.head; off < c.tail; {
@@ -140,7 +145,7 @@ func (l *listValue) pack(limit int) {
 		}
 	}
 	binary.LittleEndian.PutUint16(p, uint16(d.n))
-	l.small, l.large = p, nil
+	return p
 }
 
 // room makes p[from:to] of the packed list n bytes long. It reports false if the list became chunks instead.

@@ -150,12 +150,8 @@ func (r *replicas) entry(t *rapid.T) {
 func slotHashes(s *Store) []uint64 {
 	v := s.Freeze()
 	defer v.Close()
-	_, slot := v.Hash()
-	hashes := make([]uint64, Slots)
-	for i := range hashes {
-		hashes[i] = slot(i)
-	}
-	return hashes
+	_, slots := v.Hash()
+	return slots[:]
 }
 
 // check compares the nodes.

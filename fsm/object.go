@@ -64,6 +64,8 @@ const formShift = 4
 // code is kind and form of a value in one number below 128, as snapshots and hashes have it.
 func (it *item) code() uint64 { return uint64(it.kind()) | uint64(it.form())<<formShift }
 
+func objectCode(o object) uint64 { return uint64(o.kind()) | uint64(o.form())<<formShift }
+
 // splitCode is the reverse of code. It reports false for what no code is.
 func splitCode(code uint64) (k kind, f form, ok bool) {
 	k, f = kind(code&(1<<formShift-1)), form(code>>formShift)

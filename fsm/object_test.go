@@ -210,9 +210,9 @@ func TestSnapshotForms(t *testing.T) {
 		{false, 3 | 3<<4, big.appendTo(nil), "hashtable"}, {false, 3 | 2<<4, big.appendTo(nil), ""}, {false, 2 | 3<<4, big.appendTo(nil), ""},
 		{false, 1 | 4<<4, []byte("12"), ""}, {false, 1<<60 | 1 | 1<<4, []byte("12"), ""},
 	} {
-		magic := snapshotMagic
+		magic := snapshotMagic + "\x02"
 		if c.first {
-			magic = snapshotFirst
+			magic = snapshotMagic + "\x01"
 		}
 		m := newMachine(t)
 		err := m.s.Restore(bytes.NewReader(append(head(magic), key(c.code, "k", c.val)...)))
@@ -223,7 +223,7 @@ func TestSnapshotForms(t *testing.T) {
 		require.NoError(t, err, "%+v", c)
 		require.Equal(t, c.want, m.encoding("k"), "%+v", c)
 	}
-	require.ErrorContains(t, NewStore().Restore(bytes.NewReader(head("kvfsm\x00\x00\x03"))), "unknown version")
+	require.ErrorContains(t, NewStore().Restore(bytes.NewReader(head("kvfsm\x00\x00\x04"))), "unknown version")
 }
 
 // A list knows its packed size whatever was done to it.

@@ -10,7 +10,13 @@ type handle uint32
 type holder struct {
 	obj   object
 	size  int64  // the bytes accounted for it in database.mem
+	sum   uint64 // what is accounted for it in the sum of its slot
 	epoch uint64 // the store's epoch when the object was last known to be in no frozen view, which is true of its record too
+}
+
+// holding is the holder of an object that nobody else has.
+func holding(o object, epoch uint64) holder {
+	return holder{obj: o, size: int64(o.size()), sum: objectSum(o), epoch: epoch}
 }
 
 const objectChunkLen = 128

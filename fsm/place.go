@@ -63,9 +63,17 @@ func (tx *Tx) findWrite(n int, key []byte) (p place, ok bool) {
 
 // dict returns the dictionary of p for changing it: what a frozen view may still read becomes a copy first.
 func (tx *Tx) dict(p *place) *slotdict.Dict {
+	page, shared := tx.page(p)
+	d := &page.dicts[p.slot%pageSlots]
+	d.Own(tx.s.epoch, shared)
+	return d
+}
+
+// page returns the page of p for changing it, and whether there are views.
+func (tx *Tx) page(p *place) (page *slotPage, shared bool) {
 	s, i := tx.s, p.slot/pageSlots
-	shared := s.views.Load() != 0
-	page := p.db.pages[i]
+	shared = s.views.Load() != 0
+	page = p.db.pages[i]
 	switch {
 	case page == nil:
 		page = new(slotPage)
@@ -75,10 +83,16 @@ func (tx *Tx) dict(p *place) *slotdict.Dict {
 		page = &c
 		p.db.pages[i] = page
 	}
-	p.db.epochs[i] = s.epoch
-	d := &page[p.slot%pageSlots]
-	d.Own(s.epoch, shared)
-	return d
+	if shared {
+		p.db.epochs[i] = s.epoch
+	}
+	return page, shared
+}
+
+// count adds to the sum of p's slot.
+func (tx *Tx) count(p *place, sum uint64) {
+	page, _ := tx.page(p)
+	page.sums[p.slot%pageSlots] += sum
 }
 
 // shared says that a frozen view may show the record at p, and its object.
@@ -102,6 +116,7 @@ type layout struct {
 	n    int   // bytes of the value in the record
 	text int64 // see item.textLen
 	at   int64 // the deadline in Unix ms, 0 = none
+	sum  uint64
 }
 
 // write gives the key at p another value and deadline, or adds the key if it is absent. The caller writes the value into
@@ -113,6 +128,8 @@ func (tx *Tx) write(p *place, key []byte, l layout) (value []byte) {
 	if d := l.text - p.textLen(); d != 0 {
 		p.db.mem.Add(d)
 	}
+	k := hashBytes(key)
+	tx.count(p, entrySum(k, l.sum, l.at)-entrySum(k, p.sum(), p.deadline()))
 	head := makeHead(l.enc, len(key), l.n, l.at)
 	size, old, oldRef := headSize(head), p.record, p.ref
 	use := old.use()
@@ -159,6 +176,8 @@ func (tx *Tx) insert(p *place, key []byte, l layout) (value []byte) {
 	p.record, p.objs = p.db.arena.Bytes(p.ref, size), p.db.objects.dir.Load()
 	p.fill(head, tx.s.index, tx.s.newUse(), l.at, key)
 	p.pos = tx.dict(p).Put(slotdict.Tag(p.hash), p.ref)
+	k := hashBytes(key)
+	tx.count(p, entrySum(k, l.sum, l.at)+placeSum(p.pos, k))
 	p.db.counts.add(p.slot, 1)
 	p.db.keys.Add(1)
 	p.db.mem.Add(entryCost + int64(len(key)) + l.text)
@@ -177,6 +196,7 @@ func (tx *Tx) move(p *place, size int) {
 // remove takes the key at p out of its database.
 func (tx *Tx) remove(p *place) {
 	tx.note(p)
+	tx.uncount(p)
 	tx.unlinkDeadline(p, 0)
 	p.db.mem.Add(-p.cost())
 	p.db.keys.Add(-1)
@@ -189,6 +209,19 @@ func (tx *Tx) remove(p *place) {
 	tx.dict(p).Del(p.pos)
 	p.db.discard(p.ref, len(p.record), h, hasObject, shared, tx.s.epoch)
 	p.item = item{}
+}
+
+// uncount takes the key at p, which is about to be removed, out of the sum of its slot. The last key of the slot takes its
+// position.
+func (tx *Tx) uncount(p *place) {
+	k := hashBytes(p.key())
+	sum := entrySum(k, p.sum(), p.deadline()) + placeSum(p.pos, k)
+	if last := p.db.keysIn(p.slot) - 1; last != p.pos {
+		moved := p.db.itemAt(p.slot, last)
+		k = hashBytes(moved.key())
+		sum += placeSum(last, k) - placeSum(p.pos, k)
+	}
+	tx.count(p, -sum)
 }
 
 // private makes the record at p, and its object, safe to change in place.
@@ -213,7 +246,7 @@ func (tx *Tx) privateObject(p *place) object {
 		return hold.obj
 	}
 	old, oldRef, h := p.record, p.ref, p.handle()
-	own := holder{obj: hold.obj.clone(), size: hold.size, epoch: tx.s.epoch}
+	own := holder{obj: hold.obj.clone(), size: hold.size, sum: hold.sum, epoch: tx.s.epoch}
 	tx.unlinkDeadline(p, p.deadline())
 	tx.move(p, len(old))
 	copy(p.record, old)
@@ -246,6 +279,11 @@ func (tx *Tx) changed(p *place) {
 		hold.size += d
 		p.db.mem.Add(d)
 	}
+	if sum := objectSum(hold.obj); sum != hold.sum {
+		k := hashBytes(p.key())
+		tx.count(p, entrySum(k, sum, p.deadline())-entrySum(k, hold.sum, p.deadline()))
+		hold.sum = sum
+	}
 }
 
 // delete removes a key and reports whether it existed and was not due.
@@ -259,7 +297,9 @@ func (tx *Tx) delete(key []byte) bool {
 
 // setDeadline gives the key at p another deadline in Unix ms; 0 = none.
 func (tx *Tx) setDeadline(p *place, at int64) {
-	if p.deadline() != at {
+	if was := p.deadline(); was != at {
+		k, sum := hashBytes(p.key()), p.sum()
+		tx.count(p, entrySum(k, sum, at)-entrySum(k, sum, was))
 		tx.relayout(p, at)
 		tx.note(p)
 	}
@@ -309,7 +349,7 @@ func (tx *Tx) linkDeadline(p *place) {
 
 // writeObject is write for an object.
 func (tx *Tx) writeObject(p *place, key []byte, hold holder, at int64) {
-	value := tx.write(p, key, layout{enc: encObject, n: handleBytes, text: hold.size, at: at})
+	value := tx.write(p, key, layout{enc: encObject, n: handleBytes, text: hold.size, at: at, sum: hold.sum})
 	putHandle(value, p.db.objects.put(hold))
 	p.objs = p.db.objects.dir.Load()
 }

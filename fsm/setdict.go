@@ -21,6 +21,7 @@ type dict[V any] struct {
 	own    *owner // chunks and pages with another token are shared
 	n      int
 	bytes  int            // sum of len(key)
+	sum    uint64         // over the elements, see sum.go
 	chunks []dictChunk[V] // all but the last are full
 	dir    []*dictPage    // indexed by the depth highest bits of the hash; nil = no index yet
 	depth  uint8
@@ -143,6 +144,8 @@ func (d *dict[V]) add(key string, val V) {
 	c.e = append(c.e, dictEntry[V]{val: val, key: key})
 	d.n++
 	d.bytes += len(key)
+	k := hashBytes([]byte(key))
+	d.sum += placeSum(pos, k) + pairSum(k, partSum(val))
 	switch {
 	case d.dir != nil:
 		d.link(dictHashString(key), pos)
@@ -155,12 +158,23 @@ func (d *dict[V]) add(key string, val V) {
 }
 
 // set replaces the value at position i.
-func (d *dict[V]) set(i int, val V) { d.chunk(i / dictChunkLen).e[i%dictChunkLen].val = val }
+func (d *dict[V]) set(i int, val V) {
+	e := &d.chunk(i / dictChunkLen).e[i%dictChunkLen]
+	k := hashBytes([]byte(e.key))
+	d.sum += pairSum(k, partSum(val)) - pairSum(k, partSum(e.val))
+	e.val = val
+}
 
 // removeAt removes position i; the last entry takes its place.
 func (d *dict[V]) removeAt(i int) {
 	last := d.n - 1
 	d.bytes -= len(d.at(i).key)
+	k := hashBytes([]byte(d.at(i).key))
+	d.sum -= placeSum(i, k) + pairSum(k, partSum(d.at(i).val))
+	if i != last {
+		k = hashBytes([]byte(d.at(last).key))
+		d.sum += placeSum(i, k) - placeSum(last, k)
+	}
 	if d.dir != nil {
 		d.unlink(dictHashString(d.at(i).key), i)
 		if i != last {

@@ -46,6 +46,20 @@ func (s *setValue) clone() object {
 	return &setValue{small: s.small.clone()}
 }
 
+func (s *setValue) sum() uint64 {
+	if d := s.large; d != nil {
+		return dictSum(d.n, d.sum)
+	}
+	return hashBytes(s.small)
+}
+
+func (s *setValue) recount() uint64 {
+	if d := s.large; d != nil {
+		return dictSum(d.n, d.recount())
+	}
+	return hashBytes(s.small)
+}
+
 func (s *setValue) form() form {
 	if s.large != nil {
 		return setTable

@@ -11,7 +11,7 @@ import (
 // A snapshot payload is
 //
 //	magic(8) clock(8) applied(8)                     little endian
-//	{ db+1, slot, n, n * key }                       for every slot that is not empty, ascending
+//	{ db+1, slot, n, n * key, sum(8) }               for every slot that is not empty, ascending
 //	0, number of keys
 //
 // and a key is
@@ -19,13 +19,16 @@ import (
 //	code, deadline, version, length, key, length, value
 //
 // where code is kind and form of the value (item.code) and every number is a uvarint. Keys stand in the dense order of
-// their slot, which is state: a restored node must answer SCAN cursors and removals as the others do. Checksums are the
-// business of whoever stores the payload.
+// their slot, which is state: a restored node must answer SCAN cursors and removals as the others do. The sum of a slot is
+// that of the state hash: who writes the snapshot compares it with the keys, and so does who reads it. Checksums of the bytes
+// are the business of whoever stores the payload.
+//
+// Version 1 has kinds in place of codes: the forms are not known. Versions 1 and 2 have no sums.
 
-const snapshotMagic = "kvfsm\x00\x00\x02" // the last byte is the version
-
-// snapshotFirst is the magic of version 1, whose keys have their kind in place of its code: their forms are not known.
-const snapshotFirst = "kvfsm\x00\x00\x01"
+const (
+	snapshotMagic   = "kvfsm\x00\x00" // the version follows, one byte
+	snapshotVersion = 3
+)
 
 var errSnapshot = errors.New("malformed snapshot")
 
@@ -40,10 +43,11 @@ func appendUint(dst []byte, numbers ...uint64) []byte {
 	return dst
 }
 
-// WriteTo writes the payload of a snapshot and returns its size in bytes. It implements io.WriterTo.
+// WriteTo writes the payload of a snapshot and returns its size in bytes. It implements io.WriterTo. An *InvariantError says
+// that the keys of a slot are not those that the writes have counted: the state is damaged.
 func (v *View) WriteTo(w io.Writer) (n int64, err error) {
 	sw := snapshotWriter{w: w}
-	sw.buf = append(sw.buf, snapshotMagic...)
+	sw.buf = append(append(sw.buf, snapshotMagic...), snapshotVersion)
 	sw.buf = binary.LittleEndian.AppendUint64(sw.buf, uint64(v.clock))
 	sw.buf = binary.LittleEndian.AppendUint64(sw.buf, v.index)
 	for db := range Databases {
@@ -85,8 +89,10 @@ func (sw *snapshotWriter) slot(db, slot int, keys *frozenSlot) {
 	}
 	sw.keys += uint64(keys.Len())
 	sw.buf = appendUint(sw.buf, uint64(db)+1, uint64(slot), uint64(keys.Len()))
+	sum := uint64(0)
 	for i := range keys.Len() {
 		it := keys.item(i)
+		sum += it.recountAt(i)
 		sw.buf = appendUint(sw.buf, it.code(), uint64(it.deadline()), it.version(), uint64(it.keyLen()))
 		sw.buf = append(sw.buf, it.key()...)
 		sw.val = it.appendValue(sw.val[:0], &sw.l)
@@ -98,6 +104,10 @@ func (sw *snapshotWriter) slot(db, slot int, keys *frozenSlot) {
 		if len(sw.buf) >= flushAt {
 			sw.flush()
 		}
+	}
+	sw.buf = binary.LittleEndian.AppendUint64(sw.buf, sum)
+	if err := compareSums(db, slot, keys.sum, sum); err != nil {
+		sw.err = err
 	}
 }
 
@@ -152,25 +162,23 @@ type snapshotReader struct {
 	where   string // what is being read, for errors
 	clock   int64
 	applied uint64
-	first   bool // the payload is of version 1
+	version byte // of the payload
 	buf     []byte
 	name    []byte // the key being read
 }
 
 func (sr *snapshotReader) read() error {
-	var head [len(snapshotMagic) + 16]byte
+	const magic = len(snapshotMagic) + 1
+	var head [magic + 16]byte
 	if _, err := io.ReadFull(sr.r, head[:]); err != nil {
 		return shortRead(err)
 	}
-	switch string(head[:len(snapshotMagic)]) {
-	case snapshotMagic:
-	case snapshotFirst:
-		sr.first = true
-	default:
+	sr.version = head[len(snapshotMagic)]
+	if string(head[:len(snapshotMagic)]) != snapshotMagic || sr.version == 0 || sr.version > snapshotVersion {
 		return fmt.Errorf("%w: unknown version", errSnapshot)
 	}
-	sr.clock = int64(binary.LittleEndian.Uint64(head[len(snapshotMagic):]))
-	sr.applied = binary.LittleEndian.Uint64(head[len(snapshotMagic)+8:])
+	sr.clock = int64(binary.LittleEndian.Uint64(head[magic:]))
+	sr.applied = binary.LittleEndian.Uint64(head[magic+8:])
 	total, last := uint64(0), -1
 	for {
 		sr.where = fmt.Sprintf("behind %d keys", total)
@@ -231,7 +239,24 @@ func (sr *snapshotReader) slot(n, slot int) (keys uint64, err error) {
 			return 0, err
 		}
 	}
-	return keys, nil
+	return keys, sr.sum(n, slot)
+}
+
+// sum reads the sum of a slot whose keys have been read, and compares it with theirs.
+func (sr *snapshotReader) sum(n, slot int) error {
+	if sr.version < 3 {
+		return nil
+	}
+	var b [8]byte
+	if _, err := io.ReadFull(sr.r, b[:]); err != nil {
+		return shortRead(err)
+	}
+	want := binary.LittleEndian.Uint64(b[:])
+	if got := sr.loading.dbs[n].Load().sumOf(slot); got != want {
+		sr.where = fmt.Sprintf("behind slot %d of database %d", slot, n)
+		return fmt.Errorf("%w: the keys of the slot have the hash %016x, should have %016x", errSnapshot, got, want)
+	}
+	return nil
 }
 
 // key reads one key with its value.
@@ -241,7 +266,7 @@ func (sr *snapshotReader) key(n, slot int) error {
 		return err
 	}
 	k, f, ok := splitCode(code)
-	if !ok || sr.first != (f == formUnknown) {
+	if !ok || (sr.version == 1) != (f == formUnknown) {
 		return fmt.Errorf("%w: unknown type %d", errSnapshot, code)
 	}
 	at, err := sr.uint(1<<63 - 1)

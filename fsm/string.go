@@ -403,7 +403,7 @@ func runAppend(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	b := tx.blobAt(&p)
-	b.b = append(b.b, args[2]...)
+	b.put(len(b.b), args[2])
 	tx.touched(args[1])
 	out.Int(int64(n))
 }
@@ -439,9 +439,7 @@ func runSetRange(tx *Tx, args [][]byte, out Out) {
 		tx.writeBlob(&p, args[1], nil, 0)
 	}
 	b := tx.blobAt(&p)
-	end := int(offset) + len(val)
-	b.grow(end)
-	copy(b.b[offset:], val)
+	b.put(int(offset), val)
 	tx.touched(args[1])
 	out.Int(int64(len(b.b)))
 }

@@ -2,10 +2,15 @@ package fsm
 
 // blob is a string that commands change in place (APPEND, SETRANGE): its buffer grows by amortized doubling. Every
 // other string up to maxRaw bytes stands in its record.
-type blob struct{ b []byte }
+type blob struct {
+	b    []byte
+	text uint64 // textSum(b)
+}
+
+func newBlob(b []byte) *blob { return &blob{b: append([]byte(nil), b...), text: textSum(b)} }
 
 func (b *blob) kind() kind                 { return kindString }
-func (b *blob) clone() object              { return &blob{b: append([]byte(nil), b.b...)} }
+func (b *blob) clone() object              { return &blob{append([]byte(nil), b.b...), b.text} }
 func (b *blob) appendTo(dst []byte) []byte { return append(dst, b.b...) }
 
 // form: what was changed in place is raw whatever its length.
@@ -14,11 +19,23 @@ func (b *blob) form() form { return stringRaw }
 // size counts no more than the same string inside its record would: which of the two it is depends on history.
 func (b *blob) size() int { return len(b.b) }
 
-// grow makes the string at least n bytes long; new bytes are zero.
-func (b *blob) grow(n int) {
-	if n > len(b.b) {
-		b.b = append(b.b, make([]byte, n-len(b.b))...)
+func (b *blob) sum() uint64     { return b.text }
+func (b *blob) recount() uint64 { return textSum(b.b) }
+
+// put writes val to offset at. If that is behind the end, zeros stand in between.
+func (b *blob) put(at int, val []byte) {
+	from, end := min(at, len(b.b)), at+len(val)
+	b.text -= blocksSum(b.b, from, end)
+	switch n := end - len(b.b); {
+	case at == len(b.b):
+		b.b = append(b.b, val...)
+	case n > 0:
+		b.b = append(b.b, make([]byte, n)...)
+		fallthrough
+	default:
+		copy(b.b[at:], val)
 	}
+	b.text += blocksSum(b.b, from, end)
 }
 
 // stringLen is the length in bytes of a string.
@@ -117,19 +134,19 @@ func (tx *Tx) writeText(p *place, key, val []byte, at int64) {
 		tx.writeBlob(p, key, val, at)
 		return
 	}
-	copy(tx.write(p, key, layout{enc: encRaw, n: len(val), text: int64(len(val)), at: at}), val)
+	copy(tx.write(p, key, layout{enc: encRaw, n: len(val), text: int64(len(val)), at: at, sum: recordSum(val)}), val)
 }
 
 // writeBlob is writeText for a string that is to be changed in place, or is too long for a record.
 func (tx *Tx) writeBlob(p *place, key, val []byte, at int64) *blob {
-	b := &blob{b: append([]byte(nil), val...)}
-	tx.writeObject(p, key, holder{obj: b, size: int64(b.size()), epoch: tx.s.epoch}, at)
+	b := newBlob(val)
+	tx.writeObject(p, key, holding(b, tx.s.epoch), at)
 	return b
 }
 
 // writeInt is write for an integer.
 func (tx *Tx) writeInt(p *place, key []byte, n, at int64) {
-	putInt(tx.write(p, key, layout{enc: encInt, n: intBytes, text: int64(intLen(n)), at: at}), n)
+	putInt(tx.write(p, key, layout{enc: encInt, n: intBytes, text: int64(intLen(n)), at: at, sum: intSum(n)}), n)
 }
 
 // keptDeadline is the deadline that the key at p has, 0 if there is none.

@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"math"
-	"math/bits"
 	"slices"
 	"sync/atomic"
 
@@ -77,7 +76,8 @@ func (v *View) Close() {
 // frozenSlot is a slot of a database as a view shows it.
 type frozenSlot struct {
 	slotdict.View
-	db *frozenDB
+	db  *frozenDB
+	sum uint64
 }
 
 func (f *frozenSlot) item(i int) item { return item{recordAt(f.db.arena, f.At(i)), f.db.objs} }
@@ -92,43 +92,54 @@ func (v *View) eachSlot(db int, f func(slot int, keys *frozenSlot)) {
 		if p == nil {
 			continue
 		}
-		for i := range p {
-			if p[i].Len() > 0 {
-				f(n*pageSlots+i, &frozenSlot{p[i].View(), frozen})
+		for i := range p.dicts {
+			if p.dicts[i].Len() > 0 {
+				f(n*pageSlots+i, &frozenSlot{p.dicts[i].View(), frozen, p.sums[i]})
 			}
 		}
 	}
 }
 
-// Hash returns a hash of the logical state and of every slot's part in it: database, key, type, form, value and deadline of
-// each key. Nodes that applied the same entries have the same hashes, whatever happened to them on the way.
-func (v *View) Hash() (total uint64, slot func(i int) uint64) {
-	var sums [shardCount]*[pageSlots]uint64
-	var buf []byte
-	var l light
-	for db := range Databases {
-		v.eachSlot(db, func(slot int, keys *frozenSlot) {
-			page := &sums[slot/pageSlots]
-			if *page == nil {
-				*page = new([pageSlots]uint64)
+// Hash returns the state hash, and every slot's part in it. Nodes that applied the same entries have the same, whatever
+// happened to them on the way.
+func (v *View) Hash() (total uint64, slots *[Slots]uint64) {
+	slots = new([Slots]uint64)
+	for n, db := range v.dbs {
+		if db == nil {
+			continue
+		}
+		factor := databaseFactor(n)
+		for i, p := range db.pages {
+			if p != nil {
+				for j, sum := range p.sums {
+					slots[i*pageSlots+j] += sum * factor
+				}
 			}
+		}
+	}
+	for _, sum := range slots {
+		total += sum
+	}
+	return total, slots
+}
+
+// Verify computes the state hash from the content of all keys. An *InvariantError names the first slot whose content is not
+// what was counted by the writes.
+func (v *View) Verify() (total uint64, err error) {
+	for db := range v.dbs {
+		v.eachSlot(db, func(slot int, keys *frozenSlot) {
+			sum := uint64(0)
 			for i := range keys.Len() {
 				it := keys.item(i)
-				buf = appendUint(buf[:0], uint64(db)<<8|it.code(), uint64(it.deadline()), uint64(it.keyLen()))
-				buf = append(buf, it.key()...)
-				buf = it.appendValue(buf, &l)
-				sum := hashBytes(buf)
-				(*page)[slot%pageSlots] += sum
-				total += sum
+				sum += it.recountAt(i)
 			}
+			if err == nil {
+				err = compareSums(db, slot, keys.sum, sum)
+			}
+			total += sum * databaseFactor(db)
 		})
 	}
-	return total, func(i int) uint64 {
-		if page := sums[i/pageSlots]; page != nil {
-			return page[i%pageSlots]
-		}
-		return 0
-	}
+	return total, err
 }
 
 // appendValue appends the canonical encoding of the value, which it looks at by way of l.
@@ -137,27 +148,4 @@ func (it *item) appendValue(dst []byte, l *light) []byte {
 		return c.appendTo(dst)
 	}
 	return it.appendString(dst)
-}
-
-// hashBytes is a 64-bit hash with a fixed definition (multiply and fold, eight bytes at a time): nodes compare it, so
-// it must never change.
-func hashBytes(b []byte) uint64 {
-	h := uint64(len(b)) ^ 0x51ed270b9f652295
-	for ; len(b) >= 8; b = b[8:] {
-		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
-			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
-		h = fold(h^w, golden)
-	}
-	w := uint64(0)
-	for i, c := range b {
-		w |= uint64(c) << (8 * i)
-	}
-	return splitMix(fold(h^w, 0xbf58476d1ce4e5b9))
-}
-
-// fold spreads x over 64 bits; x*k modulo 2^128 is folded so that no bit is lost, and x is mixed in again so that no
-// input gives zero for all that follows.
-func fold(x, k uint64) uint64 {
-	hi, lo := bits.Mul64(x, k)
-	return hi ^ lo ^ bits.RotateLeft64(x, 29)
 }

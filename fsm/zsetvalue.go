@@ -48,6 +48,20 @@ func (z *zsetValue) clone() object {
 	return &zsetValue{small: z.small.clone()}
 }
 
+func (z *zsetValue) sum() uint64 {
+	if d := z.large; d != nil {
+		return dictSum(d.n, d.sum)
+	}
+	return hashBytes(z.small)
+}
+
+func (z *zsetValue) recount() uint64 {
+	if d := z.large; d != nil {
+		return dictSum(d.n, d.dict.recount())
+	}
+	return hashBytes(z.small)
+}
+
 func (z *zsetValue) form() form {
 	if z.large != nil {
 		return zsetSkip

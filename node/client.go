@@ -148,7 +148,8 @@ type Client interface {
 	Wait(index uint64, n int, timeoutMs int64) int
 	// Purge asks the applier to give memory back, also where it takes many moves of records, and does not wait for it.
 	Purge()
-	// StateHash freezes the state and returns its hash and the index it stands for.
+	// StateHash freezes the state and returns its hash and the index it stands for. It looks at every key: an error says that
+	// the state is damaged.
 	StateHash() (index uint64, hash uint64, err error)
 	// Change changes the membership, all changes at once, and returns when they are committed: nil also when there was
 	// nothing to do. ErrTimeout: the leader has begun with it. Otherwise an error of raft says why not.

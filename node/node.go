@@ -234,8 +234,8 @@ func (n *Node) StateHash() (uint64, uint64, error) {
 	select {
 	case v := <-c:
 		defer v.Close()
-		total, _ := v.Hash()
-		return v.Index(), total, nil
+		total, err := v.Verify()
+		return v.Index(), total, err
 	case <-n.stopped:
 		return 0, 0, ErrStopped
 	}

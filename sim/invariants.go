@@ -448,9 +448,12 @@ func (w *World) appliedItem(h *host, item *node.ApplyItem) {
 // compareHashNow compares the state of a node with that of the others at its index.
 func (w *World) compareHashNow(h *host) {
 	v := h.store.Freeze()
-	total, _ := v.Hash()
+	defer v.Close()
+	total, err := v.Verify()
+	if err != nil {
+		w.fail("state-is-sound", "%v: %v", h, err)
+	}
 	w.compareHash(h, v.Index(), total)
-	v.Close()
 }
 
 // froze looks at the state that goes into a snapshot.
