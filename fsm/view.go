@@ -105,22 +105,37 @@ func (v *View) eachSlot(db int, f func(slot int, keys *frozenSlot)) {
 func (v *View) Hash() (total uint64, slots *[Slots]uint64) {
 	slots = new([Slots]uint64)
 	for n, db := range v.dbs {
-		if db == nil {
-			continue
+		if db != nil {
+			total += addSums(slots, n, &db.pages)
 		}
-		factor := databaseFactor(n)
-		for i, p := range db.pages {
-			if p != nil {
-				for j, sum := range p.sums {
-					slots[i*pageSlots+j] += sum * factor
-				}
-			}
-		}
-	}
-	for _, sum := range slots {
-		total += sum
 	}
 	return total, slots
+}
+
+// Hash is Freeze().Hash() without a view. Applier only, between entries.
+func (s *Store) Hash() (total uint64, slots *[Slots]uint64) {
+	slots = new([Slots]uint64)
+	for n := range s.dbs {
+		if db := s.dbs[n].Load(); db != nil {
+			total += addSums(slots, n, &db.pages)
+		}
+	}
+	return total, slots
+}
+
+// addSums adds the slots of one database, and returns the sum of what it added.
+func addSums(slots *[Slots]uint64, db int, pages *[shardCount]*slotPage) (total uint64) {
+	factor := databaseFactor(db)
+	for i, p := range pages {
+		if p == nil {
+			continue
+		}
+		for j, sum := range p.sums {
+			slots[i*pageSlots+j] += sum * factor
+			total += sum * factor
+		}
+	}
+	return total
 }
 
 // Verify computes the state hash from the content of all keys. An *InvariantError names the first slot whose content is not

@@ -125,10 +125,13 @@ type Status struct {
 	DiskFree      int64  // bytes at the last look, less what was accepted since
 	DiskReserve   int64  // bytes that should stay free
 	DiskFull      bool
-	LeaderSeen    int64 // interval clock: when a leader was known last
-	WasteSince    int64 // interval clock: since when records are to be moved because memory is fragmented, 0 = they are not
-	WasteNs       int64 // how long that was so before
-	Now           int64 // the loop's interval clock, for ages
+	StateHash     uint64 // of the newest index at which states are compared, HashIndex
+	HashIndex     uint64
+	HashCompared  uint64 // the last such index at which another node had the same
+	LeaderSeen    int64  // interval clock: when a leader was known last
+	WasteSince    int64  // interval clock: since when records are to be moved because memory is fragmented, 0 = they are not
+	WasteNs       int64  // how long that was so before
+	Now           int64  // the loop's interval clock, for ages
 }
 
 // Client is what the client's side of the server needs of a node. All methods are safe for any goroutine.

@@ -23,6 +23,7 @@ type Config struct {
 	SweepLimit    int    // keys deleted by one expiry sweep
 	SnapshotBytes int64  // take a snapshot when the journal grew by this much since the last one
 	SnapshotKeep  uint64 // most entries kept behind a snapshot for slow followers
+	HashEvery     uint64 // the states of the nodes are compared every so many entries, 0 = never; the same on all nodes
 	HoldBytes     int64  // size of the journal up to which a leader keeps what a slow follower still needs
 	ApplyBacklog  int64  // bytes handed to the applier and not applied above which appends of the leader are refused
 	// DiskReserve is how many bytes of the disk are left free, see disk; nil: none. Loop goroutine.
@@ -88,6 +89,7 @@ type Driver struct {
 	disk disk
 	busy busy
 	mem  memory
+	cmp  comparison
 
 	snap      SnapshotFile
 	snapBytes int64 // journal size after the last snapshot
@@ -198,6 +200,8 @@ func (d *Driver) Handle(now int64, ev *Event) error {
 		d.takeSnapshot(ev.Taken)
 	case EvHash:
 		d.out.Apply = append(d.out.Apply, ApplyItem{Frozen: ev.Frozen})
+	case EvPoint:
+		d.noted(ev.Point)
 	case EvRequest:
 		d.requests = append(d.requests, ev.Request)
 	default:
@@ -220,6 +224,9 @@ func (d *Driver) step(ev raft.Event) error {
 func (d *Driver) messages(msgs []raft.Message) error {
 	full := d.applyFull()
 	for i := range msgs {
+		if d.overheard(&msgs[i]) {
+			continue
+		}
 		if msgs[i].Type == raft.MsgAppend && len(msgs[i].Entries) > 0 && (full || !d.admits(&msgs[i])) {
 			continue
 		}
@@ -244,6 +251,9 @@ func (d *Driver) EndTurn(now int64) (*Work, error) {
 		}
 	}
 	d.roles()
+	if err := d.judge(); err != nil {
+		return nil, err
+	}
 	if err := d.ask(); err != nil {
 		return nil, err
 	}
@@ -441,6 +451,9 @@ func (d *Driver) underWay() int {
 
 // mayPropose says whether the leader may hand anything to the core. An event comes when that changes.
 func (d *Driver) mayPropose() bool {
+	if d.doubtful() != nil {
+		return false
+	}
 	return d.role == raft.Leader && d.noop != 0 && d.applied >= d.noop && !d.appending
 }
 
@@ -521,6 +534,9 @@ func (d *Driver) Deadline() int64 {
 	}
 	if !d.appending {
 		at = min(at, d.disk.lookAt)
+	}
+	if x := d.doubtDeadline(); x != 0 {
+		at = min(at, x)
 	}
 	if sweep, ok := d.nextSweep(); ok {
 		at = min(at, sweep)

@@ -8,6 +8,7 @@ import (
 func (d *Driver) absorb() error {
 	e := &d.eff
 	d.roles()
+	d.announce(e.Send)
 	d.out.Send = append(d.out.Send, e.Send...)
 	d.out.Fetch = append(d.out.Fetch, e.Fetch...)
 	d.mergePersist(&e.Persist)
@@ -73,6 +74,7 @@ func (d *Driver) receivedAt(index uint64) (f SnapshotFile) {
 func (d *Driver) install(index uint64) {
 	f := d.receivedAt(index)
 	d.received = nil
+	d.cmp.replaced(index)
 	for len(d.pending) > 0 && d.pending[0].index <= index {
 		d.pending[0].finish(Uncertain)
 		d.pending = d.pending[1:]
@@ -129,12 +131,18 @@ func (d *Driver) fill() {
 		d.out.Lease = 0
 	}
 	d.out.Fresh = d.fresh
+	if d.doubtful() != nil {
+		d.out.Lease, d.out.Fresh = 0, 0
+	}
 	d.out.WakeAt = d.wakeAt()
 }
 
 // wakeAt is the lowest applied index somebody waits for.
 func (d *Driver) wakeAt() uint64 {
 	at := d.ready.lowest()
+	if d.doubtful() != nil {
+		at = 0 // nothing is served before something else happens
+	}
 	if d.noop > d.applied && (at == 0 || d.noop < at) {
 		at = d.noop
 	}

@@ -24,6 +24,7 @@ const (
 	EvStatus                                // Status
 	EvTakeSnapshot                          // Index answer through Reply
 	EvHash                                  // Hash
+	EvPoint                                 // Point: the applier passed an index at which states are compared
 	EvRequest                               // Request
 	EvVictims                               // Victims: what the applier chose to evict
 )
@@ -44,6 +45,7 @@ type Event struct {
 	Entries  []raft.Entry
 	Snapshot SnapshotFile
 	View     *fsm.View
+	Point    *Point
 	Wait     *waiter
 	Request  *request
 	Status   chan<- Status // capacity 1

@@ -247,6 +247,8 @@ type world struct {
 
 	mu  sync.Mutex
 	cut map[[2]raft.NodeID]bool // directed links that lose everything
+
+	distort func(*raft.Message) // nil, or what the network does to messages
 }
 
 // peer is one node with what survives its death.
@@ -360,6 +362,11 @@ func (p *peer) get() *Node {
 func (p *peer) Send(msgs []raft.Message) {
 	for _, m := range slices.Clone(msgs) {
 		m.Entries = slices.Clone(m.Entries)
+		p.w.mu.Lock()
+		if p.w.distort != nil {
+			p.w.distort(&m)
+		}
+		p.w.mu.Unlock()
 		time.AfterFunc(100*time.Microsecond, func() {
 			if n := p.w.reach(p.id, m.To); n != nil {
 				n.Deliver([]raft.Message{m})
@@ -411,6 +418,12 @@ func (w *world) reach(from, to raft.NodeID) *Node {
 		return nil
 	}
 	return w.nodes[to-1].get()
+}
+
+func (w *world) setDistort(f func(*raft.Message)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.distort = f
 }
 
 // isolate cuts or heals all links of one node.

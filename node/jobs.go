@@ -17,16 +17,33 @@ type Applier struct {
 	snaps Snapshots
 	clock Clock
 	term  uint64 // of the last applied entry
+	every uint64 // Config.HashEvery
 }
 
-// NewApplier returns the applier of a store that holds everything up to an entry of term.
-func NewApplier(store *fsm.Store, snaps Snapshots, clock Clock, term uint64) *Applier {
-	return &Applier{store: store, snaps: snaps, clock: clock, term: term}
+// NewApplier returns the applier of a store that holds everything up to an entry of term. After so many entries it notes a
+// Point, see Config.HashEvery.
+func NewApplier(store *fsm.Store, snaps Snapshots, clock Clock, term, every uint64) *Applier {
+	return &Applier{store: store, snaps: snaps, clock: clock, term: term, every: every}
 }
 
 // Apply executes one item and answers the batches that proposed it. Where it leads to an event of the Driver, that is
 // handed to post. An error means that the state cannot be trusted any more.
 func (a *Applier) Apply(item *ApplyItem, post func(Event)) error {
+	if err := a.apply(item, post); err != nil {
+		return err
+	}
+	index := item.Entry.Index
+	if item.Restore != nil {
+		index = item.Restore.Meta.Index
+	}
+	if index != 0 && a.every != 0 && index%a.every == 0 {
+		total, slots := a.store.Hash()
+		post(Event{Kind: EvPoint, Point: &Point{Index: index, Hash: total, Slots: slots}})
+	}
+	return nil
+}
+
+func (a *Applier) apply(item *ApplyItem, post func(Event)) error {
 	s := a.store
 	switch {
 	case item.Restore != nil:

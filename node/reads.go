@@ -81,6 +81,9 @@ func (d *Driver) readAnswer(r *raft.Read) {
 
 // serveReady wakes the reads whose index is applied; they read the store themselves.
 func (d *Driver) serveReady() {
+	if d.doubtful() != nil {
+		return
+	}
 	for _, r := range d.ready.take(d.applied) {
 		// What was committed before the question is in the index of the answer.
 		d.fresh = max(d.fresh, r.round.askedAt)

@@ -236,7 +236,7 @@ func (l timedLog) Append(r *Record) error {
 // applier executes committed entries in the order of the log and answers the batches that proposed them. While memory is to
 // be given back a timer makes it do some of that, too.
 func (n *Node) applier(ctx context.Context) error {
-	a := NewApplier(n.store, n.deps.Snapshots, n.deps.Clock, n.deps.Recovered.Snapshot.Term)
+	a := NewApplier(n.store, n.deps.Snapshots, n.deps.Clock, n.deps.Recovered.Snapshot.Term, n.cfg.HashEvery)
 	post := func(ev Event) { n.inbox.put(ev) }
 	timer := time.NewTimer(0)
 	defer timer.Stop()

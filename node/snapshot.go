@@ -211,6 +211,10 @@ func (d *Driver) status() Status {
 		SnapshotLate: d.disk.late, DiskFree: d.disk.free, DiskReserve: d.disk.reserve, DiskFull: d.disk.full,
 	}
 	s.Applied = d.store.Applied()
+	if p := d.cmp.newest(); p != nil {
+		s.StateHash, s.HashIndex = p.Hash, p.Index
+	}
+	s.HashCompared = d.cmp.compared
 	for _, p := range d.pending {
 		s.Pending += len(p.batches)
 	}

@@ -46,6 +46,7 @@ func TestMalformedMessagesAreIgnored(t *testing.T) {
 		"change of no kind":     {Type: MsgChange, From: 2, Term: 3, Entries: entries(1, 3)},
 		"from itself":           {Type: MsgAppend, From: 1, Term: 3},
 		"to somebody else":      {Type: MsgAppend, From: 2, To: 3, Term: 3},
+		"what drivers say":      {Type: MsgState, From: 2, Term: 3, Index: 8},
 	} {
 		l := newLone(t, 3, HardState{Term: 2})
 		l.wait(1000 * ms)

@@ -11,6 +11,8 @@ func wellFormed(m *Message) bool {
 	switch m.Type {
 	case MsgReadIndex, MsgReadIndexResp, MsgTransfer, MsgAnswer:
 		return true
+	case MsgState:
+		return false
 	case MsgChange:
 		return len(m.Entries) == 1 && m.Entries[0].Kind == EntryChanges
 	}

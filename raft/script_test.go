@@ -227,7 +227,7 @@ func (s *script) members(m *Membership) {
 // show prints a message and delivers it, unless it is lost.
 func (s *script) show(m *Message, lost bool) {
 	name := [...]string{"", "PreVote", "PreVoteResp", "Vote", "VoteResp", "Append", "AppendResp", "ReadIndex", "ReadIndexResp", "TimeoutNow",
-		"Change", "Transfer", "Answer"}[m.Type]
+		"Change", "Transfer", "Answer", "State"}[m.Type]
 	fmt.Fprintf(&s.out, "%d->%d %s t%d", m.From, m.To, name, m.Term)
 	switch m.Type {
 	case MsgPreVote, MsgVote, MsgAppend:

@@ -16,6 +16,8 @@ const (
 	EntryMembership EntryKind = 3
 	// EntryChanges stands in a MsgChange only, never in a log: it carries encoded Changes.
 	EntryChanges EntryKind = 4
+	// EntryState stands in a MsgState only, never in a log.
+	EntryState EntryKind = 5
 )
 
 // Entry is one slot of the replicated log. Data is immutable from the moment the entry exists: the log, the network
@@ -88,21 +90,23 @@ const (
 	MsgChange
 	MsgTransfer
 	MsgAnswer
+	MsgState
 )
 
 // Message is what one core says to another. It is a plain value; only Entries points anywhere, at immutable data.
 //
 //	PreVote, Vote         Index, LogTerm = the candidate's last entry; Transfer set when the vote ignores leader contact
 //	PreVoteResp, VoteResp Reject
-//	Append                Index, LogTerm = the entry before Entries; Commit; Ctx, SentAt
-//	AppendResp            Index = last matching durable index; or with Reject Index = the refused one and Hint, HintTerm =
-//	                      where to look next; Ctx, SentAt echoed
+//	Append                Index, LogTerm = the entry before Entries; Commit; Ctx, SentAt; Hint, HintTerm are not the core's
+//	AppendResp            Index = last matching durable index, and Hint, HintTerm are not the core's; or with Reject Index =
+//	                      the refused one and Hint, HintTerm = where to look next; Ctx, SentAt echoed
 //	ReadIndex             Ctx = the asking node's read id; Hint = 1 when a lease does not do
 //	ReadIndexResp         Ctx echoed; Index = what must be applied before the read, or Reject
 //	TimeoutNow            nothing: the receiver is to campaign at once
 //	Change                Ctx = the asking node's request id; one entry whose Data is AppendChanges'
 //	Transfer              Ctx = the asking node's request id; Hint = who is to lead, 0 for any
 //	Answer                Ctx echoed; Hint = number of the error, 0 for none; Index = end of the leader's log
+//	State                 not the core's, which ignores it: whoever drives the cores may say things to each other
 type Message struct {
 	Type     MessageType
 	Reject   bool

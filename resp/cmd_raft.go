@@ -25,7 +25,7 @@ func roleName(v raft.Role, learner bool) string {
 func raftStatus(c *conn, _ [][]byte) {
 	st, v := c.srv.status(), c.srv.node().View()
 	voters, learners := census(v)
-	c.out.Map(30)
+	c.out.Map(33)
 	c.pair("node", st.Name)
 	c.pair("cluster", st.Cluster)
 	c.pair("role", roleName(st.Role, v.Self.Learner))
@@ -38,6 +38,9 @@ func raftStatus(c *conn, _ [][]byte) {
 	c.number("first", int64(st.FirstIndex))
 	c.number("last", int64(st.LastIndex))
 	c.number("snapshot", int64(st.SnapshotIndex))
+	c.pair("hash", fmt.Sprintf("%016x", st.StateHash))
+	c.number("hash_index", int64(st.HashIndex))
+	c.number("hash_compared", int64(st.HashCompared))
 	c.number("pending", int64(st.Pending))
 	c.number("uncommitted_bytes", st.Uncommitted)
 	c.number("log_bytes", st.LogBytes)

@@ -85,7 +85,8 @@ type Options struct {
 	MaxEntryBytes              int
 	SnapshotBytes, HoldBytes   int64
 	SnapshotKeep               uint64
-	SegmentSize                int // of the journal
+	HashEvery                  uint64 // entries between two points
+	SegmentSize                int    // of the journal
 	ApplyBacklog               int64
 	QuorumReads                bool
 	ParkTimeout, CommitTimeout int64
@@ -153,6 +154,10 @@ func draw(seed uint64, d *dice, small bool) Options {
 	o.Heartbeat = o.Election / d.pick(3, 5, 8)
 	o.HoldBytes = o.SnapshotBytes * d.pick(1, 4, 16)
 	o.QuorumReads = d.oneIn(3)
+	o.HashEvery = uint64(8 << (mix(seed^golden>>2) % 4))
+	if !small {
+		o.HashEvery *= 8
+	}
 	o.network(d)
 	o.faults(d)
 	if more := dice(mix(seed ^ golden>>1)); more.oneIn(2) { // the other numbers stay what they are without it

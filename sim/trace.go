@@ -66,7 +66,7 @@ func (d describe) String() string {
 
 var messageNames = [...]string{
 	"", "pre-vote", "pre-vote-resp", "vote", "vote-resp", "append", "append-resp", "read-index", "read-index-resp", "timeout-now",
-	"change", "transfer", "answer",
+	"change", "transfer", "answer", "state",
 }
 
 func messageText(m *raft.Message) string {

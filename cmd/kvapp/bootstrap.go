@@ -120,6 +120,7 @@ func nodeConfig(set *config.Settings, id wal.Identity, self raft.Member) node.Co
 		SweepLimit:    1000,
 		SnapshotBytes: set.Int("raft-snapshot-bytes"),
 		SnapshotKeep:  10000,
+		HashEvery:     4096,
 		HoldBytes:     holdFactor * set.Int("raft-snapshot-bytes"),
 		ApplyBacklog:  256 << 20,
 		DiskReserve:   func() int64 { return set.Int("raft-disk-reserve-bytes") },

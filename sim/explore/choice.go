@@ -59,7 +59,7 @@ func (c *choice) String() string {
 }
 
 func describe(m *raft.Message) string {
-	name := [...]string{"", "PreVote", "PreVoteResp", "Vote", "VoteResp", "Append", "AppendResp", "ReadIndex", "ReadIndexResp", "TimeoutNow", "Change", "Transfer", "Answer"}[m.Type]
+	name := [...]string{"", "PreVote", "PreVoteResp", "Vote", "VoteResp", "Append", "AppendResp", "ReadIndex", "ReadIndexResp", "TimeoutNow", "Change", "Transfer", "Answer", "State"}[m.Type]
 	s := fmt.Sprintf("%d->%d %s t%d", m.From, m.To, name, m.Term)
 	switch m.Type {
 	case raft.MsgVote:
