@@ -74,8 +74,8 @@ func (c *Command) groups() bool {
 	return c.placed && c.Spec.Flags&(FlagFast|FlagReadonly) == FlagFast|FlagReadonly && c.Spec.LastKey == 1 && c.Spec.Keys == nil
 }
 
-// touch reads, in rounds, the header of the dictionary of every placed key, its word in the index, its reference, and the
-// first and the last line of its record. The sum it returns only keeps the compiler from dropping the reads.
+// touch reads, in rounds, the header of the dictionary of every placed key and the slot's sum, its word in the index, its
+// reference, and the first and the last line of its record. What it returns only keeps the compiler from dropping the reads.
 // REQUIRES: the keys' shards are locked, or this is the applier.
 func (s *Store) touch(cmds []*Command) uint32 {
 	var (
@@ -91,7 +91,7 @@ func (s *Store) touch(cmds []*Command) uint32 {
 		if db := s.dbs[c.DB].Load(); c.placed && db != nil && n < Group {
 			if d := db.dict(int(c.slot)); d != nil {
 				dbs[n], dicts[n], tags[n] = db, d, slotdict.Tag(c.hash)
-				sum += d.Len()
+				sum += d.Len() + int(db.sumOf(int(c.slot)))
 				n++
 			}
 		}
