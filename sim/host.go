@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"errors"
+
 	"kvapp/fsm"
 	"kvapp/internal/journal"
 	"kvapp/node"
@@ -23,6 +25,7 @@ type host struct {
 	full        bool            // there is no room
 	rotten      bool            // a bit was flipped
 	wiped       bool            // the disk was lost
+	planted     bool            // its state is not what the log says
 	gone        bool            // never starts again
 	tail        string          // path of the last segment in front of the newest batch; empty before the first
 	tailAt      int64           // its size then
@@ -115,7 +118,7 @@ func (w *World) turn(h *host) {
 		now := h.clock.Now()
 		for i := range h.inbox {
 			if err := h.drv.Handle(now, &h.inbox[i]); err != nil {
-				w.fail("driver", "n%d: %v", h.n+1, err)
+				w.driverEnds(h, err)
 				return
 			}
 		}
@@ -123,7 +126,7 @@ func (w *World) turn(h *host) {
 		h.inbox, h.messages = h.inbox[:0], h.messages[:0]
 		work, err := h.drv.EndTurn(now)
 		if err != nil {
-			w.fail("driver", "n%d: %v", h.n+1, err)
+			w.driverEnds(h, err)
 			return
 		}
 		life := h.life
@@ -144,6 +147,32 @@ func (w *World) turn(h *host) {
 	if more, ok := w.luck(busyClass, uint8(h.n), h.turns); ok {
 		h.busy = max(h.busy, w.now+span(more, us, w.o.Turn))
 	}
+}
+
+// driverEnds is a failure, unless a wrong state was planted: then the node ends, and does not come back.
+func (w *World) driverEnds(h *host, err error) {
+	var d *node.DivergedError
+	if !h.planted || !errors.As(err, &d) {
+		w.fail("driver", "n%d: %v", h.n+1, err)
+		return
+	}
+	if w.tracing {
+		w.trace(h, "stop", "%v", err)
+	}
+	w.caught(h.n, d)
+	h.fs.Kill()
+	w.halt(h)
+	h.gone = true
+}
+
+// sow writes a key into the state of a node that nobody else has.
+func (w *World) sow(h *host, index uint64) {
+	entry := fsm.AppendEntryHeader(nil, h.store.Clock(), 1)
+	entry = fsm.AppendEntryCommand(entry, 0, []byte("*3\r\n$3\r\nSET\r\n$7\r\nplanted\r\n$1\r\nx\r\n"))
+	if err := h.store.ApplyEntry(index, entry); err != nil {
+		w.fail("planting", "%v: %v", h, err)
+	}
+	h.planted = true
 }
 
 // perform does the work of one turn, in the order of node.Node. It reports whether the loop is nudged.
@@ -247,6 +276,9 @@ func (w *World) apply(h *host, item *node.ApplyItem) {
 	if err := h.applier.Apply(item, func(ev node.Event) { h.inbox = append(h.inbox, ev) }); err != nil {
 		w.stopped(h, "state-is-sound", err)
 		return
+	}
+	if index := item.Entry.Index; index != 0 && w.plant != nil && w.plant(h.n, index) {
+		w.sow(h, index)
 	}
 	w.appliedItem(h, item)
 }

@@ -472,6 +472,9 @@ func (w *World) froze(h *host, job *node.WriteJob) {
 }
 
 func (w *World) compareHash(h *host, index, hash uint64) {
+	if h.planted {
+		return // the nodes must find out by themselves
+	}
 	if old, ok := w.hashes[index]; ok && old != hash {
 		w.fail("same-state", "%v holds another state at entry %d: hash %016x, known is %016x", h, index, hash, old)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"kvapp/fsm"
+	"kvapp/node"
 	"kvapp/raft"
 )
 
@@ -62,6 +63,8 @@ type World struct {
 	tracing bool
 	out     io.Writer
 	suspect func(w *World) string
+	plant   func(host int, index uint64) bool
+	caught  func(host int, why *node.DivergedError)
 }
 
 // Failure is an invariant that did not hold.
@@ -94,6 +97,9 @@ type Config struct {
 	chosen *[]choice
 	// suspect is one more invariant, looked at after each event: it names what is wrong, or returns "".
 	suspect func(w *World) string
+	// plant says whether a node is to have another state than the log says from an entry on, and caught is told how it ends.
+	plant  func(host int, index uint64) bool
+	caught func(host int, why *node.DivergedError)
 }
 
 // eventsPerMs bounds the events of a run per simulated ms of its phase with faults: one that does not come to its end is a
@@ -130,7 +136,7 @@ func (w *World) run() Result {
 
 func newWorld(o Options, c Config) *World {
 	w := &World{
-		o: o, hash: offset64, out: c.Trace, tracing: c.Trace != nil, chosen: c.chosen, suspect: c.suspect,
+		o: o, hash: offset64, out: c.Trace, tracing: c.Trace != nil, chosen: c.chosen, suspect: c.suspect, plant: c.plant, caught: c.caught,
 		keyAt: map[string]int{}, current: map[int]int{}, hashes: map[uint64]uint64{}, faultsEnd: o.Duration,
 	}
 	w.newToken(-1) // token 0 is nobody's
