@@ -21,7 +21,9 @@ func limited(m Memory) (*atomic.Pointer[Memory], func(*Config)) {
 	return &at, func(c *Config) { c.Memory = at.Load }
 }
 
-func setCommand(i, size int) fsm.Command { return command("set", fmt.Sprint("key:", i), strings.Repeat("x", size)) }
+func setCommand(i, size int) fsm.Command {
+	return command("set", fmt.Sprint("key:", i), strings.Repeat("x", size))
+}
 
 // fillMemory writes until the leader takes no more, and returns how many writes that were.
 func fillMemory(t *testing.T, lead *peer, size int) int {
