@@ -135,16 +135,16 @@ func (l *listValue) pack(limit int) {
 }
 
 // packed returns the elements as a packed list.
-func (d *listChunks) packed() packed {
-	p := packed(nil).start(listHead, d.pack)
-	for _, c := range d.chunks() {
+func (l *listChunks) packed() packed {
+	p := packed(nil).start(listHead, l.pack)
+	for _, c := range l.chunks() {
 		for off := c.head; off < c.tail; {
 			var e []byte
 			e, off = c.next(off)
 			p = appendListElem(p, e)
 		}
 	}
-	binary.LittleEndian.PutUint16(p, uint16(d.n))
+	binary.LittleEndian.PutUint16(p, uint16(l.n))
 	return p
 }
 
