@@ -135,16 +135,17 @@ func (tx *Tx) lookupWrite(key []byte, k kind) (c collection, ok bool) {
 // the values of kind k.
 func readValue[T collection](tx *Tx, key []byte, k kind, out Out) (v T, ok bool) {
 	c, ok := tx.lookup(key, k)
-	if !ok {
-		out.Error(errWrongType)
-	}
-	v, _ = c.(T)
-	return v, ok
+	return asValue[T](c, ok, out)
 }
 
 // writeValue is readValue for changing the collection.
 func writeValue[T collection](tx *Tx, key []byte, k kind, out Out) (v T, ok bool) {
 	c, ok := tx.lookupWrite(key, k)
+	return asValue[T](c, ok, out)
+}
+
+// asValue takes what lookup or lookupWrite returned, and answers their error.
+func asValue[T collection](c collection, ok bool, out Out) (v T, _ bool) {
 	if !ok {
 		out.Error(errWrongType)
 	}
