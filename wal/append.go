@@ -186,7 +186,16 @@ func (l *Log) commit() error {
 	if err := l.flush(); err != nil {
 		return err
 	}
-	if err := l.w.Sync(l.tail.of(l.dir, p.tail.first)); err != nil {
+	for i := range p.sealed {
+		if err := l.pad.trim(l.tail.of(l.dir, p.sealed[i].first), p.sealed[i].size); err != nil {
+			return err
+		}
+	}
+	tail := l.tail.of(l.dir, p.tail.first)
+	if err := l.pad.grow(tail, p.tail.size, l.segSize); err != nil {
+		return err
+	}
+	if err := l.w.Sync(tail); err != nil {
 		return err
 	}
 	if cap(p.rec) > keepBytes {
@@ -223,8 +232,8 @@ func (l *Log) checkLayout() error {
 		path := segmentPath(l.dir, seg.first)
 		if st, err := l.fs.Stat(path); err != nil {
 			return err
-		} else if st.Size != seg.size {
-			return fmt.Errorf("%s has %d bytes, expected %d", path, st.Size, seg.size)
+		} else if want := l.pad.sizeOf(path, seg.size); st.Size != want {
+			return fmt.Errorf("%s has %d bytes, expected %d", path, st.Size, want)
 		}
 	}
 	return nil

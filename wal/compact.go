@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 )
@@ -68,7 +69,11 @@ func (l *Log) cutFront(keepFrom, marker uint64) error {
 	}
 	l.files.Lock()
 	defer l.files.Unlock()
-	if err := l.w.TruncateFront(l.segments[n].first); err != nil {
+	err := l.w.TruncateFront(l.segments[n].first)
+	if n == len(l.segments)-1 {
+		err = errors.Join(err, l.pad.forget()) // another file bears the name, without zeros
+	}
+	if err != nil {
 		return err
 	}
 	if err := l.fs.SyncDir(l.dir); err != nil {

@@ -122,7 +122,8 @@ func TestFlipInLastBatch(t *testing.T) {
 			s.restore(t, clean)
 			writeFile(t, s.seg, flip(data, at))
 			s.opens(t, i-s.batch, true)
-			require.Equal(t, flip(data, at)[s.frames[i]:], readFile(t, s.seg+tornSuffix), "the cut bytes are kept")
+			torn := bytes.TrimRight(flip(data, at)[s.frames[i]:], "\x00")
+			require.Equal(t, torn, readFile(t, s.seg+tornSuffix), "the cut bytes are kept")
 		}
 	}
 }
@@ -166,7 +167,7 @@ func TestTailGarbage(t *testing.T) {
 	for _, n := range []int{1, 2, 50, 4096, 100 << 10} {
 		s.restore(t, clean)
 		writeFile(t, s.seg, append(bytes.Clone(data), make([]byte, n)...))
-		s.opens(t, 5, true)
+		s.opens(t, 5, false) // as if they were padding
 	}
 	for v := 1; v < 256; v += 5 {
 		s.restore(t, clean)

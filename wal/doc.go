@@ -31,6 +31,9 @@
 //	5 SnapshotInstalled  the same                                                        all entries are dropped
 //	6 Refounded          cluster | term u64 | vote u64 | commit u64 | as Entry            the log is that cluster's from here on
 //
+// The last segment may end with zeros, which later records are written over (padding). No record begins with a zero. A segment
+// that is full, and the last one of a log that was closed, have none; those that a killed process leaves are taken away by Open.
+//
 // A batch is: hard state, install marker, entries, in this order and with one fsync (fdatasync in the kernel's background
 // where there is one, see disk). The hard state comes first so
 // that a torn batch never leaves an entry of a term the node does not know. Refounded is a batch of its own, and one record,

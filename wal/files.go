@@ -186,6 +186,9 @@ func (f *files) from(i int, seq uint64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if i == len(f.segments)-1 {
+		data = data[:f.size] // without the zeros behind it
+	}
 	skip := seq - f.segments[i]
 	n, off, err := skipFrames(data, skip)
 	if err == nil && n < skip {

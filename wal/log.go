@@ -49,6 +49,7 @@ type Log struct {
 	hard   raft.HardState
 	packer packer
 	tail   tailPath
+	pad    padding
 
 	// files is held shared while segment files are read and exclusively while they are replaced.
 	// Order: files before mu.
@@ -122,7 +123,7 @@ func openLocked(dir string, want *Identity, opt *Options) (*Log, Recovered, erro
 	}
 	l := &Log{
 		dir: logDir, fs: opt.FS, segSize: int64(opt.SegmentSize), identity: p.identity,
-		w: w, next: s.next, hard: p.hard, idx: p.idx, segments: s.segments, snapshot: p.snapshot,
+		w: w, pad: padding{fs: opt.FS}, next: s.next, hard: p.hard, idx: p.idx, segments: s.segments, snapshot: p.snapshot,
 	}
 	if opt.wrap != nil {
 		l.w = opt.wrap(l.w)
@@ -179,7 +180,7 @@ func (l *Log) First() uint64 { return l.first.Load() }
 // Last is the highest durable index: the newest snapshot's when there is no entry behind it.
 func (l *Log) Last() uint64 { return l.last.Load() }
 
-// Bytes is the size of all segment files.
+// Bytes is the size of all segment files, without zeros at the end of the last.
 func (l *Log) Bytes() int64 { return l.bytes.Load() }
 
 // Segments is the number of segment files.
@@ -231,7 +232,10 @@ func (l *Log) Close() error {
 	l.failure.CompareAndSwap(nil, &closed)
 	err := l.w.Close()
 	if failed != nil {
-		err = failed // whatever the backend says now adds nothing
+		err = errors.Join(failed, l.pad.forget()) // whatever the backend says now adds nothing
+	} else {
+		last := &l.segments[len(l.segments)-1]
+		err = errors.Join(err, l.pad.trim(l.tail.of(l.dir, last.first), last.size))
 	}
 	return errors.Join(err, l.lock.Close())
 }

@@ -25,6 +25,11 @@ func repair(fs FS, logDir string, s *scan) (notes []string, err error) {
 		}
 		notes = append(notes, fmt.Sprintf("finished an interrupted compaction: the log begins with segment %s", path))
 	}
+	for _, i := range s.padded { // what every process that was killed leaves: no note
+		if err := cut(fs, segmentPath(logDir, s.segments[i].first), s.segments[i].size); err != nil {
+			return nil, err
+		}
+	}
 	if s.torn != nil {
 		if err := cutTorn(fs, s); err != nil {
 			return nil, err
@@ -85,14 +90,19 @@ func cutTorn(fs FS, s *scan) error {
 	if err != nil {
 		return err
 	}
-	if err := writeSynced(fs, s.torn.File+tornSuffix, data[s.torn.Offset:]); err != nil {
+	if err := writeSynced(fs, s.torn.File+tornSuffix, data[s.torn.Offset:][:s.tornSize]); err != nil {
 		return err
 	}
-	file, err := fs.OpenWrite(s.torn.File)
+	return cut(fs, s.torn.File, s.torn.Offset)
+}
+
+// cut makes the file size bytes long, durably.
+func cut(fs FS, path string, size int64) error {
+	file, err := fs.OpenWrite(path)
 	if err != nil {
 		return err
 	}
-	if err = file.Truncate(s.torn.Offset); err == nil {
+	if err = file.Truncate(size); err == nil {
 		err = file.Sync()
 	}
 	return errors.Join(err, file.Close())

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -77,10 +78,11 @@ func listLog(fs FS, logDir string) (listing, error) {
 type scan struct {
 	listing  listing
 	segments []segment // in order; the last one without its torn tail
+	padded   []int     // those of them behind whose records the file has zeros
 	next     uint64    // seq that the next record gets
 	records  uint64
 	torn     *CorruptError // first record of a torn last batch, nil if none
-	tornSize int64         // bytes from there to the end of the file
+	tornSize int64         // bytes from there to the end of the file, or to the zeros at its end
 }
 
 // scanLog reads and checks every record in order and hands it to visit. It changes nothing. A torn last batch is
@@ -131,6 +133,10 @@ func (s *scan) readSegment(path string, data []byte, last bool, pos *int64, visi
 	}
 	var r record
 	for off := 0; off < len(data); {
+		if data[off] == 0 && allZero(data[off:]) {
+			s.padded = append(s.padded, len(s.segments))
+			break
+		}
 		damage := func(reason string) *CorruptError { return &CorruptError{path, int64(off), s.next, reason} }
 		rec, n, reason := frame(data[off:])
 		if reason == "" {
@@ -153,7 +159,7 @@ func (s *scan) readSegment(path string, data []byte, last bool, pos *int64, visi
 			if at, seq := laterBatch(data[off:], s.next); at >= 0 {
 				return damage(fmt.Sprintf("%s, and record %d of a later batch is intact at byte %d", reason, seq, off+at))
 			}
-			s.torn, s.tornSize = damage(reason), int64(len(data)-off)
+			s.torn, s.tornSize = damage(reason), int64(len(bytes.TrimRight(data[off:], "\x00")))
 			break
 		}
 		if err := visit(seg.end(), &r); err != nil {
