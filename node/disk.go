@@ -15,23 +15,30 @@ var ErrDiskFull = errors.New("the disk has no room for a snapshot")
 const (
 	lookEvery     = 1e9
 	lookEveryFull = 1e8
+	// lookWriting is the longest pause while the journal is written: a look is a system call, and writes are frequent.
+	lookWriting = 1e7
 	// retrySnapshot is the pause after a snapshot that found the disk full although it should have fitted.
 	retrySnapshot = 10e9
 )
+
+// notLooked is EvAppended.Free of a job that did not look.
+const notLooked = -1
 
 // disk is what the Driver knows of the room on its disk. The journal must never find the disk full, for that ends the
 // node: so a leader takes no more writes when less than the reserve is free, and a follower no more entries when less
 // than half of it is. What is left then is for the small things: votes, the marks of a snapshot, the segment that is
 // written anew when the log is cut.
 type disk struct {
-	free    int64 // when the last job of the appender ended, less what was handed out since
-	reserve int64
-	full    bool   // less than the reserve was free, and it has not grown since to a quarter more
-	lookAt  int64  // interval clock: when to have a look although nothing is written
-	late    bool   // a snapshot is due or asked for, and does not fit
-	trimmed uint64 // index of the snapshot in front of which nothing is kept
-	growth  int64  // of the journal since the last snapshot, when it began to be cut for want of room
-	retryAt int64  // interval clock: no snapshot before, because the last one found the disk full
+	free     int64 // when somebody looked last, less what was handed out since
+	unseen   int64 // bytes handed out since
+	lookedAt int64 // interval clock: when that was
+	reserve  int64
+	full     bool   // less than the reserve was free, and it has not grown since to a quarter more
+	lookAt   int64  // interval clock: when to have a look although nothing is written
+	late     bool   // a snapshot is due or asked for, and does not fit
+	trimmed  uint64 // index of the snapshot in front of which nothing is kept
+	growth   int64  // of the journal since the last snapshot, when it began to be cut for want of room
+	retryAt  int64  // interval clock: no snapshot before, because the last one found the disk full
 }
 
 // room is how many bytes of writes the leader may take.
@@ -40,15 +47,27 @@ func (d *disk) room() int64 { return d.free - d.reserve }
 // last is how many bytes may be written when nothing else but the journal counts.
 func (d *disk) last() int64 { return d.free - d.reserve/2 }
 
+// take notes bytes that will be written.
+func (d *disk) take(bytes int64) {
+	d.free -= bytes
+	d.unseen += bytes
+}
+
+// due says whether the job that is handed out at interval time now must have a look, because what is known is old or the room
+// may be used up: others may write as much as this node does.
+func (d *disk) due(now int64) bool {
+	return now >= d.lookAt || now-d.lookedAt >= lookWriting || d.full || d.unseen >= d.reserve/16
+}
+
 // measured takes what is free and not asked for yet.
 func (d *Driver) measured(free int64) {
 	s := &d.disk
-	s.free, s.reserve = free, 0
+	s.free, s.unseen, s.lookedAt, s.reserve = free, 0, d.now, 0
 	if d.cfg.DiskReserve != nil {
 		s.reserve = d.cfg.DiskReserve()
 	}
 	for i := range d.next.Record.Entries {
-		s.free -= int64(len(d.next.Record.Entries[i].Data))
+		s.take(int64(len(d.next.Record.Entries[i].Data)))
 	}
 	full := s.room() < 0
 	if s.full {
@@ -101,7 +120,7 @@ func (d *Driver) admits(m *raft.Message) bool {
 	if size > 0 && size > d.disk.last() {
 		return false
 	}
-	d.disk.free -= size
+	d.disk.take(size)
 	return true
 }
 

@@ -97,7 +97,8 @@ func TestBatchLargerThanTheRoom(t *testing.T) {
 	bubble(t, 1, reserve(50_000), func(w *world) {
 		lead := w.leader()
 		lead.log.resize(200_000)
-		o, _, _ := lead.do(false, command("set", "small", "1")) // the disk has been looked at
+		<-time.After(2 * time.Second) // the disk has been looked at
+		o, _, _ := lead.do(false, command("set", "small", "1"))
 		require.Equal(t, Done, o)
 		o, _, _ = lead.do(false, command("set", "big", strings.Repeat("x", 160_000)))
 		require.Equal(t, DiskFull, o)
@@ -207,5 +208,26 @@ func TestKeptLogGoesWhenTheDiskIsFull(t *testing.T) {
 		st, err := lead.get().Status()
 		require.NoError(t, err)
 		require.EqualValues(t, 1, st.Snapshots)
+	})
+}
+
+// Looking at the disk is a system call: many small writes share one, and large ones get their own in time.
+func TestLooksAtTheDisk(t *testing.T) {
+	bubble(t, 1, reserve(50_000), func(w *world) {
+		lead := w.leader()
+		<-time.After(2 * time.Second)
+		looks := func(n, size int) int {
+			before := lead.log.looks()
+			for range n {
+				o, _, _ := lead.do(false, command("set", "k", strings.Repeat("x", size)))
+				require.Equal(t, Done, o)
+			}
+			return lead.log.looks() - before
+		}
+		start := time.Now()
+		few := looks(200, 1)
+		require.LessOrEqual(t, few, 2+int(time.Since(start)/(10*time.Millisecond)))
+		require.Less(t, few, 100)
+		require.GreaterOrEqual(t, looks(20, 4000), 19)
 	})
 }

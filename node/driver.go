@@ -429,7 +429,7 @@ func (d *Driver) propose() error {
 		if len(d.mem.victims) > 0 {
 			d.mem.evicted(p.index)
 		}
-		d.disk.free -= int64(size)
+		d.disk.take(int64(size))
 		d.pending = append(d.pending, p)
 		d.dropGathered(len(p.batches))
 		ready -= len(p.batches)

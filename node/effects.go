@@ -122,6 +122,7 @@ func (d *Driver) handOver(e *raft.Entry) {
 func (d *Driver) fill() {
 	if !d.appending && (d.next.Seq != 0 || d.next.Compact || d.now >= d.disk.lookAt) {
 		job := d.next
+		job.Look = job.Compact || job.Record.Install != nil || d.disk.due(d.now)
 		d.next = AppendJob{}
 		d.appending = true
 		d.out.Append = &job
@@ -169,7 +170,9 @@ func (w *Work) Reset() {
 // appended takes the answer of the appender.
 func (d *Driver) appended(ev *Event) error {
 	d.appending = false
-	d.measured(ev.Free)
+	if ev.Free != notLooked {
+		d.measured(ev.Free)
+	}
 	if ev.First != 0 {
 		d.snapBusy = false
 		d.snapBytes = max(0, d.log.Bytes()-d.disk.growth)

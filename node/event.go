@@ -36,7 +36,7 @@ type Event struct {
 	Refused  bool
 	Seq      uint64
 	First    uint64
-	Free     int64
+	Free     int64 // or notLooked
 	Term     uint64
 	Peer     raft.NodeID
 	Batch    *Batch
@@ -78,6 +78,7 @@ type AppendJob struct {
 	Snapshot SnapshotFile
 	KeepFrom uint64
 	Prune    uint64 // with Compact: older snapshot files are not needed any more
+	Look     bool   // see how much room the disk has
 }
 
 // SnapshotJob is one stream to start.

@@ -34,6 +34,7 @@ type memLog struct {
 	entries []raft.Entry
 	bytes   int64
 	disk    int64 // bytes of the disk, 0 = without end; a write beyond it fails as the operating system's does
+	looked  int   // how often Free was called
 	latency time.Duration
 	fail    error
 }
@@ -129,10 +130,12 @@ func (l *memLog) Read(lo, hi uint64, maxBytes int) ([]raft.Entry, error) {
 
 func (l *memLog) Bytes() int64  { l.mu.Lock(); defer l.mu.Unlock(); return l.bytes }
 func (l *memLog) Segments() int { return 1 }
+func (l *memLog) looks() int    { l.mu.Lock(); defer l.mu.Unlock(); return l.looked }
 
 func (l *memLog) Free() (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.looked++
 	if l.disk == 0 {
 		return 1 << 50, nil
 	}

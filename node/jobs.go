@@ -129,7 +129,8 @@ func (j *AppendJob) Run(log Log, snaps Snapshots) (Event, error) {
 	case j.Record.Install != nil:
 		err = snaps.PruneBelow(j.Record.Install.Meta.Index)
 	}
-	if err == nil {
+	ev.Free = notLooked
+	if err == nil && j.Look {
 		ev.Free, err = log.Free()
 	}
 	return ev, err

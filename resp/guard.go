@@ -39,6 +39,7 @@ type Conn struct {
 	in     atomic.Uint64
 	query  atomic.Int64 // bytes of input held of commands that have not run
 	output output
+	from   *nonblock.Reader   // the socket, for whoever reads: Read, or ahead
 	more   func(b []byte) int // reads what has come without waiting; nil when the socket cannot
 
 	// Owned by the goroutine that calls Read. Invariant: raw begins with a command; its first seen bytes were scanned,
@@ -72,6 +73,7 @@ func newGuarded(l *Listener, nc net.Conn, id uint64) *Conn {
 	if w := nonblock.New(nc); w != nil {
 		c.output.direct, c.more = w, w.Read
 	}
+	c.from = nonblock.NewReader(nc)
 	return c
 }
 
@@ -410,7 +412,7 @@ func (c *Conn) fill(l *Limits) {
 // fetch reads the socket.
 func (c *Conn) fetch(p []byte) (int, error) {
 	c.reading.Store(true)
-	n, err := c.Conn.Read(p)
+	n, err := c.from.Read(p)
 	c.reading.Store(false)
 	c.arrived(n)
 	return n, err
@@ -489,7 +491,7 @@ func (c *Conn) readAhead(a *ahead) {
 	defer close(a.done)
 	p := make([]byte, readChunk)
 	for len(a.buf) < maxAhead {
-		n, err := c.Conn.Read(p)
+		n, err := c.from.Read(p)
 		c.arrived(n)
 		a.buf = append(a.buf, p[:n]...)
 		switch {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"kvapp/internal/nonblock"
 	"kvapp/raft"
 )
 
@@ -186,7 +187,7 @@ func (t *Transport) check(what purpose, h *Hello) error {
 func (t *Transport) readMessages(conn net.Conn, hello Hello) error {
 	t.replaceReader(&hello, conn)
 	defer t.forgetReader(hello.Node, conn)
-	fr := newFrameReader(conn)
+	fr := newFrameReader(nonblock.NewReader(conn))
 	for {
 		before := fr.read
 		f, err := fr.next()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,10 +15,12 @@ import (
 // flusher runs fdatasync(2) in the kernel's background, by Linux' asynchronous I/O (io_submit(2), IOCB_CMD_FDSYNC, Linux
 // 4.18), and waits for it in the network poller, like a read from a socket. One goroutine at a time uses it.
 type flusher struct {
-	ctx     uintptr  // of io_setup
-	done    *os.File // eventfd, readable when the request has ended
-	eventFD uint32   // of done
-	fd      int      // of path; -1: none. An error of the file's write-back is told to this descriptor.
+	ctx     uintptr               // of io_setup
+	done    *os.File              // eventfd, written to by the kernel when a request has ended, and never read: every write wakes the poller
+	ready   syscall.RawConn       // of done
+	step    func(fd uintptr) bool // submits the request, and when it is called again, fetches the result
+	eventFD uint32                // of done
+	fd      int                   // of path; -1: none. An error of the file's write-back is told to this descriptor.
 	path    string
 	broken  bool // the kernel may still be busy with a request: not to be used again
 
@@ -25,7 +28,8 @@ type flusher struct {
 	request  *iocb
 	requests [1]unsafe.Pointer
 	event    *ioEvent
-	count    [8]byte
+	sent     bool  // the request was submitted
+	err      error // of the calls of step
 }
 
 // iocb is struct iocb of linux/aio_abi.h on a little-endian machine.
@@ -89,6 +93,11 @@ func makeFlusher() (*flusher, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	f.eventFD, f.done = uint32(fd), os.NewFile(uintptr(fd), "eventfd")
+	f.step = func(uintptr) bool { return f.proceed() }
+	if f.ready, err = f.done.SyscallConn(); err != nil {
+		_, _, _ = unix.Syscall(unix.SYS_IO_DESTROY, f.ctx, 0, 0)
+		return nil, errors.Join(err, f.done.Close())
+	}
 	return f, nil
 }
 
@@ -100,26 +109,41 @@ func (f *flusher) sync(path string) error {
 		}
 	}
 	*f.request = iocb{op: opDataSync, fd: uint32(f.fd), flags: flagEventFD, eventFD: f.eventFD}
-	// Raw calls: neither of the two waits, so the scheduler need not hear of them.
-	if n, _, errno := unix.RawSyscall(unix.SYS_IO_SUBMIT, f.ctx, 1, uintptr(unsafe.Pointer(&f.requests))); n != 1 {
-		return &os.PathError{Op: "io_submit", Path: path, Err: errno}
-	}
-	f.broken = true
-	if _, err := f.done.Read(f.count[:]); err != nil {
+	f.sent, f.err = false, nil
+	if err := f.ready.Read(f.step); err != nil {
 		return err
 	}
-	n, _, errno := unix.RawSyscall6(unix.SYS_IO_GETEVENTS, f.ctx, 1, 1, uintptr(unsafe.Pointer(f.event)), 0, 0)
-	switch {
-	case errno != 0:
-		return os.NewSyscallError("io_getevents", errno)
-	case n != 1:
-		return fmt.Errorf("io_getevents: %d events", n)
+	if f.err != nil {
+		return fmt.Errorf("%s: %w", path, f.err)
 	}
-	f.broken = false
 	if f.event.result < 0 {
 		return &os.PathError{Op: "fdatasync", Path: path, Err: unix.Errno(-f.event.result)}
 	}
 	return nil
+}
+
+// proceed is called by the poller: at once, and then whenever the eventfd was written to. It says whether the request is done.
+// The poller has forgotten earlier writes before the first call, so the request is submitted in it and not before.
+//
+// Raw calls: neither of the two waits, so the scheduler need not hear of them.
+func (f *flusher) proceed() bool {
+	if !f.sent {
+		f.sent = true
+		n, _, errno := unix.RawSyscall(unix.SYS_IO_SUBMIT, f.ctx, 1, uintptr(unsafe.Pointer(&f.requests)))
+		if n != 1 {
+			f.err = os.NewSyscallError("io_submit", errno)
+			return true
+		}
+		f.broken = true
+		return false
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_IO_GETEVENTS, f.ctx, 0, 1, uintptr(unsafe.Pointer(f.event)), 0, 0)
+	if errno != 0 {
+		f.err = os.NewSyscallError("io_getevents", errno)
+		return true
+	}
+	f.broken = n != 1
+	return n == 1
 }
 
 // open makes path the file that sync flushes.

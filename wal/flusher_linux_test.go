@@ -71,3 +71,35 @@ func TestFlusherFollowsTruncation(t *testing.T) {
 	require.Equal(t, now, inode(func(st *unix.Stat_t) error { return unix.Fstat(d.flush.fd, st) }))
 	require.NoError(t, l.Close())
 }
+
+// The eventfd is never read, so the poller may wake for a request that is done already: that is not the end of the next one.
+func TestFlusherWaitsForItsOwnRequest(t *testing.T) {
+	f, err := newFlusher()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.close()) }()
+	path := filepath.Join(t.TempDir(), "1")
+	require.NoError(t, os.WriteFile(path, make([]byte, 1000), 0o600))
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() { // wakes the poller all the time
+		one := []byte{1, 0, 0, 0, 0, 0, 0, 0}
+		for {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if _, err := f.done.Write(one); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	for range 200 {
+		require.NoError(t, os.WriteFile(path, make([]byte, 1000), 0o600))
+		require.NoError(t, f.sync(path))
+		require.False(t, f.broken)
+	}
+	close(stop)
+	require.NoError(t, <-stopped)
+}

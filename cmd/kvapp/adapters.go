@@ -10,8 +10,7 @@ import (
 	mrand "math/rand/v2"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"kvapp/internal/nonblock"
 	"kvapp/node"
 	"kvapp/raft"
 	"kvapp/resp"
@@ -113,13 +112,8 @@ func (in *instance) roomFor(bytes int64) error {
 // bootClock counts suspended time (CLOCK_BOOTTIME), so that a lease cannot outlive a suspended machine.
 type bootClock struct{}
 
-func (bootClock) Now() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return 0 // cannot fail for a constant clock id; 0 would only make every lease look valid never
-	}
-	return ts.Nano()
-}
+// Now implements node.Clock. It cannot fail for a constant clock id; 0 would only make every lease look valid never.
+func (bootClock) Now() int64 { return nonblock.Boottime() }
 
 func (bootClock) WallMs() int64 { return time.Now().UnixMilli() }
 

@@ -18,3 +18,9 @@ func (*Writer) Read([]byte) int { return 0 }
 
 // Discard is never called.
 func (*Writer) Discard() {}
+
+// Reader reads a connection.
+type Reader struct{ net.Conn }
+
+// NewReader returns a Reader for conn.
+func NewReader(conn net.Conn) *Reader { return &Reader{conn} }

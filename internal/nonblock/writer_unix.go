@@ -32,7 +32,7 @@ func New(conn net.Conn) *Writer {
 	w := &Writer{raw: raw}
 	w.call = func(fd uintptr) bool {
 		for {
-			w.n, w.err = unix.Write(int(fd), w.b)
+			w.n, w.err = write(int(fd), w.b)
 			if w.err != unix.EINTR {
 				return true // also when the socket is full: nobody waits here
 			}
@@ -66,7 +66,7 @@ func (w *Writer) Read(b []byte) int {
 	err := w.raw.Read(func(fd uintptr) bool {
 		for {
 			var err error
-			if n, err = unix.Read(int(fd), b); err != unix.EINTR {
+			if n, err = read(int(fd), b); err != unix.EINTR {
 				return true
 			}
 		}

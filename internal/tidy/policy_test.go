@@ -79,7 +79,7 @@ var rules = map[string]rule{
 	"internal/tidy":          {},
 	// cmd/kvapp is the only package that knows all the others.
 	"cmd/kvapp": {
-		kvapp:   []string{"fsm", "internal/config", "internal/journal", "internal/status", "node", "raft", "resp", "sim", "transport", "wal"},
+		kvapp:   []string{"fsm", "internal/config", "internal/journal", "internal/nonblock", "internal/status", "node", "raft", "resp", "sim", "transport", "wal"},
 		modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/tidwall/redcon", "golang.org/x/sys"},
 		tests:   []string{"internal/e2e/cluster", "github.com/redis/go-redis"},
 	},
