@@ -41,9 +41,9 @@ func parseOptions(args []string) (*options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&o.bin, "kvapp", "bin/kvapp", "the program to measure")
 	flags.StringVar(&o.dir, "dir", "bench-out", "where both keep their data during the run")
-	flags.IntVar(&o.rounds, "rounds", 3, "rounds per workload")
+	flags.IntVar(&o.rounds, "rounds", 5, "rounds per workload")
 	flags.Float64Var(&o.scale, "scale", 1, "factor on the number of requests")
-	flags.DurationVar(&o.budget, "budget", 3*time.Minute, "time for all workloads: a slow machine gets fewer requests, then fewer rounds")
+	flags.DurationVar(&o.budget, "budget", 4*time.Minute, "time for all workloads: a slow machine gets fewer requests, then fewer rounds")
 	flags.StringVar(&only, "only", "", "workloads to run, such as set/50/16,get/50/16 (test/clients/pipeline); empty = all")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
