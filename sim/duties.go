@@ -135,7 +135,12 @@ func (w *World) readConfirmed(h *host, a *attempt) {
 			set |= 1 << n
 		}
 	}
-	if m := h.core.Membership(); !w.isQuorum(m, set) && !w.isQuorum(h.members, set) {
+	m := h.core.Membership()
+	before := h.before // whoever confirmed it may have been a voter until a moment ago
+	if before == nil {
+		before = m
+	}
+	if !w.isQuorum(m, set) && !w.isQuorum(before, set) {
 		w.fail("reads-ask-first", "%v of t%d serves a read, since which %07b have answered", h, a.term, set)
 	}
 }

@@ -63,6 +63,7 @@ type process struct {
 	applies  []node.ApplyItem
 	applying bool
 	members  *raft.Membership // in effect after the last turn
+	before   *raft.Membership // in effect before the turns that follow each other now
 	handed   uint64           // last entry handed to the applier
 
 	lease   int64
@@ -109,6 +110,7 @@ const maxTurns = 1000
 
 // turn runs turns of the loop until the node has nothing to do, as node.Node does when it is nudged.
 func (w *World) turn(h *host) {
+	h.before = h.members
 	for i := 0; ; i++ {
 		if i == maxTurns {
 			w.fail("loop-rests", "n%d: %d turns without a pause", h.n+1, i)
