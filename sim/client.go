@@ -18,7 +18,8 @@ const (
 	incrby
 	appendTo
 	verbs
-	other = verbs // a sundry command, of which the model knows nothing
+	other   = verbs     // a sundry command, of which the model knows nothing
+	evicted = verbs + 1 // of a history: no client's command, but one by which the leader evicted the key
 )
 
 var verbNames = [verbs]string{"get", "set", "setnx", "incrby", "append"}

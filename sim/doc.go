@@ -32,6 +32,11 @@
 // saw, and what the log says of commands in doubt (history.go). In half of the worlds clients also send commands that the
 // model does not know, of all types, with deadlines and random choices (sundry.go): the states of the nodes must be equal.
 //
+// In a third of the worlds keys may take no more than a small limit, which changes now and then (memory.go). The model knows
+// evictions from the log: nothing else may take a key away, nor what its policy spares. Keys take the same on all nodes,
+// never much more than the limit, and no more than it when the cluster is at rest; what is refused for want of memory
+// stands in no log.
+//
 // When the faults have ended, a random quorum is healed and must elect, commit, answer, agree and then be quiet
 // (liveness.go).
 //

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ type operation struct {
 	reply      reply
 	known      bool // reply is what was answered; else its client does not know whether it happened
 	token      uint32
+	index      uint64 // of its entry: of evictions, and of the writes among them once resolve has looked into the log
 	begin, end int64
 }
 
@@ -25,7 +27,7 @@ type operation struct {
 func (w *World) remember(a *attempt, known bool) {
 	end := w.now
 	if !known {
-		end = math.MaxInt64
+		end = never
 	}
 	for i := range a.cmds {
 		c := &a.cmds[i]
@@ -87,6 +89,7 @@ type judged struct {
 func (op *operation) ready(kind byte) judged {
 	j := judged{operation: op, power: 1}
 	switch op.verb {
+	case evicted:
 	case get:
 		switch {
 		case op.reply.kind == '_':
@@ -110,25 +113,33 @@ func (op *operation) ready(kind byte) judged {
 	return j
 }
 
-// oneKey is a key of any type.
+// state is what a key holds, and since which entry if that is told.
+type state struct {
+	value
+	index uint64
+}
+
+// oneKey is a key of any type. Where there are evictions the order of writes is that of the log.
 var oneKey = porcupine.Model{
-	Init: func() any { return value{} },
-	Step: func(state, input, _ any) (bool, any) {
-		now, op := state.(value), input.(*judged)
+	Init: func() any { return state{} },
+	Step: func(before, input, _ any) (bool, any) {
+		now, op := before.(state), input.(*judged)
 		if op.verb == get {
-			return !op.wrong && op.shows == now, state
+			return !op.wrong && op.shows == now.value, before
 		}
-		next, want := op.on(now)
-		if op.known && op.reply != want {
-			return false, state
+		next, want := op.on(now.value)
+		if op.known && op.reply != want || op.index < now.index || op.verb == evicted && op.index == now.index {
+			return false, before
 		}
-		return true, next
+		return true, state{next, op.index}
 	},
 }
 
 // on returns what a write makes of a value, and what it answers.
 func (op *judged) on(now value) (value, reply) {
 	switch op.verb {
+	case evicted:
+		return value{}, reply{}
 	case set:
 		return op.arg, reply{kind: '+', text: "OK"}
 	case setnx:
@@ -144,6 +155,9 @@ func (op *judged) on(now value) (value, reply) {
 		return value{hash: now.hash*op.power + op.arg.hash, n: n}, reply{kind: ':', num: n}
 	}
 }
+
+// never is when an operation ends of which nobody has seen the end.
+const never = math.MaxInt64
 
 const judgeTime = 5 * time.Second // for one key
 
@@ -170,24 +184,49 @@ func (w *World) judge() {
 // resolve returns a history in which the log has decided about commands in doubt: those that it does not hold have not
 // happened, and those that it does have happened before the answer to any command behind them. Each of them left in doubt
 // doubles what porcupine has to try. This hides nothing: a client that saw the effect of a command which is in no log, or
-// saw two commands in another order than that of the log, has seen what cannot be explained.
+// saw two commands in another order than that of the log, has seen what cannot be explained. An eviction, of which no client
+// knows, happens between the writes that the log has in front of it and behind it.
 func resolve(ops []operation, tokens []token) []operation {
 	out := make([]operation, 0, len(ops))
+	evicts := slices.ContainsFunc(ops, func(op operation) bool { return op.verb == evicted })
 	for _, op := range ops {
-		if !op.known {
+		if op.verb != get && op.verb != evicted {
 			t := &tokens[op.token]
-			if t.fate != executed {
+			if !op.known && t.fate != executed {
 				continue
 			}
+			if evicts {
+				op.index = t.index
+			}
+		}
+		if !op.known {
 			for i := range ops {
-				if other := &ops[i]; other.known && other.verb != get && tokens[other.token].index > t.index {
-					op.end = max(op.begin, min(op.end, other.end))
+				if o := &ops[i]; o.known && o.verb != get && tokens[o.token].index > tokens[op.token].index {
+					op.end = max(op.begin, min(op.end, o.end))
 				}
 			}
 		}
 		out = append(out, op)
 	}
+	for i := range out {
+		if out[i].verb == evicted {
+			out[i].between(out)
+		}
+	}
 	return out
+}
+
+// between narrows down when an eviction happened. A write of its entry is behind it: the leader's own commands go first.
+func (op *operation) between(ops []operation) {
+	for i := range ops {
+		switch o := &ops[i]; {
+		case o.verb == get || o.verb == evicted:
+		case o.index < op.index:
+			op.begin = max(op.begin, o.begin)
+		default:
+			op.end = min(op.end, o.end)
+		}
+	}
 }
 
 // judge asks about one key.
@@ -206,6 +245,10 @@ func historyText(ops []operation) string {
 	var b strings.Builder
 	for i := range ops {
 		op := &ops[i]
+		if op.verb == evicted {
+			fmt.Fprintf(&b, "\n  evicted by entry %d", op.index)
+			continue
+		}
 		fmt.Fprintf(&b, "\n  client %d %s %s", op.client+1, verbNames[op.verb], op.arg)
 		if op.known {
 			fmt.Fprintf(&b, " = %s from %d to %d us", &op.reply, op.begin/us, op.end/us)

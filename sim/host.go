@@ -87,6 +87,7 @@ func (w *World) config(h *host) node.Config {
 		ParkTimeout: o.ParkTimeout, CommitTimeout: o.CommitTimeout, QuorumReads: o.QuorumReads,
 		MaxEntryBytes: o.MaxEntryBytes, SweepLimit: 10, SnapshotBytes: o.SnapshotBytes, SnapshotKeep: o.SnapshotKeep,
 		HoldBytes: o.HoldBytes, ApplyBacklog: o.ApplyBacklog, HashEvery: o.HashEvery,
+		Memory: func() *node.Memory { return w.limit },
 	}
 }
 

@@ -439,6 +439,7 @@ const hashEvery = 128
 // appliedItem looks at a state machine after an item.
 func (w *World) appliedItem(h *host, item *node.ApplyItem) {
 	w.clockGrows(h)
+	w.count(h)
 	if item.Restore == nil && (item.Entry.Index == 0 || item.Entry.Index%hashEvery != 0) {
 		return
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"math/bits"
 
+	"kvapp/fsm"
 	"kvapp/raft"
 )
 
@@ -111,6 +112,9 @@ func (w *World) heal() {
 		}
 	}
 	w.phase.core = core
+	if w.o.Policy == fsm.NoEviction || w.o.volatile() {
+		w.limitMemory(0) // or nobody could write any more
+	}
 	for from := range n {
 		for to := range n {
 			l := &w.links[from][to]
@@ -183,7 +187,7 @@ func (w *World) drained() bool {
 }
 
 // settled says whether a leader has nothing left to do by itself: no change is under way, no learner waits for its
-// promotion, and nobody has a better right to lead. What it does not settle, the deadline tells.
+// promotion, nobody has a better right to lead, and no key has to be evicted. What it does not settle, the deadline tells.
 func (w *World) settled(l *host) bool {
 	m := l.core.Membership()
 	best, own := uint8(0), uint8(0)
@@ -199,7 +203,7 @@ func (w *World) settled(l *host) bool {
 			own = p.Priority
 		}
 	}
-	return own == best && !l.core.Changing()
+	return own == best && !l.core.Changing() && w.fits(l)
 }
 
 func (w *World) sumOfTerms() uint64 {

@@ -15,15 +15,18 @@ import (
 
 // version is a value that a key has had from an index on.
 type version struct {
-	index uint64
-	value int64 // of a register or a counter; of a list its length in bytes
+	index   uint64
+	value   int64 // of a register or a counter; of a list its length in bytes
+	begin   int   // of a list: where in key.text it begins
+	gone    bool  // the key was evicted
+	expires bool  // it has a deadline
 }
 
 // key is what the model knows of one key. The first letter of its name is its type: r register, c counter, l list.
 type key struct {
 	name     string
 	versions []version // without the one that it had at first: absent
-	text     []byte    // of a list: all that was ever appended
+	text     []byte    // of a list: all that was ever appended, also to what was evicted since
 	ops      int       // drawn by clients
 	history  []operation
 }
@@ -75,6 +78,10 @@ func (w *World) execute(index uint64, data []byte) {
 			w.fail("entry-readable", "entry %d: %v", index, err)
 			return
 		}
+		if string(args[0]) == evictName {
+			w.evict(index, args[1:])
+			continue
+		}
 		v := get
 		for c := range verbs {
 			if string(args[0]) == verbNames[c] {
@@ -108,34 +115,45 @@ func (w *World) executeOne(index uint64, v verb, args [][]byte) {
 		return
 	}
 	t.fate, t.index = executed, index
-	t.reply = w.keys[at].run(index, v, int64(id), args[2])
+	t.reply = w.keys[at].run(index, v, int64(id), args[2:])
 }
 
-// run executes one command on the model of its key.
-func (k *key) run(index uint64, v verb, value int64, arg []byte) reply {
-	var old int64
-	n := len(k.versions)
-	if n > 0 {
-		old = k.versions[n-1].value
+// now is the version in effect, nil if the key is absent.
+func (k *key) now() *version {
+	if n := len(k.versions); n > 0 && !k.versions[n-1].gone {
+		return &k.versions[n-1]
 	}
+	return nil
+}
+
+// run executes one command on the model of its key. args begin with what carries its token.
+func (k *key) run(index uint64, v verb, value int64, args [][]byte) reply {
+	next := version{index: index, value: value, begin: len(k.text)}
+	old := k.now()
 	switch v {
 	case set:
-		k.versions = append(k.versions, version{index, value})
+		next.expires = len(args) > 1
+		k.versions = append(k.versions, next)
 		return reply{kind: '+', text: "OK"}
 	case setnx:
-		if n > 0 {
+		if old != nil {
 			return reply{kind: ':', num: 0}
 		}
-		k.versions = append(k.versions, version{index, value})
+		k.versions = append(k.versions, next)
 		return reply{kind: ':', num: 1}
 	case incrby:
-		k.versions = append(k.versions, version{index, old + value})
-		return reply{kind: ':', num: old + value}
+		if old != nil {
+			next.value += old.value
+		}
 	default:
-		k.text = append(k.text, arg...)
-		k.versions = append(k.versions, version{index, int64(len(k.text))})
-		return reply{kind: ':', num: int64(len(k.text))}
+		k.text = append(k.text, args[0]...)
+		next.value = int64(len(args[0]))
+		if old != nil {
+			next.begin, next.value = old.begin, next.value+old.value
+		}
 	}
+	k.versions = append(k.versions, next)
+	return reply{kind: ':', num: next.value}
 }
 
 // entryHeader is the size of what stands in front of the commands of an entry: version, time, seed.
@@ -211,22 +229,7 @@ func (w *World) checkDone(a *attempt) {
 
 // shows reports whether a key has had the value that a read returned, at some index from low to high, and since when.
 func (k *key) shows(got *reply, low, high uint64) (uint64, bool) {
-	value, present := int64(0), got.kind == '$'
-	if present {
-		switch k.name[0] {
-		case 'l':
-			value = int64(len(got.text))
-			if len(got.text) > len(k.text) || string(k.text[:len(got.text)]) != got.text {
-				return 0, false
-			}
-		default:
-			v, err := strconv.ParseInt(got.text, 10, 64)
-			if err != nil {
-				return 0, false
-			}
-			value = v
-		}
-	} else if got.kind != '_' {
+	if got.kind != '_' && got.kind != '$' {
 		return 0, false
 	}
 	next := ^uint64(0)
@@ -235,17 +238,32 @@ func (k *key) shows(got *reply, low, high uint64) (uint64, bool) {
 		if next <= low {
 			return 0, false
 		}
-		if present && v.value == value && v.index <= high {
+		if v.index <= high && k.reads(v, got) {
 			return v.index, true
 		}
 		next = v.index
 	}
-	return 0, !present && next > low
+	return 0, got.kind == '_' && next > low
+}
+
+// reads says whether a version of the key reads as got.
+func (k *key) reads(v *version, got *reply) bool {
+	switch {
+	case v.gone || got.kind == '_':
+		return v.gone && got.kind == '_'
+	case k.name[0] == 'l':
+		return string(k.text[v.begin:v.begin+int(v.value)]) == got.text
+	}
+	n, err := strconv.ParseInt(got.text, 10, 64)
+	return err == nil && n == v.value
 }
 
 // refuse notes that the commands of an attempt are certainly in no log.
 func (w *World) refuse(a *attempt) {
 	w.reach(outcomeRefused)
+	if a.batch.Outcome == node.OutOfMemory && a.ending == answered {
+		w.reach(memoryRefused)
+	}
 	if a.batch.Outcome == node.Overwritten && a.ending == answered {
 		w.reach(outcomeOverwritten)
 	}

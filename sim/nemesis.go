@@ -22,6 +22,9 @@ func (w *World) nemesis() {
 			w.strike(c, dice(r))
 		}
 	}
+	if r, ok := w.luck(memory, 0, w.rounds); ok {
+		w.changeLimit(dice(r))
+	}
 	if w.now < w.faultsEnd {
 		w.queue.put(event{at: w.now + w.o.NemesisEvery, kind: evNemesis})
 	}

@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"strings"
+
+	"kvapp/fsm"
 )
 
 const (
@@ -40,12 +42,13 @@ const (
 	applyClass  // the state machine lags
 	clients     // not a fault: what clients do, so that shrinking can leave it out
 	sundry      // not a fault either: commands of every kind, see sundryCommand
+	memory      // keys may take no more than a limit, which somebody changes now and then
 	classes
 )
 
 var classNames = [classes]string{
 	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "kill", "power", "full", "rot", "wipe", "wall",
-	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients", "sundry",
+	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients", "sundry", "memory",
 }
 
 // purpose names what random bits are for that always have a meaning, as a class names faults.
@@ -103,6 +106,11 @@ type Options struct {
 	Generation                 int   // operations on a key before another takes its place
 	CheckEvery                 int   // turns between two looks at everything, see raft.Check
 	CopyEntries                bool  // a message's entries are copied: nodes share no memory
+
+	// With the class memory: what is done about keys that take more than MaxMemory bytes.
+	MaxMemory int64
+	Policy    fsm.Policy
+	Samples   int
 }
 
 // Draw takes the options of a world from its seed: which faults there are and how strong, so that every seed is another
@@ -163,7 +171,23 @@ func draw(seed uint64, d *dice, small bool) Options {
 	if more := dice(mix(seed ^ golden>>1)); more.oneIn(2) { // the other numbers stay what they are without it
 		o.Odds[sundry] = more.between(2000, 40000)
 	}
+	if more := dice(mix(seed ^ golden>>3)); more.oneIn(3) {
+		o.limits(&more)
+	}
 	return o
+}
+
+// limits draws a limit that is passed soon, and who has to go then.
+func (o *Options) limits(d *dice) {
+	o.Odds[memory] = d.between(100, 4000)
+	o.MaxMemory = d.between(1<<10, 16<<10)
+	if !o.Small {
+		o.MaxMemory *= 4
+	}
+	o.Policy, o.Samples = fsm.Policy(d.n(int(fsm.VolatileTTL)+1)), 1+d.n(10)
+	if d.oneIn(2) { // there most is evicted
+		o.Policy = fsm.AllKeysLRU + fsm.Policy(d.n(3))
+	}
 }
 
 func (o *Options) network(d *dice) {
@@ -250,6 +274,10 @@ func (o *Options) String() string {
 	if o.QuorumReads {
 		reads = "quorum"
 	}
-	return fmt.Sprintf("seed %d: %s, %d nodes, election %dms, %s reads, delay %d+%dus, fsync %d+%dus, %d clients, faults: %s",
-		o.Seed, size, o.Nodes, o.Election/ms, reads, o.MinDelay/us, o.MeanDelay/us, o.MinFsync/us, o.MeanFsync/us, o.Clients, o.Faults())
+	limit := ""
+	if o.Odds[memory] > 0 {
+		limit = fmt.Sprintf(", %d bytes of keys with %v", o.MaxMemory, o.Policy)
+	}
+	return fmt.Sprintf("seed %d: %s, %d nodes, election %dms, %s reads, delay %d+%dus, fsync %d+%dus, %d clients%s, faults: %s",
+		o.Seed, size, o.Nodes, o.Election/ms, reads, o.MinDelay/us, o.MeanDelay/us, o.MinFsync/us, o.MeanFsync/us, o.Clients, limit, o.Faults())
 }

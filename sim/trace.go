@@ -132,7 +132,7 @@ func changesText(changes []raft.Change) string {
 	return strings.TrimSuffix(b.String(), ", ")
 }
 
-var outcomeNames = [...]string{"done", "not leader", "no leader", "uncertain", "overwritten", "busy", "loading", "stopped"}
+var outcomeNames = [...]string{"done", "not leader", "no leader", "uncertain", "overwritten", "busy", "loading", "stopped", "disk full", "out of memory"}
 
 func attemptText(a *attempt) string {
 	var b strings.Builder

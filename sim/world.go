@@ -65,6 +65,11 @@ type World struct {
 	suspect func(w *World) string
 	plant   func(host int, index uint64) bool
 	caught  func(host int, why *node.DivergedError)
+
+	// Memory, see memory.go.
+	limit   *node.Memory
+	ceiling int64   // the highest limit that ever was
+	counted []int64 // by index: what the keys take behind the entry, -1 = not known
 }
 
 // Failure is an invariant that did not hold.
@@ -139,6 +144,7 @@ func newWorld(o Options, c Config) *World {
 		o: o, hash: offset64, out: c.Trace, tracing: c.Trace != nil, chosen: c.chosen, suspect: c.suspect, plant: c.plant, caught: c.caught,
 		keyAt: map[string]int{}, current: map[int]int{}, hashes: map[uint64]uint64{}, faultsEnd: o.Duration,
 	}
+	w.limitMemory(o.MaxMemory)
 	w.newToken(-1) // token 0 is nobody's
 	for v := range verbs {
 		w.specs[v] = fsm.Lookup([]byte(verbNames[v]))
