@@ -53,6 +53,7 @@ const (
 	EvUnreachable                           // To: the transport lost messages for this peer
 	EvChange                                // ID, Changes: change the membership; answered by Effects.Answers, at once or later
 	EvTransfer                              // ID, To: hand leadership to To, 0 for the best; answered as EvChange
+	EvUnfit                                 // Failed: this node should not lead if another can; else it may again
 )
 
 // Event is one input. Now is the caller's interval clock in ns (it must count suspended time); it never goes back.

@@ -40,7 +40,8 @@
 //
 // Leadership is handed over by telling a voter to campaign that has the whole log, while proposals wait: when an operator
 // asks for it, when a voter of a higher priority has caught up, when the leader's disk stalls and the others go on without
-// it. From that message on the leader has no lease for the rest of its term, because it may arrive late.
+// it, or when the leader is unfit by the word of its driver and a voter is not: every answer to an append tells that of its
+// sender. From that message on the leader has no lease for the rest of its term, because it may arrive late.
 //
 // # Where to read on
 //

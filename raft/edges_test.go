@@ -304,3 +304,47 @@ func TestMessagesNameNodes(t *testing.T) {
 		require.NotEqual(t, AppendMessageState(nil, &c[0], &plainView), AppendMessageState(nil, &c[0], &swapped))
 	}
 }
+
+// Who is unfit is told by the newest answer, whatever comes late; until a leader has led for a while nothing is done about it;
+// and whoever asks for any successor gets an unfit one if there is no other.
+func TestUnfitByTheNewestAnswer(t *testing.T) {
+	l := newLone(t, 3, HardState{})
+	l.win()
+	l.feed(Event{Kind: EvUnfit, Failed: true})
+	l.ack(2, 1)
+	l.feed(Event{Kind: EvApplied, Index: 1})
+	answer := func(from NodeID, sentAt int64, unfit bool) {
+		l.recv(Message{Type: MsgAppendResp, From: from, Term: l.term, Index: 1, SentAt: sentAt, Ctx: l.readCtx, Transfer: unfit})
+	}
+	heirs := func() (ids []NodeID) {
+		for _, m := range l.feed(Event{Kind: EvTick}) {
+			if m.Type == MsgTimeoutNow {
+				ids = append(ids, m.To)
+			}
+		}
+		return ids
+	}
+	before := l.now
+	for range 29 {
+		l.wait(10 * ms)
+		answer(2, l.now, true)
+		answer(3, l.now, false)
+		require.Empty(t, heirs(), "after %d ms", (l.now-before)/ms)
+	}
+	l.wait(20 * ms)
+	answer(3, l.now, true)
+	answer(3, before, false)
+	answer(2, 0, false)
+	require.Empty(t, heirs(), "an older answer, and one to nothing")
+	l.wait(10 * ms)
+	answer(2, l.now, false)
+	require.Equal(t, []NodeID{2}, heirs())
+
+	all := newLone(t, 3, HardState{})
+	all.win()
+	all.recv(Message{Type: MsgAppendResp, From: 2, Term: all.term, Index: 1, SentAt: all.now, Ctx: all.readCtx, Transfer: true})
+	all.feed(Event{Kind: EvApplied, Index: 1})
+	all.feed(Event{Kind: EvTransfer, ID: 1})
+	require.Equal(t, []Answer{{ID: 1, Index: 1}}, all.eff.Answers)
+	require.Equal(t, NodeID(2), all.Status().Transfer)
+}

@@ -17,7 +17,7 @@ func mix(x uint64) uint64 {
 // redraw takes another election timeout and starts it now.
 func (r *Raft) redraw() {
 	r.timeout = r.cfg.ElectionTimeout + int64(r.random()%uint64(r.cfg.ElectionTimeout))
-	if !r.preferred {
+	if !r.preferred || r.unfit {
 		r.timeout += r.cfg.ElectionTimeout / 2
 	}
 	r.electionAt = r.now + r.timeout

@@ -119,7 +119,7 @@ func (r *Raft) appendNew(ents []Entry, out *Effects) error {
 // be on disk in any case: the leader's lease counts on it.
 func (r *Raft) acknowledge(m *Message, same uint64, out *Effects) {
 	resp := Message{
-		Type: MsgAppendResp, From: r.cfg.ID, To: m.From, Term: r.term, Index: same, Ctx: m.Ctx, SentAt: m.SentAt,
+		Type: MsgAppendResp, From: r.cfg.ID, To: m.From, Term: r.term, Index: same, Ctx: m.Ctx, SentAt: m.SentAt, Transfer: r.unfit,
 	}
 	if len(m.Entries) == 0 && r.dur.done >= r.dur.hard {
 		resp.Index = min(same, r.dur.index)
@@ -133,6 +133,7 @@ func (r *Raft) acknowledge(m *Message, same uint64, out *Effects) {
 func (r *Raft) refuse(m *Message, out *Effects) {
 	resp := Message{
 		Type: MsgAppendResp, From: r.cfg.ID, To: m.From, Term: r.term, Reject: true, Index: m.Index, Ctx: m.Ctx, SentAt: m.SentAt,
+		Transfer: r.unfit,
 	}
 	resp.Hint = r.log.seek(m.Index, m.LogTerm)
 	resp.HintTerm, _ = r.log.term(resp.Hint)

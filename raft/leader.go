@@ -104,6 +104,9 @@ func (r *Raft) onAppendResp(m *Message, out *Effects) {
 		return // from before it was added: of a disk of the same name that is gone
 	}
 	p.contact = r.now
+	if m.SentAt != 0 && m.SentAt >= p.sentAt {
+		p.unfit = m.Transfer
+	}
 	p.sentAt = max(p.sentAt, m.SentAt)
 	p.readCtx = max(p.readCtx, m.Ctx)
 	if m.Reject {

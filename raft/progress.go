@@ -75,6 +75,7 @@ type peer struct {
 
 	contact int64  // clock of the newest answer, 0 if none in this term
 	sentAt  int64  // newest own send time that was echoed
+	unfit   bool   // another should lead, by the answer to what was sent at sentAt
 	readCtx uint64 // newest read round that was echoed
 	commit  uint64 // highest commit index sent
 	owed    uint64 // commit index that a read of the peer waits for; 0 if none

@@ -55,6 +55,7 @@ type Raft struct {
 	forwarded  questions // reads
 	asked      questions // changes and transfers
 	preferred  bool      // no voter has a higher priority
+	unfit      bool      // another should lead if one can, see EvUnfit
 }
 
 // New builds the core of a node from what its disk holds. An error says that Config or Recovered is unusable.
@@ -201,6 +202,8 @@ func (r *Raft) dispatch(ev *Event, out *Effects) error {
 		r.onChange(ev, out)
 	case EvTransfer:
 		r.onTransfer(ev, out)
+	case EvUnfit:
+		r.unfit = ev.Failed
 	default:
 		return r.fault("unknown-event")
 	}

@@ -237,6 +237,10 @@ func (w *world) reconfigure() {
 
 func (w *world) handOver() {
 	h := w.anyHost()
+	if h.core != nil && w.pick("unfit", 3) == 0 {
+		w.step(h, Event{Kind: EvUnfit, Failed: w.pick("fit", 2) == 0})
+		return
+	}
 	w.nextID++
 	w.step(h, Event{Kind: EvTransfer, ID: w.nextID, To: NodeID(w.pick("heir", len(w.hosts)+1))})
 }
@@ -306,6 +310,7 @@ func (w *world) recoverAll() {
 			w.start(h)
 		}
 		h.lazy = false
+		w.step(h, Event{Kind: EvUnfit})
 		w.persist(h, len(h.writes))
 		w.apply(h, h.handed)
 	}

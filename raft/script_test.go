@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "rewrite the expectations of testdata/*.
 //	propose 1 x | read 1 | snapshot 1 keep | crash 1 [writes] | start 1 | timeout-now 1->2
 //	change 1 add=4 learner=5 promote=5 demote=2 remove=3 prefer=2   asks node 1 for all of these at once
 //	transfer 1 2         asks node 1 to make node 2 the leader; 0 is any
+//	unfit 1 | fit 1      another shall lead than node 1 if one can, or node 1 may again
 //	members 1            the membership in effect
 //	hold | persist 1 [n] from hold on writes stay in memory until persist
 //	status [1] | log 1
@@ -153,6 +154,8 @@ func (s *script) run(t *testing.T, f []string) {
 		s.start(h)
 	case "timeout-now":
 		s.deliver(Message{Type: MsgTimeoutNow, From: from, To: to, Term: s.host(to).core.Term()})
+	case "unfit", "fit":
+		s.step(h, Event{Kind: EvUnfit, Failed: f[0] == "unfit"})
 	case "hold":
 		s.held = true
 	case "persist":
@@ -234,6 +237,9 @@ func (s *script) show(m *Message, lost bool) {
 		fmt.Fprintf(&s.out, " at %d/t%d", m.Index, m.LogTerm)
 	case MsgAppendResp:
 		fmt.Fprintf(&s.out, " %d", m.Index)
+		if m.Transfer {
+			fmt.Fprint(&s.out, " unfit")
+		}
 	case MsgTransfer:
 		fmt.Fprintf(&s.out, " to %d", m.Hint)
 	case MsgAnswer:

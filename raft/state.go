@@ -69,6 +69,7 @@ func (r *Raft) AppendState(dst []byte, v *View) []byte {
 	w := stateWriter{b: dst, v: v}
 	w.nums(r.term, uint64(r.role), w.v.name(r.vote), w.v.name(r.leader), r.commit, r.emitted, r.applied, r.first)
 	w.nums(r.snap.Index, r.snap.Term)
+	w.flags(r.unfit)
 	w.log(&r.log)
 	w.durability(&r.dur)
 	w.num(uint64(len(r.members)))
@@ -192,7 +193,7 @@ func (w *stateWriter) peer(r *Raft, p *peer) {
 	if r.role != Leader || p.id == r.cfg.ID {
 		return
 	}
-	w.flags(p.probed, p.fetching, p.contact != 0, p.roundAt != 0, p.caughtUp)
+	w.flags(p.probed, p.fetching, p.contact != 0, p.roundAt != 0, p.caughtUp, p.unfit)
 	if d := p.departed; d != nil {
 		w.num(d.index)
 		w.member(&d.member)

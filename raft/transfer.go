@@ -54,8 +54,8 @@ func (r *Raft) inTouch(p *peer) bool {
 	return p.contact != 0 && r.now-p.contact < r.cfg.ElectionTimeout
 }
 
-// successor returns the voter among those that fit which would lead best: by priority, then by how much of the log it
-// has. nil if none is in touch.
+// successor returns the voter among those that fit which would lead best: who is not unfit, then by priority, then by how much
+// of the log it has. nil if none is in touch.
 func (r *Raft) successor(fits func(p *peer) bool) *peer {
 	var best *peer
 	for i := range r.peers {
@@ -63,11 +63,28 @@ func (r *Raft) successor(fits func(p *peer) bool) *peer {
 		if p.id == r.cfg.ID || !p.voter || !r.inTouch(p) || !fits(p) {
 			continue
 		}
-		if best == nil || r.priority(p.id) > r.priority(best.id) || r.priority(p.id) == r.priority(best.id) && p.match > best.match {
+		if best == nil || r.better(p, best) {
 			best = p
 		}
 	}
 	return best
+}
+
+// better says whether p would lead better than o.
+func (r *Raft) better(p, o *peer) bool {
+	switch a, b := r.priority(p.id), r.priority(o.id); {
+	case p.unfit != o.unfit:
+		return o.unfit
+	case a != b:
+		return a > b
+	default:
+		return p.match > o.match
+	}
+}
+
+// ready says whether leadership can go to p at once: what it misses is under way.
+func (r *Raft) ready(p *peer) bool {
+	return p.state == stateReplicate && p.match+nearlyCaughtUp >= r.log.last
 }
 
 // priority returns the priority of a member, 0 for anybody else.
@@ -117,13 +134,15 @@ func (r *Raft) handOver(out *Effects) {
 const (
 	// transferPause is the number of election timeouts before a leader tries again by itself to hand over.
 	transferPause = 10
-	// nearlyCaughtUp is how many entries a preferred voter may miss when leadership is to go to it: they are sent while
-	// proposals wait.
+	// unfitPause is the least number of election timeouts that an unfit leader leads before it hands over: by then it has heard
+	// from everybody who else is unfit, and who may not hand over more often cannot do it in a circle.
+	unfitPause = 3
+	// nearlyCaughtUp is how many entries a voter may miss when leadership is to go to it: they are sent while proposals wait.
 	nearlyCaughtUp = 64
 )
 
-// preferOther hands leadership over when the own disk stalls and the others go on, or to a voter with a higher priority
-// that has caught up.
+// preferOther hands leadership over when the own disk stalls and the others go on; when this node is unfit, to a voter that
+// is not; or to a voter with a higher priority that has caught up, and is not unfit.
 func (r *Raft) preferOther(out *Effects) {
 	if r.transfer.to != 0 || r.now < r.transferAt {
 		return
@@ -134,11 +153,14 @@ func (r *Raft) preferOther(out *Effects) {
 	case r.leftBehind():
 		best = r.successor(func(p *peer) bool { return p.match >= r.commit })
 		limit /= 2
-	case !r.preferred && !r.changing():
+	case r.changing():
+	case r.unfit:
+		if r.now >= r.leaderSince+unfitPause*r.cfg.ElectionTimeout {
+			best = r.successor(func(p *peer) bool { return !p.unfit && r.ready(p) })
+		}
+	case !r.preferred:
 		own := r.priority(r.cfg.ID)
-		best = r.successor(func(p *peer) bool {
-			return r.priority(p.id) > own && p.state == stateReplicate && p.match+nearlyCaughtUp >= r.log.last
-		})
+		best = r.successor(func(p *peer) bool { return !p.unfit && r.priority(p.id) > own && r.ready(p) })
 	}
 	if best != nil {
 		r.beginTransfer(best, limit, out)
