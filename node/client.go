@@ -94,7 +94,7 @@ type View struct {
 	Members []raft.Member
 	Loading bool
 	Healthy bool // this node leads with a quorum, or has heard a leader within two election timeouts
-	// DiskFull: less than the reserve is free on this node's disk. It takes no writes while it leads.
+	// DiskFull: less than the reserve is free on this node's disk. It takes no writes while it leads, and hands over if it can.
 	DiskFull bool
 }
 

@@ -27,7 +27,7 @@ const notLooked = -1
 // disk is what the Driver knows of the room on its disk. The journal must never find the disk full, for that ends the
 // node: so a leader takes no more writes when less than the reserve is free, and a follower no more entries when less
 // than half of it is. What is left then is for the small things: votes, the marks of a snapshot, the segment that is
-// written anew when the log is cut.
+// written anew when the log is cut. A leader that takes no writes hands over to a voter that has room, if there is one.
 type disk struct {
 	free     int64 // when somebody looked last, less what was handed out since
 	unseen   int64 // bytes handed out since
@@ -37,6 +37,7 @@ type disk struct {
 	lookAt   int64  // interval clock: when to have a look although nothing is written
 	late     bool   // a snapshot is due or asked for, and does not fit
 	trimmed  uint64 // index of the snapshot in front of which nothing is kept
+	unfit    bool   // the core was told that another should lead
 	growth   int64  // of the journal since the last snapshot, when it began to be cut for want of room
 	retryAt  int64  // interval clock: no snapshot before, because the last one found the disk full
 }
@@ -85,6 +86,23 @@ func (d *Driver) setFull(full bool) {
 		d.disk.full = full
 		d.out.View = d.view()
 	}
+}
+
+// unfit says whether another should lead, if one can: a leader that takes no writes, or who would soon be in that place. The
+// difference keeps leadership from going round where all disks get full together.
+func (d *Driver) unfit() bool {
+	s := &d.disk
+	return s.full || d.role != raft.Leader && s.room() < s.reserve/4
+}
+
+// tellFitness tells the core when that changes.
+func (d *Driver) tellFitness() error {
+	unfit := d.unfit()
+	if unfit == d.disk.unfit {
+		return nil
+	}
+	d.disk.unfit = unfit
+	return d.step(raft.Event{Kind: raft.EvUnfit, Failed: unfit})
 }
 
 // refuseUnfit answers the waiting batches for which there is no room. Reads that need the clock of the log ride in an

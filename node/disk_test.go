@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"kvapp/raft"
 )
 
 func reserve(n int64) func(*Config) {
@@ -30,12 +32,13 @@ func fillDisk(t *testing.T, lead *peer) int {
 	return 0
 }
 
-// A leader whose disk gets full refuses writes before the journal is hurt, serves reads, and takes writes again by
-// itself when there is room.
+// A leader whose disk gets full, as all of them do, refuses writes before the journal is hurt, serves reads, and takes writes
+// again by itself when there is room.
 func TestLeaderStopsWritesBeforeTheDiskIsFull(t *testing.T) {
 	bubble(t, 3, reserve(50_000), func(w *world) {
 		lead := w.leader()
-		lead.log.resize(200_000)
+		term := lead.get().View().Term
+		w.resize(200_000)
 		n := fillDisk(t, lead)
 		require.Greater(t, n, 100)
 		require.Less(t, lead.log.Bytes(), int64(150_000))
@@ -57,7 +60,9 @@ func TestLeaderStopsWritesBeforeTheDiskIsFull(t *testing.T) {
 		o, _, _ = lead.do(false, command("set", "a", "1"))
 		require.Equal(t, DiskFull, o)
 
-		lead.log.resize(1_000_000)
+		<-time.After(20 * time.Second)
+		require.Equal(t, term, w.leader().get().View().Term, "leadership does not go round where nobody has room")
+		w.resize(1_000_000)
 		<-time.After(200 * time.Millisecond)
 		require.False(t, lead.get().View().DiskFull)
 		for i := range 100 {
@@ -65,6 +70,59 @@ func TestLeaderStopsWritesBeforeTheDiskIsFull(t *testing.T) {
 			require.Equal(t, Done, o)
 		}
 		w.settled()
+	})
+}
+
+// resize makes the disks of all nodes, or of some, as large as that.
+func (w *world) resize(bytes int64, nodes ...*peer) {
+	if nodes == nil {
+		nodes = w.nodes
+	}
+	for _, p := range nodes {
+		p.log.resize(bytes)
+	}
+}
+
+// A leader whose disk gets full hands over to a voter that has room, once, and clients can write again. It does not go back
+// to who has no room, whoever is preferred, and does when there is room.
+func TestFullLeaderHandsOver(t *testing.T) {
+	bubble(t, 3, reserve(50_000), func(w *world) {
+		lead, others := w.leader(), w.followers()
+		require.NoError(t, lead.get().Change([]raft.Change{{Kind: raft.ChangeSet, Member: raft.Member{ID: lead.id, Priority: 1}}}, 5000))
+		poor, rich := others[0], others[1]
+		w.resize(200_000, lead, poor)
+		fillDisk(t, lead)
+		w.until("who has room leads", func() bool { return rich.get().View().Role == raft.Leader })
+		term := rich.get().View().Term
+		for i := range 200 {
+			w.until("a write", func() bool {
+				o, _, _ := rich.do(false, command("set", strconv.Itoa(i), "small"))
+				return o == Done
+			})
+		}
+		<-time.After(20 * time.Second)
+		require.Equal(t, raft.Leader, rich.get().View().Role)
+		require.Equal(t, term, rich.get().View().Term, "there is no other election")
+		require.True(t, lead.get().View().DiskFull)
+		w.resize(1_000_000)
+		w.until("the preferred voter leads", func() bool { return lead.get().View().Role == raft.Leader })
+		w.settled()
+	})
+}
+
+// Disks of about the same size get full at about the same time: leadership does not go round for the sake of a few bytes.
+func TestDisksGetFullTogether(t *testing.T) {
+	bubble(t, 3, reserve(50_000), func(w *world) {
+		lead := w.leader()
+		term := lead.get().View().Term
+		for i, p := range w.nodes {
+			p.log.resize(200_000 + int64(i)*3_000)
+		}
+		lead.log.resize(200_000)
+		fillDisk(t, lead)
+		<-time.After(20 * time.Second)
+		require.Equal(t, term, lead.get().View().Term)
+		require.Equal(t, raft.Leader, lead.get().View().Role)
 	})
 }
 

@@ -263,6 +263,9 @@ func (d *Driver) EndTurn(now int64) (*Work, error) {
 	if err := d.serveRequests(); err != nil {
 		return nil, err
 	}
+	if err := d.tellFitness(); err != nil {
+		return nil, err
+	}
 	if err := d.absorb(); err != nil {
 		return nil, err
 	}

@@ -144,7 +144,7 @@ func (n *Node) perform(ctx context.Context, w *Work) {
 func (n *Node) logChange(old, v *View) {
 	switch {
 	case v.DiskFull && !old.DiskFull:
-		n.deps.Logger.Error("disk_full", "effect", "no writes while this node leads")
+		n.deps.Logger.Error("disk_full", "effect", "no writes while this node leads; another leads if it has room")
 	case !v.DiskFull && old.DiskFull:
 		n.deps.Logger.Info("disk_recovered")
 	}
