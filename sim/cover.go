@@ -53,6 +53,8 @@ const (
 	voteRefused
 	windowFull
 	stalledSteppedDown
+	diskRefused
+	fullHandedOver
 	keyEvicted
 	evictionSpared
 	memoryRefused
@@ -80,6 +82,7 @@ var cornerNames = [corners]string{
 	"a leader handed over", "a transfer done", "a transfer given up",
 	"a read waits for the leader's first entry", "a vote refused for the lease",
 	"a window full", "a leader stepped down because of its disk",
+	"a write refused for want of room on the disk", "a leader with a full disk handed over",
 	"a key evicted", "a key stayed that was written to before its eviction", "a write refused for want of memory", "a limit of memory changed",
 	"a change refused because of another", "a membership cut off", "the end of a log with several terms cut off",
 	"a write done for entries already replaced",

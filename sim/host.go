@@ -76,7 +76,7 @@ type process struct {
 // config is what the node is started with.
 func (w *World) config(h *host) node.Config {
 	o := &w.o
-	return node.Config{
+	cfg := node.Config{
 		Self: w.members[h.n], Cluster: "simulation",
 		Raft: raft.Config{
 			ID: h.id, Seed: w.random(coreSeed, uint8(h.n), uint64(h.life)),
@@ -89,6 +89,10 @@ func (w *World) config(h *host) node.Config {
 		HoldBytes: o.HoldBytes, ApplyBacklog: o.ApplyBacklog, HashEvery: o.HashEvery,
 		Memory: func() *node.Memory { return w.limit },
 	}
+	if o.Odds[reserve] > 0 {
+		cfg.DiskReserve = func() int64 { return o.DiskReserve }
+	}
+	return cfg
 }
 
 // post puts an event into the inbox of a node, which takes it at once if it is neither busy nor paused.

@@ -212,6 +212,9 @@ func (w *World) wire(h *host, m *raft.Message) {
 		w.voted(h, m.Term, m.To)
 	case raft.MsgTimeoutNow:
 		w.reach(transferSent)
+		if h.full {
+			w.reach(fullHandedOver)
+		}
 	case raft.MsgVote:
 		if s.hard.Term < m.Term || (s.hard.Term == m.Term && s.hard.Vote != h.id) {
 			w.fail("durable-before-told", "%s, but the disk holds t%d vote n%d", describe{m}, s.hard.Term, s.hard.Vote)
@@ -298,7 +301,11 @@ func (w *World) observeLeader(h *host, was *raft.Brief) {
 		w.reach(elected)
 		w.leads(h, b.Term)
 		w.becameLeader(h)
-		if n := uint64(len(w.ledger)); n > 0 {
+		n := uint64(len(w.ledger))
+		for n > 0 && w.ledger[n-1].term > b.Term {
+			n-- // committed by a later leader, before the last vote for this one arrived
+		}
+		if n > 0 {
 			if t, ok := h.core.TermAt(n); !ok || t != w.ledger[n-1].term {
 				w.fail("leader-completeness", "%v leads t%d without entry %d of t%d, which is committed; its log ends at %d", h, b.Term, n, w.ledger[n-1].term, b.Last)
 			}

@@ -9,7 +9,8 @@ import (
 
 // When the faults have ended, progress is a duty. A random quorum is healed, the rest stays cut off. The quorum must elect
 // a leader, commit a probe, answer every client, bring every one of its members to the same state, and then be quiet: no
-// new term, no snapshot.
+// new term, no snapshot. Where nodes keep a reserve of their disks, one of them has a full disk up to the probe, the leader
+// if there is one in the quorum: then another must lead.
 
 // step is how far a run has come.
 type step uint8
@@ -33,6 +34,8 @@ type phase struct {
 	target   uint64
 	terms    uint64 // sum of terms when it began to be quiet
 	sent     uint64 // snapshots to nodes of the quorum since then
+	full     *host  // its disk stays full until a probe is committed; nil if there is none
+	roomAt   int64  // since when it has room again
 }
 
 // patient is how many election timeouts each step may take.
@@ -55,6 +58,7 @@ func (w *World) nextPhase() {
 		}
 	case probing:
 		if n := uint64(len(w.ledger)); n > p.target && w.acked > p.target {
+			w.giveRoom()
 			w.enterStep(draining)
 		}
 	case draining:
@@ -125,6 +129,7 @@ func (w *World) heal() {
 			}
 		}
 	}
+	w.keepFull(&d)
 	for _, h := range w.hosts {
 		if core>>h.n&1 == 1 {
 			w.healHost(h)
@@ -137,10 +142,37 @@ func (w *World) heal() {
 	}
 }
 
+// keepFull leaves one node of the quorum, the leader if it is in there, a disk that is too full for the writes of clients. The
+// others are a quorum without it, so there must be progress nevertheless.
+func (w *World) keepFull(d *dice) {
+	p := &w.phase
+	if w.o.Odds[reserve] == 0 || w.o.Odds[changeClass] > 0 || bits.OnesCount8(p.core)-1 <= len(w.hosts)/2 {
+		return
+	}
+	for p.full = w.coreLeader(); p.full == nil; {
+		if h := w.hosts[d.n(len(w.hosts))]; p.core>>h.n&1 == 1 {
+			p.full = h
+		}
+	}
+	p.full.full = true
+	p.full.fs.SetSpace(w.o.DiskReserve * 7 / 8)
+}
+
+// giveRoom ends that.
+func (w *World) giveRoom() {
+	if p := &w.phase; p.full != nil {
+		p.full.fs.SetSpace(-1)
+		p.full.full = false
+		p.roomAt = w.now
+	}
+}
+
 // healHost gives a node of the quorum what it needs: its disk works, it runs, and it may go on.
 func (w *World) healHost(h *host) {
-	h.fs.SetSpace(-1)
-	h.full = false
+	if h != w.phase.full {
+		h.fs.SetSpace(-1)
+		h.full = false
+	}
 	if !h.up {
 		w.start(h)
 		return
@@ -166,7 +198,7 @@ func (w *World) coreLeader() *host {
 // drained says whether every node of the quorum is idle in the same state.
 func (w *World) drained() bool {
 	l := w.coreLeader()
-	if l == nil || len(w.wishes) > 0 || !w.settled(l) {
+	if l == nil || len(w.wishes) > 0 || !w.settled(l) || w.phase.full != nil && w.now < w.phase.roomAt+second {
 		return false
 	}
 	w.phase.core &= w.listed(l.core.Membership()) // nobody else owes anything

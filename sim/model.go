@@ -261,8 +261,12 @@ func (k *key) reads(v *version, got *reply) bool {
 // refuse notes that the commands of an attempt are certainly in no log.
 func (w *World) refuse(a *attempt) {
 	w.reach(outcomeRefused)
-	if a.batch.Outcome == node.OutOfMemory && a.ending == answered {
+	switch {
+	case a.ending != answered:
+	case a.batch.Outcome == node.OutOfMemory:
 		w.reach(memoryRefused)
+	case a.batch.Outcome == node.DiskFull:
+		w.reach(diskRefused)
 	}
 	if a.batch.Outcome == node.Overwritten && a.ending == answered {
 		w.reach(outcomeOverwritten)

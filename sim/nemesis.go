@@ -88,7 +88,7 @@ func (w *World) strikeMachine(c class, h *host, d *dice, lasts int64) {
 	case fullClass:
 		w.reach(diskFull)
 		h.full = true
-		h.fs.SetSpace(d.between(1, 2000))
+		h.fs.SetSpace(w.littleSpace(d))
 		w.queue.put(event{at: w.now + lasts, kind: evMend, ref: w.strikes.add(strike{class: c, from: 1 << h.n})})
 		return
 	case rotClass:
@@ -111,6 +111,15 @@ func (w *World) strikeMachine(c class, h *host, d *dice, lasts int64) {
 		w.powerLoss(h, d)
 	}
 	w.queue.put(event{at: w.now + lasts, kind: evStart, node: uint8(h.n)})
+}
+
+// littleSpace is what is left of a disk that others have filled: next to nothing, or where a reserve is kept, less than that or
+// a little more, but most often enough for what a node does that takes no entries.
+func (w *World) littleSpace(d *dice) int64 {
+	if r := w.o.DiskReserve; w.o.Odds[reserve] > 0 && !d.oneIn(8) {
+		return r/2 + int64(d.n(int(r)))
+	}
+	return d.between(1, 2000)
 }
 
 // spare says whether one more disk may be damaged: a majority never is, or nothing could be demanded of the others.

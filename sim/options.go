@@ -43,12 +43,13 @@ const (
 	clients     // not a fault: what clients do, so that shrinking can leave it out
 	sundry      // not a fault either: commands of every kind, see sundryCommand
 	memory      // keys may take no more than a limit, which somebody changes now and then
+	reserve     // nodes keep a part of their disks free; one that gets full stays as full as that while progress is demanded
 	classes
 )
 
 var classNames = [classes]string{
 	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "kill", "power", "full", "rot", "wipe", "wall",
-	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients", "sundry", "memory",
+	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients", "sundry", "memory", "reserve",
 }
 
 // purpose names what random bits are for that always have a meaning, as a class names faults.
@@ -111,6 +112,8 @@ type Options struct {
 	MaxMemory int64
 	Policy    fsm.Policy
 	Samples   int
+
+	DiskReserve int64 // with the class reserve: bytes of the disk that are left free
 }
 
 // Draw takes the options of a world from its seed: which faults there are and how strong, so that every seed is another
@@ -173,6 +176,12 @@ func draw(seed uint64, d *dice, small bool) Options {
 	}
 	if more := dice(mix(seed ^ golden>>3)); more.oneIn(3) {
 		o.limits(&more)
+	}
+	if more := dice(mix(seed ^ golden>>4)); more.oneIn(2) {
+		o.Odds[reserve], o.DiskReserve = always, more.between(4<<10, 64<<10)
+		if o.Odds[fullClass] == 0 && more.oneIn(2) {
+			o.Odds[fullClass] = more.between(100, 2000)
+		}
 	}
 	return o
 }
