@@ -35,6 +35,20 @@ type Recovered struct {
 	Notes    []string         // repairs that were made, one line each
 }
 
+// Membership is the membership that the log names last, of which nobody may know that it is committed.
+func (r *Recovered) Membership() (raft.Membership, error) {
+	for i := len(r.Entries) - 1; i >= 0; i-- {
+		if e := &r.Entries[i]; e.Kind == raft.EntryMembership {
+			m, err := raft.DecodeMembership(e.Data)
+			if err != nil {
+				err = fmt.Errorf("entry %d: %w", e.Index, err)
+			}
+			return m, err
+		}
+	}
+	return r.Snapshot.Meta.Membership, nil
+}
+
 // Log is an open journal; see the package documentation for which goroutine may call what.
 type Log struct {
 	dir      string // of the journal

@@ -211,23 +211,9 @@ func (in *instance) bootstrap() (raft.Entry, error) {
 	return e, err
 }
 
-// lastMembership is the membership that a log names last.
-func lastMembership(rec wal.Recovered) (raft.Membership, error) {
-	for i := len(rec.Entries) - 1; i >= 0; i-- {
-		if e := &rec.Entries[i]; e.Kind == raft.EntryMembership {
-			m, err := raft.DecodeMembership(e.Data)
-			if err != nil {
-				err = fmt.Errorf("entry %d: %w", e.Index, err)
-			}
-			return m, err
-		}
-	}
-	return rec.Snapshot.Meta.Membership, nil
-}
-
 // recoveredMembers are the members that a log names last.
 func recoveredMembers(rec wal.Recovered) []raft.Member {
-	m, err := lastMembership(rec)
+	m, err := rec.Membership()
 	if err != nil {
 		return nil // the core refuses the log in a moment, and says why
 	}

@@ -54,10 +54,11 @@ var rules = map[string]rule{
 	},
 	// sim runs the node in one goroutine, on its own network, disk and clock.
 	"sim": {
-		kvapp:   []string{"fsm", "internal/journal", "node", "raft", "sim/disk", "wal"},
+		kvapp:   []string{"fsm", "internal/journal", "internal/recovery", "node", "raft", "sim/disk", "wal"},
 		modules: []string{"github.com/anishathalye/porcupine"},
 	},
 	"internal/journal":  {kvapp: []string{"node", "raft", "wal"}},
+	"internal/recovery": {kvapp: []string{"raft", "wal"}},
 	"internal/words":    {},
 	"internal/nonblock": {modules: []string{"golang.org/x/sys"}},
 	"internal/config":   {kvapp: []string{"internal/words"}, tests: []string{"internal/e2e/cluster"}},
@@ -79,7 +80,7 @@ var rules = map[string]rule{
 	"internal/tidy":          {},
 	// cmd/kvapp is the only package that knows all the others.
 	"cmd/kvapp": {
-		kvapp:   []string{"fsm", "internal/config", "internal/journal", "internal/nonblock", "internal/status", "node", "raft", "resp", "sim", "transport", "wal"},
+		kvapp:   []string{"fsm", "internal/config", "internal/journal", "internal/nonblock", "internal/recovery", "internal/status", "node", "raft", "resp", "sim", "transport", "wal"},
 		modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/tidwall/redcon", "golang.org/x/sys"},
 		tests:   []string{"internal/e2e/cluster", "github.com/redis/go-redis"},
 	},
