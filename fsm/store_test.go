@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 func TestSlot(t *testing.T) {
@@ -19,6 +20,23 @@ func TestSlot(t *testing.T) {
 		require.Equal(t, want, Slot([]byte(key)), key)
 	}
 	require.NotEqual(t, Slot([]byte("{}a")), Slot([]byte("{}b")))
+	// The definition, bit by bit.
+	rapid.Check(t, func(t *rapid.T) {
+		key := rapid.StringOfN(rapid.SampledFrom([]rune("{}ab\x00\xff")), 0, 40, -1).Draw(t, "key")
+		part := key
+		if _, behind, found := strings.Cut(key, "{"); found {
+			if tag, _, closed := strings.Cut(behind, "}"); closed && tag != "" {
+				part = tag
+			}
+		}
+		crc := uint16(0)
+		for _, c := range []byte(part) {
+			for bit := 7; bit >= 0; bit-- {
+				crc = crc<<1 ^ (crc>>15^uint16(c>>bit&1))*0x1021
+			}
+		}
+		require.Equal(t, crc%Slots, Slot([]byte(key)), "%q", key)
+	})
 }
 
 func TestLookup(t *testing.T) {
