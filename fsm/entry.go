@@ -1,7 +1,6 @@
 package fsm
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,6 +35,7 @@ type entryReader struct {
 	nowMs int64
 	seed  uint64
 	rest  []byte
+	last  *Spec // of the command before: most often the next one has the same name
 }
 
 func readEntry(data []byte) (r entryReader, err error) {
@@ -54,7 +54,7 @@ func readEntry(data []byte) (r entryReader, err error) {
 func (r *entryReader) more() bool { return len(r.rest) > 0 }
 
 // next reads one command into c, reusing c.Args, and checks that it is a write command this build knows: an entry is
-// never skipped in part.
+// never skipped in part. It leaves the other fields alone.
 func (r *entryReader) next(c *Command) error {
 	db, n := binary.Uvarint(r.rest)
 	if n <= 0 || db >= Databases {
@@ -65,14 +65,18 @@ func (r *entryReader) next(c *Command) error {
 	if err != nil {
 		return err
 	}
-	spec := lookupAny(args[0])
-	if spec == nil || spec.Run == nil || spec.Flags&FlagWrite == 0 {
-		return fmt.Errorf("%w: %.64q is no write command", errEntry, args[0])
+	spec := r.last
+	if spec == nil || !matchWord(args[0], spec.Name) {
+		spec = lookupAny(args[0])
+		if spec == nil || spec.Run == nil || spec.Flags&FlagWrite == 0 {
+			return fmt.Errorf("%w: %.64q is no write command", errEntry, args[0])
+		}
+		r.last = spec
 	}
 	if !spec.CheckArity(len(args)) {
 		return fmt.Errorf("%w: %s with %d arguments", errEntry, spec.Name, len(args))
 	}
-	*c = Command{Spec: spec, DB: int(db), Args: args, Raw: raw[:size]}
+	c.Spec, c.DB, c.Args = spec, int(db), args
 	r.rest = raw[size:]
 	return nil
 }
@@ -102,21 +106,26 @@ func parseRESP(b []byte, args [][]byte) (_ [][]byte, size int, err error) {
 	return args, at, nil
 }
 
-// respLength reads a line of a mark and a number that stands at b[at:]; next is behind the line.
+// respLength reads a line of a mark and a canonical number, up to the size of b, that stands at b[at:]; next is behind the
+// line.
 func respLength(b []byte, at int, mark byte) (n, next int, ok bool) {
 	if at >= len(b) || b[at] != mark {
 		return 0, 0, false
 	}
-	line := b[at+1 : min(len(b), at+24)]
-	end := bytes.IndexByte(line, '\r')
-	if end < 0 || end+1 >= len(line) || line[end+1] != '\n' {
+	i := at + 1
+	for ; i < len(b); i++ {
+		digit := int(b[i] - '0')
+		if digit > 9 {
+			break
+		}
+		if n = n*10 + digit; n > len(b) {
+			return 0, 0, false
+		}
+	}
+	if i == at+1 || i > at+2 && b[at+1] == '0' || i+1 >= len(b) || b[i] != '\r' || b[i+1] != '\n' {
 		return 0, 0, false
 	}
-	v, ok := parseInt(line[:end])
-	if !ok || v < 0 || v > int64(len(b)) {
-		return 0, 0, false
-	}
-	return int(v), at + 1 + end + 2, true
+	return n, i + 2, true
 }
 
 // ApplyEntry applies a whole entry as a follower or a restarting node does: the replies go nowhere. An error, which
@@ -164,7 +173,6 @@ func (r *replay) init() {
 func (r *replay) release(n int) {
 	for i := range n {
 		clear(r.cmds[i].Args)
-		r.cmds[i].Raw = nil
 	}
 }
 

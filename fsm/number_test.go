@@ -9,6 +9,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// A length in an entry is a canonical number on a line of its own, no larger than the entry.
+func TestRespLength(t *testing.T) {
+	for _, text := range []string{"$0\r\n", "$1\r\n", "$12\r\n", "$99\r\n", "$00\r\n", "$01\r\n", "$-1\r\n", "$-0\r\n", "$+1\r\n", "$\r\n", "$1\r", "$1",
+		"$", "", "$1\n", "$1 \r\n", "$1a\r\n", "*1\r\n", "$18446744073709551617\r\n", "$9223372036854775807\r\n", "$1\rx"} {
+		b := append([]byte(" "+text), "behind"...)
+		line, _, whole := strings.Cut(text, "\r\n")
+		n, ok := int64(0), false
+		if whole && strings.HasPrefix(line, "$") {
+			n, ok = parseInt([]byte(line[1:]))
+		}
+		got, next, valid := respLength(b, 1, '$')
+		require.Equal(t, ok && n >= 0 && n <= int64(len(b)), valid, "%q", text)
+		if valid {
+			require.Equal(t, [2]int{int(n), 1 + len(text)}, [2]int{got, next}, "%q", text)
+		}
+		_, _, valid = respLength(b[:1+len(line)], 1, '$')
+		require.False(t, valid, "%q", line)
+	}
+}
+
 // FuzzNumbers: the parsers of numbers accept no more than C does, agree with each other, and read back what is printed.
 func FuzzNumbers(f *testing.F) {
 	for _, s := range []string{"0", "-1", "1.5e3", "0x1p-3", "inf", "-Infinity", ".5", "5.", "1e400", "4.9e-324", "9223372036854775807",

@@ -11,6 +11,7 @@ const Group = 16
 // Place works out where the command's first key lies, if it has one in the first argument, so that the applier need not.
 // It is optional. Any goroutine; the command's.
 func (s *Store) Place(c *Command) {
+	c.placed = false
 	if c.Spec.FirstKey != 1 || len(c.Args) < 2 || len(c.Args[1]) == 0 {
 		return
 	}
