@@ -121,7 +121,7 @@ func checkPlace(it *item) error {
 // the size of its object accounted.
 func (s *Store) checkKey(db *database, it *item, slot, pos int) error {
 	key := it.key()
-	if at, ref, _ := db.find(slot, hashKey(s.seed, key), key); int(Slot(key)) != slot || at != pos || ref != db.dict(slot).At(pos) {
+	if at, ref, _ := db.find(slot, hashKey(s.seed, key), key, -1); int(Slot(key)) != slot || at != pos || ref != db.dict(slot).At(pos) {
 		return &InvariantError{"a key is found at its place", fmt.Sprintf("%q in slot %d at %d", key, slot, pos)}
 	}
 	if o := it.object(); o != nil && it.textLen() != int64(o.size()) {

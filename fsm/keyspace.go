@@ -147,13 +147,19 @@ func (db *database) itemAt(slot, pos int) item {
 	return item{db.record(db.dict(slot).At(pos)), db.objects.dir.Load()}
 }
 
-// find returns the position, reference and record of a key; the record is nil if the key is absent.
-func (db *database) find(slot int, hash uint32, key []byte) (pos int, ref slab.Ref, rec record) {
+// find returns the position, reference and record of a key; the record is nil if the key is absent. It looks first at a
+// position where the key may be; any number will do.
+func (db *database) find(slot int, hash uint32, key []byte, hint int) (pos int, ref slab.Ref, rec record) {
 	d := db.dict(slot)
 	if d == nil {
 		return -1, 0, nil
 	}
 	tag := slotdict.Tag(hash)
+	if ref, ok := d.Has(hint, tag); ok {
+		if rec := db.record(ref); string(rec.key()) == string(key) {
+			return hint, ref, rec
+		}
+	}
 	for pos, at := d.Next(tag, 0); pos >= 0; pos, at = d.Next(tag, at) {
 		ref := d.At(pos)
 		if rec := db.record(ref); string(rec.key()) == string(key) {

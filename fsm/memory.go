@@ -55,7 +55,7 @@ func (tx *Tx) peek(key []byte) item {
 		return item{}
 	}
 	slot, hash := tx.address(key)
-	if _, _, rec := db.find(slot, hash, key); rec != nil && !rec.expired(tx.now) {
+	if _, _, rec := db.find(slot, hash, key, tx.hint); rec != nil && !rec.expired(tx.now) {
 		return item{rec, db.objects.dir.Load()}
 	}
 	return item{}

@@ -15,7 +15,8 @@ func (tx *Tx) seek(key []byte, use bool) item {
 	slot, hash := tx.address(key)
 	sh := &tx.s.shards[slot/pageSlots]
 	if db := tx.s.dbs[tx.DB].Load(); db != nil {
-		if _, _, rec := db.find(slot, hash, key); rec != nil && !rec.expired(tx.now) {
+		if pos, _, rec := db.find(slot, hash, key, tx.hint); rec != nil && !rec.expired(tx.now) {
+			tx.hint = pos
 			if now := tx.s.use.Load(); rec.usedBefore(now) && use && !tx.quiet {
 				tx.s.changeUse(rec, now, sh.hits.Load())
 			}
@@ -46,9 +47,10 @@ func (tx *Tx) findWrite(n int, key []byte) (p place, ok bool) {
 	if p.db = tx.s.dbs[n].Load(); p.db == nil {
 		return p, false
 	}
-	if p.pos, p.ref, p.record = p.db.find(p.slot, p.hash, key); p.record == nil {
+	if p.pos, p.ref, p.record = p.db.find(p.slot, p.hash, key, tx.hint); p.record == nil {
 		return p, false
 	}
+	tx.hint = p.pos
 	p.objs = p.db.objects.dir.Load()
 	if p.expired(tx.now) {
 		tx.remove(&p)
@@ -176,6 +178,7 @@ func (tx *Tx) insert(p *place, key []byte, l layout) (value []byte) {
 	p.record, p.objs = p.db.arena.Bytes(p.ref, size), p.db.objects.dir.Load()
 	p.fill(head, tx.s.index, tx.s.newUse(), l.at, key)
 	p.pos = tx.dict(p).Put(slotdict.Tag(p.hash), p.ref)
+	tx.hint = p.pos
 	k := hashBytes(key)
 	tx.count(p, entrySum(k, l.sum, l.at)+placeSum(p.pos, k))
 	p.db.counts.add(p.slot, 1)

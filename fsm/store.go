@@ -109,7 +109,9 @@ func (s *Store) Begin(index uint64, nowMs int64, seed uint64) {
 	if clock := s.clock.Load(); nowMs < clock {
 		nowMs = clock
 	}
-	s.clock.Store(nowMs)
+	if nowMs != s.clock.Load() { // a store costs as much as the rest
+		s.clock.Store(nowMs)
+	}
 	s.lastIndex = max(s.lastIndex, index)
 	s.index, s.now, s.entrySeed, s.position, s.rides = index, nowMs, seed, 0, 0
 }
@@ -117,19 +119,22 @@ func (s *Store) Begin(index uint64, nowMs int64, seed uint64) {
 // Exec runs one command of the entry begun: a write as every node runs it, or a read that rides between the writes
 // and sees exactly what came before it. Only writes advance the position that seeds Rand, because the entry holds
 // only them. Applier only.
-func (s *Store) Exec(c *Command, out Out) {
+func (s *Store) Exec(c *Command, out Out) { s.exec(c, out, -1) }
+
+// exec is Exec for a command whose placed key may be at a position of its slot's order.
+func (s *Store) exec(c *Command, out Out, hint int) {
 	tx := &s.tx
 	if c.Spec.Flags&FlagWrite == 0 {
 		tx.begin(s, c.DB, s.now, splitMix(^s.entrySeed+s.rides))
 		s.rides++
-		tx.quiet = c.Quiet
+		tx.know(c, hint)
 		tx.run(c, out)
 		return
 	}
 	tx.begin(s, c.DB, s.now, splitMix(s.entrySeed+s.position*golden))
 	s.position++
 	tx.writes, tx.by = true, out
-	tx.know(c)
+	tx.know(c, hint)
 	tx.lock(c.Spec, c.Args)
 	tx.run(c, out)
 	tx.unlock()
@@ -159,8 +164,12 @@ func (s *Store) measure() {
 	for i := range s.dropped {
 		mapped += s.dropped[i].arena.Mapped()
 	}
-	s.live.Store(live)
-	s.mapped.Store(mapped)
+	if live != s.live.Load() {
+		s.live.Store(live)
+	}
+	if mapped != s.mapped.Load() {
+		s.mapped.Store(mapped)
+	}
 }
 
 // Records returns the bytes of all records, and of the memory that the system has given for them, as of the last entry.
@@ -181,7 +190,7 @@ func (s *Store) Read(c *Command, out Out) {
 	tx, _ := s.readers.Get().(*Tx)
 	tx.begin(s, c.DB, 0, 0)
 	tx.ownRng = false
-	tx.know(c)
+	tx.know(c, -1)
 	tx.lock(c.Spec, c.Args)
 	tx.now = s.clock.Load() // behind the lock: never older than the writes it shows
 	tx.run(c, out)

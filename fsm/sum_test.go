@@ -193,7 +193,7 @@ func TestDamagedStateIsFound(t *testing.T) {
 	require.NoError(t, s.Restore(bytes.NewReader(good)))
 	require.Equal(t, stateHash(m.s), stateHash(s))
 
-	_, _, rec := s.dbs[0].Load().find(slot, hashKey(s.seed, []byte("two")), []byte("two"))
+	_, _, rec := s.dbs[0].Load().find(slot, hashKey(s.seed, []byte("two")), []byte("two"), -1)
 	rec.value()[0] ^= 4
 	v := s.Freeze()
 	defer v.Close()

@@ -25,11 +25,14 @@ func (s *Store) Place(c *Command) {
 // command waits for three or four cache lines in turn; looked at together, their lines come at the same time. Applier
 // only.
 func (s *Store) ExecGroup(cmds []*Command, outs []Out) {
+	var found hints
 	if len(cmds) > 1 {
-		s.tx.sum = s.touch(cmds)
+		s.tx.sum = s.touch(cmds, &found)
+	} else {
+		found[0] = -1
 	}
 	for i, c := range cmds {
-		s.Exec(c, outs[i])
+		s.exec(c, outs[i], int(found[i]))
 	}
 }
 
@@ -53,14 +56,15 @@ func (s *Store) ReadGroup(cmds []Command, out Out, limit int) (n int) {
 		tx.locked.add(int(c.slot) / pageSlots)
 	}
 	tx.acquire()
-	tx.sum = s.touch(group[:n])
+	var found hints
+	tx.sum = s.touch(group[:n], &found)
 	now := s.clock.Load() // behind the locks: never older than the writes they show
 	done := 0
 	for done < n && (done == 0 || out.Len() < limit) {
 		c := group[done]
 		tx.begin(s, c.DB, now, 0)
 		tx.ownRng = false
-		tx.know(c)
+		tx.know(c, int(found[done]))
 		tx.run(c, out)
 		done++
 	}
@@ -75,24 +79,30 @@ func (c *Command) groups() bool {
 	return c.placed && c.Spec.Flags&(FlagFast|FlagReadonly) == FlagFast|FlagReadonly && c.Spec.LastKey == 1 && c.Spec.Keys == nil
 }
 
+// hints are, for the commands of a group, the positions at which their keys were found, -1 = nowhere.
+type hints [Group]int32
+
 // touch reads, in rounds, the header of the dictionary of every placed key and the slot's sum, its word in the index, its
-// reference, and the first and the last line of its record. What it returns only keeps the compiler from dropping the reads.
+// reference, and the first and the last line of its record. It tells where it has found the keys: when the command comes one
+// look is enough, unless those before it have changed the place. What it returns only keeps the compiler from dropping the reads.
 // REQUIRES: the keys' shards are locked, or this is the applier.
-func (s *Store) touch(cmds []*Command) uint32 {
+func (s *Store) touch(cmds []*Command, found *hints) uint32 {
 	var (
 		dbs   [Group]*database
 		dicts [Group]*slotdict.Dict
+		whose [Group]uint8
 		tags  [Group]uint32
-		at    [Group]int
 		refs  [Group]slab.Ref
 		n     int
 		sum   int
 	)
-	for _, c := range cmds {
-		if db := s.dbs[c.DB].Load(); c.placed && db != nil && n < Group {
-			if d := db.dict(int(c.slot)); d != nil {
-				dbs[n], dicts[n], tags[n] = db, d, slotdict.Tag(c.hash)
-				sum += d.Len() + int(db.sumOf(int(c.slot)))
+	for i, c := range cmds[:min(len(cmds), Group)] {
+		found[i] = -1
+		if db := s.dbs[c.DB].Load(); c.placed && db != nil {
+			if page := db.pages[c.slot/pageSlots]; page != nil {
+				d := &page.dicts[c.slot%pageSlots]
+				dbs[n], dicts[n], whose[n], tags[n] = db, d, uint8(i), slotdict.Tag(c.hash)
+				sum += d.Len() + int(page.sums[c.slot%pageSlots])
 				n++
 			}
 		}
@@ -100,13 +110,11 @@ func (s *Store) touch(cmds []*Command) uint32 {
 	for i := range n {
 		sum += dicts[i].Touch(tags[i])
 	}
-	for i := range n {
-		at[i], _ = dicts[i].Next(tags[i], 0)
-	}
 	m := 0
 	for i := range n {
-		if at[i] >= 0 {
-			dbs[m], refs[m] = dbs[i], dicts[i].At(at[i])
+		if at, _ := dicts[i].Next(tags[i], 0); at >= 0 {
+			found[whose[i]] = int32(at)
+			dbs[m], refs[m] = dbs[i], dicts[i].At(at)
 			m++
 		}
 	}

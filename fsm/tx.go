@@ -16,12 +16,15 @@ type Tx struct {
 	quiet  bool // see Command.Quiet
 	ownRng bool // rng is seeded; false for reads outside of the log until they roll
 	locked shardSet
+	single *shard // the only one that is locked; nil = see locked
 
-	// The hash slot and hash of the key asked for last: commands look up the same slice several times.
+	// The hash slot and hash of the key asked for last: commands look up the same slice several times. Hint is the position
+	// where it may be, -1 = nobody knows: the key that stands there is compared.
 	lastKey  *byte
 	lastLen  int
 	lastSlot int
 	lastHash uint32
+	hint     int
 
 	// The key, by database, slot and hash, whose use was noted last; see changeUse.
 	used     int
@@ -39,7 +42,7 @@ type Tx struct {
 
 func (tx *Tx) begin(s *Store, db int, now int64, rng uint64) {
 	tx.s, tx.DB, tx.now, tx.rng = s, db, now, rng
-	tx.writes, tx.ownRng, tx.lastKey, tx.quiet, tx.used = false, true, nil, false, -1
+	tx.writes, tx.ownRng, tx.lastKey, tx.quiet, tx.used, tx.hint = false, true, nil, false, -1, -1
 }
 
 // run executes the command.
@@ -50,9 +53,9 @@ func (tx *Tx) run(c *Command, out Out) {
 	}
 }
 
-// know takes over what is known of the command: what Place has worked out, and whether it counts.
-func (tx *Tx) know(c *Command) {
-	tx.quiet = c.Quiet
+// know takes over what is known of the command: what Place has worked out, where its key may be, and whether it counts.
+func (tx *Tx) know(c *Command, hint int) {
+	tx.quiet, tx.hint = c.Quiet, hint
 	if c.placed {
 		key := c.Args[1]
 		tx.lastKey, tx.lastLen, tx.lastSlot, tx.lastHash = &key[0], len(key), int(c.slot), c.hash
@@ -107,14 +110,20 @@ func (set *shardSet) add(shard int) { set[shard/64] |= 1 << (shard % 64) }
 
 // lock takes the locks of the shards that the command's keys are in, ascending: exclusive for writes.
 func (tx *Tx) lock(spec *Spec, args [][]byte) {
-	tx.locked = shardSet{}
 	switch {
 	case spec.Flags&FlagAllKeys != 0:
 		tx.locked = allShards
-	case spec.Keys == nil && spec.FirstKey == 1 && spec.LastKey == 1 && len(args) > 1:
+	case spec.FirstKey == 1 && spec.LastKey == 1 && spec.Keys == nil && len(args) > 1:
 		slot, _ := tx.address(args[1])
-		tx.locked.add(slot / pageSlots)
+		tx.single = &tx.s.shards[slot/pageSlots]
+		if tx.writes {
+			tx.single.mu.Lock()
+		} else {
+			tx.single.mu.RLock()
+		}
+		return
 	default:
+		tx.locked = shardSet{}
 		tx.keys = spec.KeyPositions(args, tx.keys[:0])
 		for _, i := range tx.keys {
 			tx.locked.add(int(Slot(args[i])) / pageSlots)
@@ -139,6 +148,15 @@ func (tx *Tx) acquire() {
 
 // unlock releases what lock took. A command may call it early when it no longer looks at the keyspace.
 func (tx *Tx) unlock() {
+	if sh := tx.single; sh != nil {
+		tx.single = nil
+		if tx.writes {
+			sh.mu.Unlock()
+		} else {
+			sh.mu.RUnlock()
+		}
+		return
+	}
 	for w, word := range tx.locked {
 		for ; word != 0; word &= word - 1 {
 			sh := &tx.s.shards[w*64+bits.TrailingZeros64(word)]
@@ -161,6 +179,6 @@ func (tx *Tx) address(key []byte) (slot int, hash uint32) {
 		return tx.lastSlot, tx.lastHash
 	}
 	slot, hash = int(Slot(key)), hashKey(tx.s.seed, key)
-	tx.lastKey, tx.lastLen, tx.lastSlot, tx.lastHash = &key[0], len(key), slot, hash
+	tx.lastKey, tx.lastLen, tx.lastSlot, tx.lastHash, tx.hint = &key[0], len(key), slot, hash, -1
 	return slot, hash
 }

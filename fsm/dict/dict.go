@@ -54,6 +54,19 @@ func (d *Dict) At(pos int) slab.Ref {
 	return refOf(d.refs[pos])
 }
 
+// Has reports whether the key at a position, which may be any number, has the tag, and returns its reference.
+func (d *Dict) Has(pos int, tag uint32) (r slab.Ref, ok bool) {
+	switch {
+	case uint(pos) < uint(len(d.refs)):
+		w := d.refs[pos]
+		return refOf(w), tagOf(w) == tag
+	case d.large != nil && uint(pos) < uint(d.large.n):
+		w := *d.large.at(pos)
+		return refOf(w), tagOf(w) == tag
+	}
+	return 0, false
+}
+
 // Next returns a position whose key has the tag, and with which at to ask for another one; -1 if there is none left. The
 // first at is 0. Between two calls the dictionary must not change.
 func (d *Dict) Next(tag, at uint32) (pos int, next uint32) {
