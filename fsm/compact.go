@@ -49,26 +49,30 @@ func (db *database) settle(purge bool) bool {
 // fixed says that records must stay where they are: views may show them.
 func (s *Store) fixed(db *database) bool { return s.views.Load() != 0 || db.retired.n != 0 }
 
-// compact moves up to n records of a database together and returns how many.
-func (s *Store) compact(db *database, n int) int {
-	moved := db.arena.Evacuate(n, func(from, to slab.Ref) bool { return s.moveRecord(db, from, to) })
+// compact moves up to n records of a database together and returns how many; stuck says that it cannot go on.
+func (s *Store) compact(db *database, n int) (moved int, stuck bool) {
+	moved, stuck = db.arena.Evacuate(n, func(from, to slab.Ref) slab.Move { return s.moveRecord(db, from, to) })
 	if moved > 0 {
 		s.moves.Add(uint64(moved))
 	}
-	return moved
+	return moved, stuck
 }
 
-// moveRecord copies a record and has its key refer to the copy. It reports false if a view was opened that shows it.
-func (s *Store) moveRecord(db *database, from, to slab.Ref) bool {
+// moveRecord copies a record and has its key refer to the copy. It refuses if a view was opened that shows the record. One that
+// no key refers to is an error that Check finds; what is around it is moved nevertheless.
+func (s *Store) moveRecord(db *database, from, to slab.Ref) slab.Move {
 	rec := db.record(from)
 	slot, tag := int(Slot(rec.key())), slotdict.Tag(hashKey(s.seed, rec.key()))
 	sh := &s.shards[slot/pageSlots]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	pos := db.position(slot, tag, from)
-	if s.views.Load() != 0 || pos < 0 {
+	switch {
+	case s.views.Load() != 0:
 		s.refusals.Add(1)
-		return false
+		return slab.Refused
+	case pos < 0:
+		return slab.Unknown
 	}
 	copy(db.arena.Bytes(to, len(rec)), rec)
 	db.epochs[slot/pageSlots] = s.epoch
@@ -78,7 +82,7 @@ func (s *Store) moveRecord(db *database, from, to slab.Ref) bool {
 	if at := rec.deadline(); at != 0 {
 		db.due.Set(deadline{at, to}) // in the place of the one that is equal in the order
 	}
-	return true
+	return slab.Moved
 }
 
 // position returns where in its slot's order a reference stands, -1 if it does not.
@@ -128,9 +132,10 @@ func (s *Store) Tidy(n int) Rest {
 		}
 		stuck := false
 		if n > 0 && !s.fixed(db) && db.settle(purge) {
-			moved := s.compact(db, n)
+			var moved int
+			moved, stuck = s.compact(db, n)
 			n -= moved
-			stuck = moved == 0
+			stuck = stuck && moved == 0
 		}
 		rest = max(rest, s.restOf(db, oldest, purge, stuck))
 		running = running || db.compacting

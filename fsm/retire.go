@@ -101,7 +101,8 @@ func (s *Store) drain() {
 			db.arena.Tidy()
 			n = db.drain(n, oldest)
 			if moves > 0 && db.sparse(busySlack, leastSlack) && !s.fixed(db) {
-				moves -= s.compact(db, moves)
+				moved, _ := s.compact(db, moves)
+				moves -= moved
 			}
 		}
 	}

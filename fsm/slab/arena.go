@@ -192,11 +192,14 @@ func (a *Arena) Release(r Ref, n int) {
 	number -= uint32(p.back)
 	p = a.page(number)
 	at := uint16(r - Ref(number)*pageGranules)
-	a.spans[c].objects--
 	p.used--
-	if number == a.leaving.number {
+	switch {
+	case p.fresh == aside:
+	case number == a.leaving.number:
+		a.spans[c].objects--
 		a.leaving.without(c, at)
-	} else {
+	default:
+		a.spans[c].objects--
 		binary.LittleEndian.PutUint16(a.From(r), p.free)
 		p.free = at
 		a.relist(c, number, p, p.used+1)

@@ -20,12 +20,15 @@ type page struct {
 	class      uint8  // of its span; 0 = none
 	back       uint8  // pages from the first page of its span
 	used       uint16 // live objects
-	fresh      uint16 // objects handed out at least once: those behind them have never been written
+	fresh      uint16 // objects handed out at least once: those behind them have never been written; or aside
 	free       uint16 // granule of the first free object, counted from the span; noObject = none
 	prev, next uint32 // neighbours in the list of spans of the same class and level, as page numbers; 0 = none
 }
 
-const noObject = 0xffff
+const (
+	noObject = 0xffff
+	aside    = 0xffff // no object of the span is handed out any more; see Arena.setAside
+)
 
 // bitmap has a bit for every page of a region.
 type bitmap [bitmapWords]uint64

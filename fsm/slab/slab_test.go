@@ -18,6 +18,8 @@ type model struct {
 	objects []object
 	live    uint64
 	retired []object
+	stuck   bool // the last evacuation
+	lost    map[Ref]bool
 }
 
 type object struct {

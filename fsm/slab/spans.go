@@ -63,12 +63,14 @@ func (a *Arena) newSpan(c int) uint32 {
 
 // dropSpan gives the pages of an empty span back.
 func (a *Arena) dropSpan(c int, number uint32) {
-	if number == a.leaving.number {
-		a.leaving.number = 0
-	} else {
-		a.unlist(c, 0, number, a.page(number))
+	if a.page(number).fresh != aside {
+		if number == a.leaving.number {
+			a.leaving.number = 0
+		} else {
+			a.unlist(c, 0, number, a.page(number))
+		}
+		a.spans[c].count--
 	}
-	a.spans[c].count--
 	n := spanPages(c)
 	for i := range uint32(n) {
 		*a.page(number + i) = page{}
