@@ -194,6 +194,27 @@ func (c collection) visits(n int) script {
 	}}
 }
 
+// fillSizes makes n keys with values of 1 to 512 bytes.
+func fillSizes(n int) script {
+	return script{n, func(i int, w *words) {
+		w.text("set")
+		w.name("key", i)
+		w.value(i, 1+random(i, 512))
+	}}
+}
+
+// payload is the bytes of keys and values that a script of SET writes.
+func (s script) payload() float64 {
+	sum := 0
+	var w words
+	for i := range s.n {
+		w.reset()
+		s.say(i, &w)
+		sum += w.payload()
+	}
+	return float64(sum)
+}
+
 // deleteHalf deletes one of each pair of n keys, by chance.
 func deleteHalf(n int) script {
 	return script{n / 2, func(i int, w *words) {
