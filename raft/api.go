@@ -27,6 +27,8 @@ type Recovered struct {
 	Terms    []TermStart  // where the terms of the entries from First to Snapshot.Index begin, the first one at First
 	Entries  []Entry      // every entry behind Snapshot.Index, in order, no gap
 	Applied  uint64       // what the state machine already holds; Snapshot.Index <= Applied <= Hard.Commit
+	// Stateless says that the snapshot cannot be read: the state machine holds nothing, Applied is Snapshot.Index.
+	Stateless bool
 }
 
 // TermStart says that the entries from Index on have Term, up to where the next one begins.
@@ -87,10 +89,12 @@ type Event struct {
 //  3. Install, then Apply are handed to the state machine, in order.
 //  4. The rest in any order.
 type Effects struct {
-	Persist   Persist
-	Send      []Message
-	Install   *SnapshotMeta // restore the state machine from this received snapshot before Apply
-	Apply     []Entry       // newly committed entries, in order, no gap
+	Persist Persist
+	Send    []Message
+	// Install: restore the state machine from this received snapshot before Apply. Without Persist.Install the log stays as
+	// it is, and the journal is to begin behind this snapshot, as behind an own one.
+	Install   *SnapshotMeta
+	Apply     []Entry // newly committed entries, in order, no gap
 	Proposed  []Proposed
 	Reads     []Read
 	Answers   []Answer
@@ -141,10 +145,12 @@ type Fetch struct {
 	MaxBytes int
 }
 
-// SendSnapshot asks to stream the snapshot at Index to To in the leader's Term; EvSnapshotSent reports the end.
+// SendSnapshot asks to stream the snapshot at Index to To in the leader's Term; EvSnapshotSent reports the end. One below
+// Least is of no use to the receiver: if there is none, one is to be taken.
 type SendSnapshot struct {
 	To    NodeID
 	Index uint64
+	Least uint64
 	Term  uint64
 }
 
@@ -158,6 +164,7 @@ type PeerStatus struct {
 	LastContact   int64 // clock of the newest answer, 0 if none
 	CaughtUp      bool  // a learner that is as far as a voter has to be
 	Departed      bool  // was removed and is being told of that
+	Stateless     bool  // has lost its state and waits for a snapshot
 }
 
 // Status is a copy of what operators look at. Peers is filled on the leader only.
@@ -176,6 +183,7 @@ type Status struct {
 	Uncommitted int64 // bytes
 	LeaseUntil  int64
 	Membership  Membership
+	Stateless   bool   // the node waits for a state; Applied says nothing
 	Changing    bool   // the membership in effect is joint or not committed
 	Transfer    NodeID // who is being handed leadership, 0 for nobody
 	Peers       []PeerStatus

@@ -183,6 +183,7 @@ func DecodeChanges(b []byte) ([]Change, error) {
 // answers are the errors that a leader gives to a request of another node, by their number on the wire.
 var answers = [...]error{
 	nil, ErrNotLeader, ErrBusy, ErrPending, ErrMembership, ErrNoMember, ErrIncarnation, ErrLastVoter, ErrNotVoter, ErrNoTarget,
+	ErrStateless,
 }
 
 // answerCode returns the number of err on the wire.

@@ -24,7 +24,7 @@ func (r *Raft) Status() Status {
 	s := Status{
 		ID: r.cfg.ID, Role: r.role, Term: r.term, Vote: r.vote, Leader: r.leader, Commit: r.commit, Applied: r.applied,
 		Durable: r.dur.index, FirstIndex: r.first, LastIndex: r.log.last, Snapshot: r.snap.Index, Uncommitted: r.uncommitted,
-		LeaseUntil: r.lease(), Changing: r.changing(), Transfer: r.transfer.to,
+		LeaseUntil: r.lease(), Stateless: r.stateless, Changing: r.changing(), Transfer: r.transfer.to,
 	}
 	m := r.Membership()
 	s.Membership = Membership{Members: slices.Clone(m.Members), OldVoters: slices.Clone(m.OldVoters)}
@@ -38,7 +38,7 @@ func (r *Raft) Status() Status {
 		}
 		s.Peers = append(s.Peers, PeerStatus{
 			ID: p.id, Match: p.match, Next: p.next, State: p.state.String(), InflightMsgs: p.flight.n, InflightBytes: p.flight.bytes,
-			LastContact: p.contact, CaughtUp: p.caughtUp, Departed: p.departed != nil,
+			LastContact: p.contact, CaughtUp: p.caughtUp, Departed: p.departed != nil, Stateless: p.needs != 0,
 		})
 	}
 	return s
@@ -66,6 +66,8 @@ func (r *Raft) Check() error {
 		{"only-follower-asks", len(r.asked) == 0 || (r.role == Follower && r.leader != 0)},
 		{"only-leader-transfers", r.transfer.to == 0 || r.role == Leader},
 		{"no-lease-after-hand-over", !r.handedOver || r.lease() == 0},
+		{"stateless-follows", !r.stateless || r.role == Follower},
+		{"stateless-applies-nothing", !r.stateless || r.applied == r.snap.Index && r.emitted == r.snap.Index},
 		{"noop-of-own-term", r.role != Leader || r.noop <= r.log.last && r.log.lastTerm() == r.term},
 	} {
 		if !c.ok {
@@ -211,7 +213,7 @@ func (r *Raft) checkPeers() string {
 		if p.match >= p.next || p.next > r.log.last+1 {
 			return "match<next<=last+1"
 		}
-		if (p.state == stateSnapshot) != (p.snapshot != 0) {
+		if (p.state == stateSnapshot) != (p.snapshot != 0) || p.helping && p.state == stateSnapshot {
 			return "snapshot-state"
 		}
 		w := &p.flight

@@ -31,12 +31,13 @@ type disk struct {
 	snap    SnapshotMeta
 	first   uint64
 	entries []Entry // from first on
+	lost    bool    // the snapshot cannot be read
 }
 
 func (d *disk) write(p *Persist) {
 	d.hard = p.Hard
 	if p.Install != nil {
-		d.snap, d.first, d.entries = *p.Install, p.Install.Index+1, nil
+		d.snap, d.first, d.entries, d.lost = *p.Install, p.Install.Index+1, nil, false
 	}
 	for _, e := range p.Entries {
 		d.entries = append(d.entries[:e.Index-d.first:e.Index-d.first], e)
@@ -85,6 +86,7 @@ type host struct {
 	writes  []Persist         // handed out, not yet on the disk
 	handed  uint64            // last index handed to the state machine
 	applied uint64            // last index it has applied
+	adopted *SnapshotMeta     // by the core, and not yet what the journal begins behind
 	lazy    bool              // the state machine applies only when it is told to
 	voted   map[uint64]NodeID // term -> vote seen on the wire
 	reads   map[uint64]Read
@@ -142,7 +144,7 @@ func (c *cluster) host(id NodeID) *host {
 
 func (c *cluster) start(h *host) {
 	d := &h.disk
-	rec := Recovered{Hard: d.hard, Snapshot: d.snap, First: d.first, Applied: d.snap.Index}
+	rec := Recovered{Hard: d.hard, Snapshot: d.snap, First: d.first, Applied: d.snap.Index, Stateless: d.lost}
 	rec.Hard.Commit = max(min(rec.Hard.Commit, d.last()), d.snap.Index) // a torn batch may have left less than its hard state says
 	for _, e := range d.entries[:d.snap.Index+1-d.first] {
 		if n := len(rec.Terms); n == 0 || rec.Terms[n-1].Term < e.Term {
@@ -186,7 +188,7 @@ func (c *cluster) crashTorn(h *host, keep, torn, records int) {
 			c.seen["a crash lost a vote"]++
 		}
 	}
-	h.core, h.writes, h.fetches, h.streams = nil, nil, nil, nil
+	h.core, h.writes, h.fetches, h.streams, h.adopted = nil, nil, nil, nil, nil
 }
 
 func (c *cluster) step(h *host, ev Event) {
@@ -253,7 +255,12 @@ func (c *cluster) act(h *host) {
 		c.net = append(c.net, m)
 	}
 	if e.Install != nil {
-		h.handed = e.Install.Index
+		h.handed, h.adopted = e.Install.Index, nil
+		if e.Persist.Install == nil {
+			c.seen["a snapshot adopted"]++
+			meta := *e.Install
+			h.adopted = &meta
+		}
 	}
 	for _, a := range e.Apply {
 		require.Equal(c.t, h.handed+1, a.Index, "node %d applies with a gap", h.id)
@@ -276,6 +283,7 @@ func (c *cluster) act(h *host) {
 	if !c.held {
 		c.persist(h, len(h.writes))
 	}
+	c.mark(h)
 	if !h.lazy {
 		c.apply(h, h.handed)
 	}
@@ -320,6 +328,18 @@ func (c *cluster) persist(h *host, n int) {
 	c.step(h, Event{Kind: EvPersisted, Seq: seq})
 }
 
+// mark lets the journal begin behind an adopted snapshot, once it holds what is in front of that.
+func (c *cluster) mark(h *host) {
+	s, d := h.adopted, &h.disk
+	if s == nil || s.Index > d.last() || len(h.writes) > 0 {
+		return
+	}
+	h.adopted = nil
+	require.GreaterOrEqual(c.t, s.Index, d.snap.Index, "the journal goes back")
+	d.snap, d.lost = *s, false
+	c.step(h, Event{Kind: EvSnapshotSaved, Snapshot: *s, Index: d.first})
+}
+
 // deliver hands a message to its receiver.
 func (c *cluster) deliver(m Message) {
 	if h := c.host(m.To); h != nil {
@@ -348,7 +368,11 @@ func (c *cluster) background(h *host) bool {
 
 func (c *cluster) stream(h *host, s SendSnapshot, fail bool) {
 	to := c.host(s.To)
-	if to == nil || to.core == nil || h.disk.snap.Index < s.Index {
+	if h.disk.snap.Index < s.Least {
+		c.seen["a snapshot taken for a stateless node"]++
+		c.snapshot(h, 3)
+	}
+	if to == nil || to.core == nil || h.disk.snap.Index < s.Index || h.disk.lost {
 		fail = true
 	}
 	meta := h.disk.snap
@@ -361,7 +385,7 @@ func (c *cluster) stream(h *host, s SendSnapshot, fail bool) {
 // snapshot saves a snapshot of what h has applied and keeps the last keep entries before it.
 func (c *cluster) snapshot(h *host, keep uint64) {
 	index := h.applied
-	if index <= h.disk.snap.Index || index > h.disk.last() || len(h.writes) > 0 {
+	if index <= h.disk.snap.Index || index > h.disk.last() || len(h.writes) > 0 || h.core.stateless || h.adopted != nil {
 		return
 	}
 	d := &h.disk

@@ -43,9 +43,30 @@
 // it, or when the leader is unfit by the word of its driver and a voter is not: every answer to an append tells that of its
 // sender. From that message on the leader has no lease for the rest of its term, because it may arrive late.
 //
-// # Where to read on
+// # A node without its state
 //
+// The snapshot that a log begins behind may be damaged. Then the node has lost its state, and neither its vote nor its log
+// (Recovered.Stateless). Until it has a state again it follows:
+//
+//   - It votes. That a candidate holds all that is committed follows from the comparison of the ends of two logs, and its own
+//     end is what it was. What the log begins behind was committed, so every candidate that passes holds it too.
+//   - It acknowledges entries and counts for commits: a commit says that a majority has the entry on disk, and it does. It
+//     never acknowledges anew what stood in the snapshot: that was committed before. So every two majorities still meet in a
+//     node that has the entry; what is lost is one copy of the state below, which the leader must still have: it is elected
+//     by a majority, is no stateless node itself, and its log goes at least as far as those of its voters.
+//   - It hands out nothing to be applied, does not campaign, is not handed leadership, is not promoted, takes no snapshot.
+//
+// With every acknowledgement it tells from which index on a snapshot would help, and the leader sends one, beside the
+// entries. A snapshot that the own log goes through is adopted: the entries behind it stay, because others may count on them
+// (Effects.Install without Persist.Install). One from beyond the own log is installed as by every follower.
+//
+// What this costs: such a node cannot carry on what only it has. If a majority can only be had with it, and its log goes
+// further than that of every node with a state, nobody is elected until one more of those is back, as with two failures of
+// three. If all nodes have lost their states nobody is elected at all: a state cannot be invented.
+//
+// # Where to read on
+// //
 // Step (raft.go), then election.go, leader.go, progress.go and follower.go. log.go holds the entries, durable.go the
 // queue of promises, read.go linearizable reads, membership.go the quorums, change.go and reconfigure.go how they change,
-// transfer.go the handing over, check.go every invariant.
+// transfer.go the handing over, stateless.go a node without its state, check.go every invariant.
 package raft

@@ -53,7 +53,7 @@ func (d *durability) persisted(seq uint64) {
 
 // merge folds the append acknowledgement b into a: acknowledgements are cumulative.
 func (a *Message) merge(b *Message) bool {
-	if a.Type != MsgAppendResp || b.Type != MsgAppendResp || a.To != b.To || a.Term != b.Term || a.Reject || b.Reject {
+	if a.Type != MsgAppendResp || b.Type != MsgAppendResp || a.To != b.To || a.Term != b.Term || a.Reject || b.Reject || a.Commit != b.Commit {
 		return false
 	}
 	a.Index, a.Ctx, a.SentAt = max(a.Index, b.Index), max(a.Ctx, b.Ctx), max(a.SentAt, b.SentAt)

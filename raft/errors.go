@@ -16,4 +16,5 @@ var (
 	ErrLastVoter   = errors.New("the cluster would be left without a voter")
 	ErrNotVoter    = errors.New("not a voter")
 	ErrNoTarget    = errors.New("no other voter is in touch")
+	ErrStateless   = errors.New("that node has lost its state and waits for a snapshot")
 )

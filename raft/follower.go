@@ -119,7 +119,8 @@ func (r *Raft) appendNew(ents []Entry, out *Effects) error {
 // be on disk in any case: the leader's lease counts on it.
 func (r *Raft) acknowledge(m *Message, same uint64, out *Effects) {
 	resp := Message{
-		Type: MsgAppendResp, From: r.cfg.ID, To: m.From, Term: r.term, Index: same, Ctx: m.Ctx, SentAt: m.SentAt, Transfer: r.unfit,
+		Type: MsgAppendResp, From: r.cfg.ID, To: m.From, Term: r.term, Index: same, Commit: r.needs(), Ctx: m.Ctx, SentAt: m.SentAt,
+		Transfer: r.unfit,
 	}
 	if len(m.Entries) == 0 && r.dur.done >= r.dur.hard {
 		resp.Index = min(same, r.dur.index)
@@ -132,8 +133,8 @@ func (r *Raft) acknowledge(m *Message, same uint64, out *Effects) {
 // refuse names the place where the leader should look next: the last entry whose term is not above the leader's.
 func (r *Raft) refuse(m *Message, out *Effects) {
 	resp := Message{
-		Type: MsgAppendResp, From: r.cfg.ID, To: m.From, Term: r.term, Reject: true, Index: m.Index, Ctx: m.Ctx, SentAt: m.SentAt,
-		Transfer: r.unfit,
+		Type: MsgAppendResp, From: r.cfg.ID, To: m.From, Term: r.term, Reject: true, Index: m.Index, Commit: r.needs(), Ctx: m.Ctx,
+		SentAt: m.SentAt, Transfer: r.unfit,
 	}
 	resp.Hint = r.log.seek(m.Index, m.LogTerm)
 	resp.HintTerm, _ = r.log.term(resp.Hint)
@@ -158,13 +159,15 @@ func (r *Raft) onSnapshotReceived(ev *Event, out *Effects) error {
 	}
 	r.heard(ev.From)
 	switch {
+	case r.stateless && s.Index >= r.snap.Index && r.log.matches(s.Index, s.Term):
+		r.adopt(*s, out)
 	case s.Index <= r.commit:
 	case r.log.matches(s.Index, s.Term):
 		r.commitTo(s.Index)
 	default:
 		r.install(*s, out)
 	}
-	r.promise(Message{Type: MsgAppendResp, To: ev.From, Term: r.term, Index: max(s.Index, r.commit)}, out)
+	r.promise(Message{Type: MsgAppendResp, To: ev.From, Term: r.term, Index: max(s.Index, r.commit), Commit: r.needs()}, out)
 	return nil
 }
 
@@ -173,7 +176,7 @@ func (r *Raft) onSnapshotReceived(ev *Event, out *Effects) error {
 func (r *Raft) install(s SnapshotMeta, out *Effects) {
 	r.dur.clamp(r.commit)
 	r.log.reset(s.Index, s.Term)
-	r.commit, r.emitted = s.Index, s.Index
+	r.commit, r.emitted, r.stateless = s.Index, s.Index, false
 	r.first = s.Index + 1
 	r.snap = s
 	r.members = []memberAt{{index: s.Index, m: s.Membership}}
@@ -192,8 +195,11 @@ func (r *Raft) install(s SnapshotMeta, out *Effects) {
 // onSnapshotSaved handles EvSnapshotSaved: the journal is shorter from now on.
 func (r *Raft) onSnapshotSaved(ev *Event) error {
 	s := &ev.Snapshot
-	if s.Index > r.commit {
+	switch {
+	case s.Index > r.commit:
 		return r.fault("snapshot-not-committed")
+	case r.stateless:
+		return r.fault("snapshot-of-no-state")
 	}
 	if s.Index > r.snap.Index {
 		r.snap = *s

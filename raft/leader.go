@@ -104,6 +104,9 @@ func (r *Raft) onAppendResp(m *Message, out *Effects) {
 		return // from before it was added: of a disk of the same name that is gone
 	}
 	p.contact = r.now
+	if m.SentAt >= p.sentAt {
+		p.needs = m.Commit
+	}
 	if m.SentAt != 0 && m.SentAt >= p.sentAt {
 		p.unfit = m.Transfer
 	}
@@ -113,6 +116,9 @@ func (r *Raft) onAppendResp(m *Message, out *Effects) {
 		r.refused(p, m, out)
 	} else {
 		r.acknowledged(p, m, out)
+	}
+	if p = r.peer(m.From); p != nil && r.role == Leader { // it was a member before the answer
+		r.help(p, out)
 	}
 	r.answerReads(out)
 }

@@ -329,8 +329,12 @@ func (m *Membership) votes(id NodeID) bool {
 
 // mayLead says whether the node may campaign: it is a voter of the membership in effect, or was one of the committed
 // membership that this one will replace. Until the change is committed the node may be the only one that has it in its
-// log, and the others may need its vote under the old membership, which they cannot get (thesis 4.2.2).
+// log, and the others may need its vote under the old membership, which they cannot get (thesis 4.2.2). A node without a
+// state may not.
 func (r *Raft) mayLead() bool {
+	if r.stateless {
+		return false
+	}
 	for i := len(r.members) - 1; i >= 0; i-- {
 		if r.members[i].m.votes(r.cfg.ID) {
 			return true
@@ -344,12 +348,7 @@ func (r *Raft) mayLead() bool {
 
 // soleVoter says whether the node decides alone.
 func (r *Raft) soleVoter() bool {
-	for i := range r.peers {
-		if p := &r.peers[i]; (p.voter || p.oldVoter) && p.id != r.cfg.ID {
-			return false
-		}
-	}
-	return r.Membership().votes(r.cfg.ID)
+	return r.Alone() && r.Membership().votes(r.cfg.ID)
 }
 
 // kth returns the highest value that a majority of values has reached; zero for no values. It reorders values.

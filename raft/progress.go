@@ -85,6 +85,8 @@ type peer struct {
 	knownIndex, knownT uint64 // a term learned from fetched entries that are too old for memLog
 	snapshot           uint64 // stateSnapshot: the index of the snapshot under way
 	retryAt            int64  // no new snapshot before
+	needs              uint64 // the peer has no state, and a snapshot from this index on would give it one; 0: it has one
+	helping            bool   // such a snapshot is under way; Invariant: then state is not stateSnapshot
 
 	addedAt  int64  // when this leader added it; what it answers to anything older is another's
 	roundEnd uint64 // catch-up: the round is over when match gets here (thesis 4.2.1)
@@ -265,19 +267,19 @@ func (r *Raft) sendSnapshot(p *peer, out *Effects) {
 	if r.snap.Index == 0 || r.snap.Index <= p.match || r.now < p.retryAt || p.departed != nil {
 		return
 	}
-	if p.contact == 0 || r.now-p.contact >= r.cfg.ElectionTimeout {
+	if p.contact == 0 || r.now-p.contact >= r.cfg.ElectionTimeout || p.helping {
 		return
 	}
 	p.state, p.snapshot = stateSnapshot, r.snap.Index
 	p.flight.reset()
-	out.Snapshots = append(out.Snapshots, SendSnapshot{To: p.id, Index: r.snap.Index, Term: r.term})
+	out.Snapshots = append(out.Snapshots, SendSnapshot{To: p.id, Index: r.snap.Index, Least: p.needs, Term: r.term})
 }
 
 // onSnapshotSent handles EvSnapshotSent. Nothing is sent at once: the next heartbeat goes on, so that a stream that
 // fails immediately does not spin.
 func (r *Raft) onSnapshotSent(ev *Event) {
 	p := r.peer(ev.To)
-	if r.role != Leader || p == nil || p.state != stateSnapshot {
+	if r.role != Leader || p == nil || r.helped(p, ev.Failed) || p.state != stateSnapshot {
 		return
 	}
 	if ev.Failed {

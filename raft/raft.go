@@ -24,6 +24,8 @@ type Raft struct {
 	applied uint64
 	snap    SnapshotMeta // newest snapshot of this node
 	first   uint64       // first index the journal keeps; <= snap.Index+1
+	// Invariant: while stateless the node follows, and emitted == applied == snap.Index although nothing is applied.
+	stateless bool
 
 	members []memberAt // history, ascending; [0] holds at the snapshot, the last one is in effect
 	peers   []peer     // of the membership in effect, ascending by id
@@ -70,7 +72,7 @@ func New(cfg Config, rec Recovered) (*Raft, error) {
 	r := &Raft{
 		cfg: cfg, rng: cfg.Seed ^ mix(uint64(cfg.ID)), now: cfg.Now,
 		term: max(rec.Hard.Term, s.Term), snap: s, first: max(min(rec.First, s.Index+1), 1),
-		commit: max(rec.Hard.Commit, s.Index, rec.Applied), applied: rec.Applied, emitted: rec.Applied,
+		commit: max(rec.Hard.Commit, s.Index, rec.Applied), applied: rec.Applied, emitted: rec.Applied, stateless: rec.Stateless,
 	}
 	if r.term == rec.Hard.Term {
 		r.vote = rec.Hard.Vote
@@ -90,6 +92,9 @@ func New(cfg Config, rec Recovered) (*Raft, error) {
 	}
 	if rec.Applied < s.Index || r.commit > r.log.last {
 		return nil, fmt.Errorf("raft: recovered log ends at %d: snapshot %d, applied %d, commit %d", r.log.last, s.Index, rec.Applied, r.commit)
+	}
+	if rec.Stateless && (s.Index == 0 || rec.Applied != s.Index) {
+		return nil, fmt.Errorf("raft: recovered state: none, with snapshot %d and applied %d", s.Index, rec.Applied)
 	}
 	r.dur.index = r.log.last
 	r.rebuildPeers()
@@ -148,7 +153,7 @@ func (r *Raft) Step(ev *Event, out *Effects) error {
 	if err := r.dispatch(ev, out); err != nil {
 		return err
 	}
-	if r.emitted < r.commit {
+	if r.emitted < r.commit && !r.stateless {
 		out.Apply = r.log.appendTo(out.Apply, r.emitted+1, r.commit)
 		r.emitted = r.commit
 	}
@@ -310,7 +315,7 @@ func (r *Raft) oldTerm(m *Message, out *Effects) {
 
 // NextDeadline returns the time at which an EvTick must come at the latest.
 func (r *Raft) NextDeadline() int64 {
-	if r.emitted < r.commit {
+	if r.emitted < r.commit && !r.stateless {
 		return r.now // recovered entries wait for the first step
 	}
 	at := r.electionAt

@@ -284,6 +284,10 @@ func (w *world) act() {
 		}
 		if h.core != nil && w.pick("crash", w.mood.crash) == 0 {
 			w.crashTorn(h, w.pick("writes that made it", len(h.writes)+1), w.pick("writes in the torn batch", 4), w.pick("records that made it", 4))
+			if w.pick("snapshot rots", 4) == 0 && h.disk.snap.Index > 0 && (w.lost() == 0 || w.pick("one more", 8) == 0) {
+				w.seen["a snapshot rotted"]++
+				h.disk.lost = true
+			}
 		}
 	}
 	w.observe()
@@ -300,10 +304,53 @@ func (w *world) describe() string {
 	return s
 }
 
-// recoverAll ends all faults and demands progress: a leader, a commit of a new proposal, equal logs, and answers to reads.
+// lost counts the nodes whose snapshot cannot be read.
+func (w *world) lost() (n int) {
+	for _, h := range w.hosts {
+		if h.disk.lost {
+			n++
+		}
+	}
+	return n
+}
+
+// mendAll gives back, as an operator would, the states of all nodes that have lost theirs, if fewer than a majority of some
+// membership have one.
+func (w *world) mendAll() {
+	enough := true
+	for _, h := range w.hosts {
+		if h.core == nil {
+			w.nextID++
+			w.start(h)
+		}
+		for i := range h.core.members {
+			have, voters := 0, h.core.members[i].m.voters()
+			for _, id := range voters {
+				if o := w.host(id); o.core != nil && !o.core.stateless || o.core == nil && !o.disk.lost {
+					have++
+				}
+			}
+			enough = enough && (have > len(voters)/2 || len(voters) == 0)
+		}
+	}
+	for _, h := range w.hosts {
+		if h.disk.lost && !enough {
+			w.seen["a lost state brought back"]++
+			w.crash(h, len(h.writes))
+			h.disk.lost = false
+			w.start(h)
+		} else if h.disk.lost {
+			w.seen["a lost state left to the leader"]++
+		}
+	}
+}
+
+// recoverAll ends all faults and demands progress: a leader, a commit of a new proposal, equal logs, equal states, and
+// answers to reads.
 func (w *world) recoverAll() {
 	w.heal()
 	w.held = false
+	w.mendAll()
 	for _, h := range w.hosts {
 		if h.core == nil {
 			w.nextID++
@@ -362,6 +409,7 @@ func (w *world) recoverAll() {
 		}
 		require.False(w.cluster.t, members.Members[at].Promote, "node %d is not promoted", h.id)
 		require.Equal(w.cluster.t, term, h.core.Term(), "the term still moves")
+		require.False(w.cluster.t, h.core.Stateless(), "node %d gets no state", h.id)
 		require.GreaterOrEqual(w.cluster.t, h.applied, res.Index, "node %d does not catch up", h.id)
 		require.Equal(w.cluster.t, leader.core.LastIndex(), h.core.LastIndex())
 		w.nextID++

@@ -137,7 +137,7 @@ func (r *Raft) promoteLearners(out *Effects) {
 	var target Membership
 	for i := range r.peers {
 		p := &r.peers[i]
-		if !p.promote || !p.caughtUp || !r.inTouch(p) {
+		if !p.promote || !p.caughtUp || p.needs != 0 || !r.inTouch(p) {
 			continue
 		}
 		if target.Members == nil {

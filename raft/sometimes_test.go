@@ -23,6 +23,8 @@ var corners = []string{
 	"a learner promoted", "a joint membership left by another leader", "a leader removed", "a removed node told", "an own change refused",
 	"a change asked of the leader", "a transfer done", "a transfer given up", "a lease given up for a transfer",
 	"state machine behind while leased", "follower told to probe after a loss", "uncommitted limit reached", "a message of an old term replayed",
+	"a snapshot rotted", "a snapshot adopted", "a snapshot taken for a stateless node", "a lost state left to the leader",
+	"a stateless node votes", "a commit by a stateless node",
 }
 
 func (s situations) String() string {
@@ -77,7 +79,7 @@ func (c *cluster) watch(h *host, ev *Event, was moment) {
 		}
 	}
 	m := &ev.Msg
-	installed := e.Install != nil
+	installed := e.Persist.Install != nil
 	if ev.Kind == EvMessage && m.Type == MsgAppend && !installed && len(e.Persist.Entries) > 0 && e.Persist.Entries[0].Index <= was.last {
 		note(was.inWrite >= e.Persist.Entries[0].Index, "a write under way for a slot that was overwritten")
 		note(len(r.log.runs) < was.runs, "a log cut over several terms")
@@ -137,6 +139,8 @@ func (c *cluster) watchMessage(h *host, m *Message, was moment, note func(bool, 
 	note(m.Type == MsgVote && m.Term > was.term && r.term == was.term, "a vote refused near a leader")
 	note(m.Type == MsgVote && m.Term == was.term && was.vote == m.From, "a vote asked twice")
 	note(m.Type == MsgVote && r.joint && r.vote == m.From && was.vote != m.From, "a vote in joint membership")
+	note(m.Type == MsgVote && r.stateless && r.vote == m.From && was.vote != m.From, "a stateless node votes")
+	note(m.Type == MsgAppendResp && m.Commit > 0 && r.role == Leader && r.commit > was.commit, "a commit by a stateless node")
 	note(m.Type == MsgPreVote && len(e.Send) > 0 && e.Send[len(e.Send)-1].Reject, "a pre-vote refused")
 	note(m.Type == MsgAppend && m.Term < was.term, "an old term told off")
 	if m.Type == MsgAppendResp && m.Reject && m.Term == r.term && r.role == Leader && r.peer(m.From) != nil {

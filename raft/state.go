@@ -69,7 +69,7 @@ func (r *Raft) AppendState(dst []byte, v *View) []byte {
 	w := stateWriter{b: dst, v: v}
 	w.nums(r.term, uint64(r.role), w.v.name(r.vote), w.v.name(r.leader), r.commit, r.emitted, r.applied, r.first)
 	w.nums(r.snap.Index, r.snap.Term)
-	w.flags(r.unfit)
+	w.flags(r.unfit, r.stateless)
 	w.log(&r.log)
 	w.durability(&r.dur)
 	w.num(uint64(len(r.members)))
@@ -193,12 +193,12 @@ func (w *stateWriter) peer(r *Raft, p *peer) {
 	if r.role != Leader || p.id == r.cfg.ID {
 		return
 	}
-	w.flags(p.probed, p.fetching, p.contact != 0, p.roundAt != 0, p.caughtUp, p.unfit)
+	w.flags(p.probed, p.fetching, p.contact != 0, p.roundAt != 0, p.caughtUp, p.unfit, p.helping)
 	if d := p.departed; d != nil {
 		w.num(d.index)
 		w.member(&d.member)
 	}
-	w.nums(p.match, p.next, uint64(p.state), p.readCtx, p.commit, p.owed, p.fetchLo, p.knownIndex, p.knownT, p.snapshot, p.roundEnd)
+	w.nums(p.match, p.next, uint64(p.state), p.readCtx, p.commit, p.owed, p.fetchLo, p.knownIndex, p.knownT, p.snapshot, p.roundEnd, p.needs)
 	for _, at := range p.moments() {
 		w.num(w.v.Rank(Moment{r.cfg.ID, at}))
 	}

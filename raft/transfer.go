@@ -35,6 +35,8 @@ func (r *Raft) startTransfer(to NodeID, out *Effects) error {
 		return nil
 	case p == nil || !p.voter:
 		return ErrNotVoter
+	case p.needs != 0:
+		return ErrStateless
 	case r.transfer.to != 0:
 		return ErrPending
 	}
@@ -60,7 +62,7 @@ func (r *Raft) successor(fits func(p *peer) bool) *peer {
 	var best *peer
 	for i := range r.peers {
 		p := &r.peers[i]
-		if p.id == r.cfg.ID || !p.voter || !r.inTouch(p) || !fits(p) {
+		if p.id == r.cfg.ID || !p.voter || p.needs != 0 || !r.inTouch(p) || !fits(p) {
 			continue
 		}
 		if best == nil || r.better(p, best) {

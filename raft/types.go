@@ -99,8 +99,9 @@ const (
 //	PreVoteResp, VoteResp Reject
 //	Append                Index, LogTerm = the entry before Entries; Commit; Ctx, SentAt; Hint, HintTerm are not the core's
 //	AppendResp            Index = last matching durable index, and Hint, HintTerm are not the core's; or with Reject Index =
-//	                      the refused one and Hint, HintTerm = where to look next; Ctx, SentAt echoed; Transfer set when
-//	                      another should lead than the sender, see EvUnfit
+//	                      the refused one and Hint, HintTerm = where to look next; Commit = 0, or of a node without a state
+//	                      the least index of a snapshot that gives it one; Ctx, SentAt echoed; Transfer set when another
+//	                      should lead than the sender, see EvUnfit
 //	ReadIndex             Ctx = the asking node's read id; Hint = 1 when a lease does not do
 //	ReadIndexResp         Ctx echoed; Index = what must be applied before the read, or Reject
 //	TimeoutNow            nothing: the receiver is to campaign at once
