@@ -121,6 +121,7 @@ func (s *Store) Restore(r io.Reader) error {
 	sr.tx.s = &sr.loading
 	sr.loading.use.Store(s.use.Load())
 	if err := sr.read(); err != nil {
+		s.discard(&sr.loading)
 		return fmt.Errorf("restore snapshot: before byte %d, %s: %w", in.n-int64(sr.r.Buffered()), sr.where, err)
 	}
 	for i := range s.shards {
@@ -140,6 +141,19 @@ func (s *Store) Restore(r io.Reader) error {
 	s.lastIndex = max(s.lastIndex, sr.applied, sr.tx.s.lastIndex)
 	s.measure()
 	return nil
+}
+
+// discard gives back what a store holds that nobody has seen; Tidy does it, in steps. Applier only.
+func (s *Store) discard(unseen *Store) {
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+	}
+	for i := range unseen.dbs {
+		s.drop(unseen.dbs[i].Load())
+	}
+	for i := range s.shards {
+		s.shards[i].mu.Unlock()
+	}
 }
 
 // countingReader counts the bytes that were read from r.

@@ -307,12 +307,22 @@ func TestRestore(t *testing.T) {
 	require.Equal(t, m.s.NextDeadline(), s.NextDeadline())
 	require.Equal(t, m.s.MemoryUsed(), s.MemoryUsed())
 	hash := stateHash(s)
+	tidyUp := func() {
+		for s.Tidy(16) != RestNone {
+			continue
+		}
+	}
+	tidyUp()
 	for _, cut := range []int{0, 5, 20, 24, 25, 100, len(want) / 2, len(want) - 1} {
 		require.ErrorIs(t, s.Restore(bytes.NewReader(want[:cut])), errSnapshot)
 	}
 	require.ErrorIs(t, s.Restore(bytes.NewReader(append(want[:len(want):len(want)], 0))), errSnapshot)
 	require.ErrorIs(t, s.Restore(io.MultiReader(bytes.NewReader(want), failingReader{})), errFailing)
 	require.Equal(t, hash, stateHash(s), "unchanged after an error")
+	require.Len(t, s.dropped, 12, "what was loaded in vain")
+	tidyUp()
+	require.Empty(t, s.dropped)
+	require.Equal(t, hash, stateHash(s))
 }
 
 // TestDamagedSnapshotNamesThePlace: whatever byte is damaged, the restore gives an error that tells where, or a state
