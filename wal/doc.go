@@ -5,7 +5,7 @@
 //
 //	dir/LOCK        flock(2)ed by the one process that has the log open
 //	dir/log/        the journal: segments written by tidwall/wal, plus <segment>.torn, the bytes a repair cut off
-//	dir/snapshots/  one file per snapshot, and at most one that is partly received (Snapshots)
+//	dir/snapshots/  one file per snapshot, at most one that is partly received, and damaged ones (Snapshots)
 //	dir/peers       the incarnations of other nodes (Registry)
 //	dir/*.old-*     what SetAside has kept of an earlier node
 //
@@ -47,6 +47,9 @@
 // batch cannot be told from a torn write and is cut off too, and the loss of the newest segment's directory entry cannot
 // be seen. The other way round, a client's value that imitates a later record makes a torn write look like damage: then
 // the node refuses although it could start.
+//
+// The file of the snapshot that the log begins behind is not looked at by Open: its reader finds out. Quarantine keeps a
+// damaged one under another name (<snapshot>.damaged), Intact finds the others that are whole.
 //
 // # Failure
 //

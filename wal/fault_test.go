@@ -318,8 +318,16 @@ func TestCompactionCrashes(t *testing.T) {
 	copyTo(t, clean, dir)
 	path := filepath.Join(dir, snapshotsName, sn.Name)
 	file := readFile(t, path)
+	// Open leaves the snapshot to whoever reads it.
+	snaps := openSnaps(t, dir)
+	opens := func() {
+		l, rec := mustOpen(t, dir, opt)
+		require.Equal(t, sn, rec.Snapshot)
+		require.NoError(t, l.Close())
+	}
 	writeFile(t, path, file[:len(file)-1])
-	_, _, err = Open(dir, testID, opt)
+	opens()
+	_, err = snaps.Open(sn)
 	require.ErrorContains(t, err, path)
 	writeFile(t, path, flip(file, 500))
 	_, err = Verify(dir)
@@ -327,7 +335,8 @@ func TestCompactionCrashes(t *testing.T) {
 	require.ErrorAs(t, err, &ce)
 	require.Equal(t, path, ce.File)
 	require.NoError(t, os.Remove(path))
-	_, _, err = Open(dir, testID, opt)
+	opens()
+	_, err = Verify(dir)
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, sn.Name)
 }

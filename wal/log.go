@@ -84,7 +84,8 @@ type Log struct {
 
 // Open locks dir, verifies every record of its log, repairs what a crash leaves and returns the log with its content.
 // The identity in the log must match every field of want that is not zero. A log that cannot be trusted is refused
-// with an error that names file, byte and record.
+// with an error that names file, byte and record. The file of Recovered.Snapshot is not looked at: whoever needs its content
+// finds out whether it is whole, and what can be done if it is not.
 func Open(dir string, want Identity, opt Options) (*Log, Recovered, error) {
 	if opt.SegmentSize <= 0 {
 		opt.SegmentSize = defaultSegmentSize
@@ -146,7 +147,7 @@ func openLocked(dir string, want *Identity, opt *Options) (*Log, Recovered, erro
 	return l, rec, nil
 }
 
-// load reads and verifies the journal and checks what it needs beside it. It changes nothing.
+// load reads and verifies the journal. It changes nothing.
 func load(fs FS, dir string) (scan, *replay, error) {
 	p := newReplay()
 	s, err := scanLog(fs, filepath.Join(dir, logName), p.apply)
@@ -163,11 +164,6 @@ func load(fs FS, dir string) (scan, *replay, error) {
 			err = fmt.Errorf("%w (and %w)", err, s.torn)
 		}
 		return s, p, fmt.Errorf("%w, in %s", err, dir)
-	}
-	if p.snapshot.Name != "" {
-		if err := checkSnapshotFile(fs, filepath.Join(dir, snapshotsName, p.snapshot.Name), &p.snapshot); err != nil {
-			return s, p, err
-		}
 	}
 	return s, p, nil
 }

@@ -27,10 +27,10 @@ type partial struct {
 	sum  uint32 // of the first size bytes
 }
 
-// Has says whether the whole file of sn is here.
+// Has says whether the file of sn is here and whole. It reads all of it.
 func (s *Snapshots) Has(sn Snapshot) bool {
 	path, err := s.path(&sn)
-	return err == nil && checkSnapshotFile(s.fs, path, &sn) == nil
+	return err == nil && verifySnapshot(s.fs, path, sn) == nil
 }
 
 // Receive begins or continues a file whose bytes come from the OpenRaw of another node's sn, from the writer's Size on.

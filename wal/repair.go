@@ -108,7 +108,7 @@ func cut(fs FS, path string, size int64) error {
 	return errors.Join(err, file.Close())
 }
 
-// checkSnapshotFile says whether the snapshot that the log begins with is there. Its content is verified when it is
+// checkSnapshotFile says whether the file of a snapshot is there, as large as it has to be. Its content is verified when it is
 // read.
 func checkSnapshotFile(fs FS, path string, sn *Snapshot) error {
 	st, err := fs.Stat(path)

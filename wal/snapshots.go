@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"sort"
@@ -185,6 +186,26 @@ func (s *Snapshots) PruneBelow(index uint64) error {
 		}
 	}
 	return s.dropOldParts(index)
+}
+
+// DropAbove removes the files of snapshots above index, which the journal does not name: for a log that goes another way from
+// now on than whoever sent them. Any goroutine.
+func (s *Snapshots) DropAbove(index uint64) error {
+	names, err := s.names(snapSuffix)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if at, _, _, ok := parseSnapName(name); ok && at > index {
+			if err := s.fs.Remove(filepath.Join(s.dir, name)); err != nil {
+				return fmt.Errorf("wal: snapshots: %w", err)
+			}
+		}
+	}
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return fmt.Errorf("wal: snapshots: %w", err)
+	}
+	return s.dropOldParts(math.MaxUint64)
 }
 
 // Create begins a snapshot file. The payload goes through Write; Commit makes it durable and gives it its name.

@@ -44,6 +44,16 @@ func TestSnapshotRoundTrip(t *testing.T) {
 	left, err := s.List()
 	require.NoError(t, err)
 	require.Equal(t, list[2:], left)
+	w, err := s.Receive(Snapshot{Meta: raft.SnapshotMeta{Index: 99, Term: 2}, Name: snapName(99, 2, 1), Size: 1, Sum: 1})
+	require.NoError(t, err)
+	require.NoError(t, w.Keep())
+	require.NoError(t, s.DropAbove(4))
+	left, err = s.List()
+	require.NoError(t, err)
+	require.Equal(t, list[2:4], left)
+	names, err := s.names(snapPart)
+	require.NoError(t, err)
+	require.Empty(t, names)
 }
 
 // A snapshot of the same index with other bytes does not replace the one a marker refers to.

@@ -73,6 +73,13 @@ func recoverDir(ctx context.Context, dir, line string, yes bool, in io.Reader, o
 			return err
 		}
 	}
+	snaps, err := wal.OpenSnapshots(dir)
+	if err == nil {
+		err = snaps.DropAbove(rec.Snapshot.Meta.Index) // the lost leader's, perhaps: the new cluster goes another way
+	}
+	if err != nil {
+		return err
+	}
 	cluster, hard, entry := r.Plan()
 	if err := log.Refound(cluster, hard, entry); err != nil {
 		return err
