@@ -93,7 +93,9 @@ type View struct {
 	Last    raft.NodeID // the newest leader ever known; what CLUSTER SLOTS shows during an election
 	Members []raft.Member
 	Loading bool
-	Healthy bool // this node leads with a quorum, or has heard a leader within two election timeouts
+	// Stateless: Loading, because the snapshot was damaged: one of the leader has to come.
+	Stateless bool
+	Healthy   bool // this node leads with a quorum, or has heard a leader within two election timeouts
 	// DiskFull: less than the reserve is free on this node's disk. It takes no writes while it leads, and hands over if it can.
 	DiskFull bool
 }

@@ -142,6 +142,17 @@ func (d *Driver) admits(m *raft.Message) bool {
 	return true
 }
 
+// keeps counts the entries that stay in memory because there is no state to apply them to. It reports whether these are all
+// that may.
+func (d *Driver) keeps(m *raft.Message) bool {
+	if d.stateless && m.Type == raft.MsgAppend {
+		for i := range m.Entries {
+			d.backlog += int64(len(m.Entries[i].Data))
+		}
+	}
+	return d.applyFull()
+}
+
 // snapshotFits says whether there is room for a snapshot as large as the state.
 func (d *Driver) snapshotFits() bool {
 	return d.now >= d.disk.retryAt && d.disk.room() > d.snapshotSize()

@@ -24,6 +24,25 @@
 // client batches become one entry (up to MaxEntryBytes), which leaves for the followers while the own fsync runs.
 // While an fsync runs no new entry is built: the next batch grows by itself, so there are no batching timers.
 //
+// # A damaged snapshot
+//
+// The journal says behind which snapshot the log begins. If its file is missing, damaged or cannot be decoded, the state is
+// lost, and nothing else is (restart.go). In this order:
+//
+//  1. The state is rebuilt from another snapshot file that is whole, or from nothing, if the log holds every entry behind it.
+//     What is replayed was committed: it ends at the index of the lost snapshot. A new snapshot is due at once (snapLost); until
+//     it is durable the same is done at every start, since neither the older file nor the log behind it goes before.
+//  2. The core starts without a state, see package raft: the node votes and takes entries, and the leader sends it a snapshot.
+//     One that the log goes through is restored and marked in the journal as an own one would be, so every entry behind it
+//     stays. If the node dies in between, the received file is on its disk, and 1 finds it.
+//  3. A node that has nobody to ask ends with the reason.
+//
+// Before 1 or 2 the damaged file gets another name: a file that the leader sends may have the same. If the node dies before
+// that, it finds the damage again; afterwards, that the file is missing.
+//
+// While it is stateless the Driver is loading: clients get Loading, there is no lease, no snapshot and no point of comparison.
+// Entries that the core cannot hand out stay in memory; beyond ApplyBacklog no more are taken.
+//
 // # Invariants
 //
 //   - A Batch is answered exactly once. Until then the node owns it; afterwards nothing here refers to it.

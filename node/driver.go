@@ -80,6 +80,8 @@ type Driver struct {
 	backlog   int64  // bytes handed to the applier and not applied
 	sizes     []handedEntry
 	loading   bool
+	stateless bool   // loading, and a snapshot of the leader has to come first
+	stateTerm uint64 // of the last entry in the store that the Driver began with
 	loadTo    uint64 // the recovered commit index: until it is applied the node is loading
 	changes   uint64 // leader changes seen
 	published bool   // View.Healthy as last published
@@ -92,6 +94,7 @@ type Driver struct {
 	cmp  comparison
 
 	snap      SnapshotFile
+	snapLost  bool  // its file is gone, the store has its state
 	snapBytes int64 // journal size after the last snapshot
 	snapBusy  bool
 	snapSince int64  // interval time: when the snapshot under way began
@@ -126,6 +129,7 @@ func NewDriver(
 		keys, _ := store.Keys(db)
 		d.loaded += int(keys)
 	}
+	d.stateless = core.Stateless()
 	d.loading = d.applied < loadTo
 	d.out.Members = core.Contacts()
 	d.out.View = d.view()
@@ -133,19 +137,15 @@ func NewDriver(
 }
 
 // OpenDriver restores a state machine from the newest snapshot, builds the core from the recovered log, and joins them. Of
-// deps it uses neither the transport nor the logger. An error names what is damaged.
+// deps it uses not the transport. If the snapshot is damaged it does what the package comment says. An error names what is
+// damaged.
 func OpenDriver(cfg Config, deps *Deps) (*Driver, error) {
-	store := fsm.NewStore()
-	if cfg.Memory != nil {
-		store.NoteUse(deps.Clock.Now()/1e9, cfg.Memory().Use)
-	}
-	if deps.Snapshot.Meta.Index > 0 {
-		if err := restore(store, deps.Snapshots, deps.Snapshot); err != nil {
-			return nil, err
-		}
+	st, err := openState(&cfg, deps)
+	if err != nil {
+		return nil, err
 	}
 	rec := deps.Recovered
-	rec.Applied = rec.Snapshot.Index
+	rec.Applied, rec.Stateless = st.applied, st.missing
 	cfg.Raft.Now = deps.Clock.Now()
 	if cfg.QuorumReads {
 		cfg.Raft.LeaseMargin = cfg.Raft.ElectionTimeout // a lease of no length: the core does not count on clocks either
@@ -154,13 +154,25 @@ func OpenDriver(cfg Config, deps *Deps) (*Driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("raft core: %w", err)
 	}
-	d := NewDriver(cfg, core, store, deps.Log, deps.Clock, deps.Seed, deps.Snapshot, rec.Hard.Commit)
+	if st.damage != nil {
+		if st.missing && core.Alone() {
+			return nil, st.damage // nobody else has a state either
+		}
+		if err := st.quarantine(deps); err != nil {
+			return nil, err
+		}
+	}
+	d := NewDriver(cfg, core, st.store, deps.Log, deps.Clock, deps.Seed, deps.Snapshot, core.Commit())
+	d.stateTerm, d.snapLost = st.term, st.damage != nil && !st.missing
 	d.recovered(rec.Entries)
 	return d, nil
 }
 
 // Core is the consensus core, to look at. It must not be changed; loop goroutine.
 func (d *Driver) Core() *raft.Raft { return d.core }
+
+// StateTerm is the term of the last entry that the state machine held at the start: what its applier begins with.
+func (d *Driver) StateTerm() uint64 { return d.stateTerm }
 
 // Store is the state machine.
 func (d *Driver) Store() *fsm.Store { return d.store }
@@ -230,6 +242,7 @@ func (d *Driver) messages(msgs []raft.Message) error {
 		if msgs[i].Type == raft.MsgAppend && len(msgs[i].Entries) > 0 && (full || !d.admits(&msgs[i])) {
 			continue
 		}
+		full = d.keeps(&msgs[i]) || full
 		if err := d.step(raft.Event{Kind: raft.EvMessage, Msg: msgs[i]}); err != nil {
 			return err
 		}

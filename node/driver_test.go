@@ -32,7 +32,7 @@ func TestAppendJobsMerge(t *testing.T) {
 	require.True(t, d.next.Compact)
 	d.received = []SnapshotFile{{Meta: raft.SnapshotMeta{Index: 9}}}
 	d.mergePersist(&raft.Persist{Seq: 5, Install: &raft.SnapshotMeta{Index: 9}, Entries: []raft.Entry{entry(10, 3)}})
-	d.install(9)
+	d.install(9, false)
 	require.False(t, d.next.Compact, "the journal refuses to go back to an older snapshot")
 	require.False(t, d.snapBusy)
 	require.Empty(t, d.takers)

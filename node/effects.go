@@ -13,7 +13,7 @@ func (d *Driver) absorb() error {
 	d.out.Fetch = append(d.out.Fetch, e.Fetch...)
 	d.mergePersist(&e.Persist)
 	if e.Install != nil {
-		d.install(e.Install.Index)
+		d.install(e.Install.Index, e.Persist.Install == nil)
 	}
 	for i := range e.Apply {
 		d.handOver(&e.Apply[i])
@@ -28,9 +28,12 @@ func (d *Driver) absorb() error {
 	d.wanted = wanted
 	e.Reset()
 	for _, s := range wanted {
-		if d.snap.Meta.Index >= s.Index && d.snap.Meta.Index != 0 {
-			d.out.Snapshots = append(d.out.Snapshots, SnapshotJob{To: s.To, Term: s.Term, File: d.streams(s.To)})
+		if d.snap.Meta.Index >= s.Index && d.snap.Meta.Index != 0 && !d.snapLost {
+			d.out.Snapshots = append(d.out.Snapshots, SnapshotJob{To: s.To, Term: s.Term, File: d.streams(s.To, s.Least)})
 			continue
+		}
+		if d.snap.Meta.Index < s.Least && !d.snapBusy && !d.loading && d.snapshotFits() {
+			d.freeze()
 		}
 		if err := d.step(raft.Event{Kind: raft.EvSnapshotSent, To: s.To, Failed: true}); err != nil {
 			return err
@@ -70,10 +73,15 @@ func (d *Driver) receivedAt(index uint64) (f SnapshotFile) {
 	return f
 }
 
-// install replaces the state by the received snapshot. What this node had proposed below it is of unknown fate.
-func (d *Driver) install(index uint64) {
+// install replaces the state by the received snapshot. What this node had proposed below it is of unknown fate. One that is
+// adopted leaves the log as it is: the journal is told as of an own one.
+func (d *Driver) install(index uint64, adopted bool) {
 	f := d.receivedAt(index)
 	d.received = nil
+	if d.stateless {
+		d.stateless, d.backlog = false, 0
+		d.out.View = d.view()
+	}
 	d.cmp.replaced(index)
 	for len(d.pending) > 0 && d.pending[0].index <= index {
 		d.pending[0].finish(Uncertain)
@@ -81,11 +89,15 @@ func (d *Driver) install(index uint64) {
 	}
 	d.out.Apply = append(d.out.Apply, ApplyItem{Restore: &f})
 	d.handed = index
-	d.snap, d.snapAt = f, d.clock.WallMs()
 	if d.next.Compact { // an own snapshot that this one overtook while it waited for the appender
 		d.next.Compact = false
 		d.snapshotIdle()
 	}
+	if adopted {
+		d.snapBusy, d.snapSince = true, d.now
+		d.compact(f)
+	}
+	d.snap, d.snapLost, d.snapAt = f, false, d.clock.WallMs()
 }
 
 // handOver gives one committed entry to the applier, with the proposal it came from if that was ours.

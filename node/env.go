@@ -54,6 +54,11 @@ type Snapshots interface {
 	Open(f SnapshotFile) (io.ReadCloser, error)
 	// PruneBelow removes the files of snapshots below index.
 	PruneBelow(index uint64) error
+	// Intact returns the snapshots whose files are whole, the newest first. It reads all of them.
+	Intact() ([]SnapshotFile, error)
+	// Quarantine renames a damaged file so that nothing takes it for a snapshot any more, and returns where it is; "" if
+	// there is none.
+	Quarantine(f SnapshotFile) (string, error)
 }
 
 // ErrRefused is what a member says to a snapshot that it cannot use.

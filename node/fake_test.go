@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -150,90 +147,13 @@ func (l *memLog) recovered() raft.Recovered {
 		rec.First = min(rec.First, l.entries[0].Index)
 	}
 	for _, e := range l.entries {
-		if e.Index > l.snap.Meta.Index {
+		if n := len(rec.Terms); e.Index > l.snap.Meta.Index {
 			rec.Entries = append(rec.Entries, e)
+		} else if n == 0 || rec.Terms[n-1].Term < e.Term {
+			rec.Terms = append(rec.Terms, raft.TermStart{Index: e.Index, Term: e.Term})
 		}
 	}
 	return rec
-}
-
-// memSnaps holds snapshot files by name.
-type memSnaps struct {
-	mu    sync.Mutex
-	files map[string][]byte
-	fail  error // of every write
-}
-
-type memWriter struct {
-	bytes.Buffer
-	s    *memSnaps
-	meta raft.SnapshotMeta
-}
-
-func (s *memSnaps) Create(meta raft.SnapshotMeta) (SnapshotWriter, error) {
-	return &memWriter{s: s, meta: meta}, nil
-}
-
-func (w *memWriter) Commit() (SnapshotFile, error) {
-	if err := w.s.failure(); err != nil {
-		return SnapshotFile{}, err
-	}
-	f := SnapshotFile{Meta: w.meta, Name: fmt.Sprintf("%d-%d", w.meta.Index, w.meta.Term), Size: int64(w.Len())}
-	w.s.put(f.Name, w.Bytes())
-	return f, nil
-}
-
-func (w *memWriter) Abort() {}
-
-func (s *memSnaps) failure() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.fail
-}
-
-func (s *memSnaps) setFailure(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fail = err
-}
-
-func (s *memSnaps) put(name string, b []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.files[name] = b
-}
-
-func (s *memSnaps) get(name string) ([]byte, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b, ok := s.files[name]
-	return b, ok
-}
-
-func (s *memSnaps) Open(f SnapshotFile) (io.ReadCloser, error) {
-	b, ok := s.get(f.Name)
-	if !ok {
-		return nil, fmt.Errorf("no snapshot %s", f.Name)
-	}
-	return io.NopCloser(bytes.NewReader(b)), nil
-}
-
-func (s *memSnaps) PruneBelow(index uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name := range s.files {
-		at, _, _ := strings.Cut(name, "-")
-		if n, err := strconv.ParseUint(at, 10, 64); err != nil || n < index {
-			delete(s.files, name)
-		}
-	}
-	return nil
-}
-
-func (s *memSnaps) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.files)
 }
 
 // virtualClock is the clock of the bubble.
@@ -305,7 +225,7 @@ func (w *world) add(self raft.Member, change func(*Config), log *memLog) *peer {
 		change(&cfg)
 	}
 	log.latency = 200 * time.Microsecond
-	p := &peer{w: w, id: self.ID, cfg: cfg, snaps: &memSnaps{files: map[string][]byte{}}, log: log}
+	p := &peer{w: w, id: self.ID, cfg: cfg, snaps: newMemSnaps(), log: log}
 	w.mu.Lock()
 	w.nodes = append(w.nodes, p)
 	w.mu.Unlock()
@@ -399,7 +319,7 @@ func (p *peer) SendSnapshot(to raft.NodeID, term uint64, f SnapshotFile, done fu
 			done(errors.New("cut"))
 			return
 		}
-		p.w.nodes[to-1].snaps.put(f.Name, b)
+		p.w.nodes[to-1].snaps.put(f, b)
 		n.SnapshotReceived(p.id, term, f)
 		done(nil)
 	})

@@ -226,7 +226,7 @@ func (n *Node) Purge() {
 
 // StateHash implements Client.
 func (n *Node) StateHash() (uint64, uint64, error) {
-	if n.asleep(nil) {
+	if n.asleep(nil) || n.view.Load().Stateless {
 		return 0, 0, ErrStarting
 	}
 	c := make(chan *fsm.View, 1)
@@ -243,7 +243,7 @@ func (n *Node) StateHash() (uint64, uint64, error) {
 
 // Snapshot implements Client.
 func (n *Node) Snapshot() (uint64, error) {
-	if n.asleep(nil) {
+	if n.asleep(nil) || n.view.Load().Stateless {
 		return 0, ErrStarting
 	}
 	c := make(chan uint64, 1)

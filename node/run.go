@@ -148,6 +148,9 @@ func (n *Node) logChange(old, v *View) {
 	case !v.DiskFull && old.DiskFull:
 		n.deps.Logger.Info("disk_recovered")
 	}
+	if old.Stateless && !v.Stateless {
+		n.deps.Logger.Info("state_received")
+	}
 	switch {
 	case old.Role == v.Role && old.Term == v.Term && old.Leader == v.Leader:
 	case v.Role == raft.Leader && old.Role != raft.Leader:
@@ -236,7 +239,7 @@ func (l timedLog) Append(r *Record) error {
 // applier executes committed entries in the order of the log and answers the batches that proposed them. While memory is to
 // be given back a timer makes it do some of that, too.
 func (n *Node) applier(ctx context.Context) error {
-	a := NewApplier(n.store, n.deps.Snapshots, n.deps.Clock, n.deps.Recovered.Snapshot.Term, n.cfg.HashEvery)
+	a := NewApplier(n.store, n.deps.Snapshots, n.deps.Clock, n.drv.StateTerm(), n.cfg.HashEvery)
 	post := func(ev Event) { n.inbox.put(ev) }
 	timer := time.NewTimer(0)
 	defer timer.Stop()

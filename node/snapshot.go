@@ -7,13 +7,13 @@ func (d *Driver) maybeSnapshot() {
 	if d.snapBusy || d.loading {
 		return
 	}
-	due := d.log.Bytes()-d.snapBytes >= d.cfg.SnapshotBytes
+	due := d.log.Bytes()-d.snapBytes >= d.cfg.SnapshotBytes || d.snapLost
 	fits := d.snapshotFits()
 	d.disk.late = !fits && (due || d.disk.late)
 	switch {
 	case fits && (due || d.pressed()):
 		d.freeze()
-	case d.disk.full && d.disk.trimmed < d.snap.Meta.Index:
+	case d.disk.full && d.disk.trimmed < d.snap.Meta.Index && !d.snapLost:
 		d.trim()
 	}
 }
@@ -36,6 +36,8 @@ func (d *Driver) compact(f SnapshotFile) {
 func (d *Driver) takeSnapshot(answer chan<- uint64) {
 	d.takers = append(d.takers, answer)
 	switch {
+	case d.stateless:
+		d.tellTakers(0)
 	case d.snapBusy:
 	case d.snapshotFits():
 		d.freeze()
@@ -57,10 +59,15 @@ func (d *Driver) freeze() {
 	d.out.Apply = append(d.out.Apply, ApplyItem{Freeze: true})
 }
 
+// wants says whether an own snapshot at index is of use: behind the newest one, or in its place.
+func (d *Driver) wants(index uint64) bool {
+	return index > d.snap.Meta.Index || index == d.snap.Meta.Index && d.snapLost
+}
+
 // frozen has the view; the snapshotter writes it.
 func (d *Driver) frozen(ev *Event) {
 	meta := ev.Snapshot.Meta
-	if meta.Index <= d.snap.Meta.Index {
+	if !d.wants(meta.Index) {
 		ev.View.Close()
 		d.snapshotIdle()
 		return
@@ -78,12 +85,12 @@ func (d *Driver) snapshotWritten(ev *Event) {
 		d.tellTakers(0)
 		return
 	}
-	if f.Meta.Index <= d.snap.Meta.Index {
+	if !d.wants(f.Meta.Index) {
 		d.snapshotIdle() // a snapshot of the leader overtook it
 		return
 	}
 	d.compact(f)
-	d.snap = f
+	d.snap, d.snapLost = f, false
 	d.snapshots++
 	d.snapAt, d.snapNs = d.clock.WallMs(), d.now-d.snapSince
 }
@@ -120,12 +127,12 @@ type stream struct {
 }
 
 // streams chooses the snapshot for a member: the one before, if that did not arrive, because the member has a part of it;
-// else the newest.
-func (d *Driver) streams(to raft.NodeID) SnapshotFile {
+// else the newest. One below least is of no use to it.
+func (d *Driver) streams(to raft.NodeID, least uint64) SnapshotFile {
 	if d.streamed == nil {
 		d.streamed = make(map[raft.NodeID]stream)
 	}
-	if s, ok := d.streamed[to]; !ok || s.arrived {
+	if s, ok := d.streamed[to]; !ok || s.arrived || s.file.Meta.Index < least {
 		d.streamed[to] = stream{file: d.snap}
 	}
 	return d.streamed[to].file
@@ -187,7 +194,7 @@ func (d *Driver) view() *View {
 	m := d.core.Membership()
 	v := &View{
 		Role: d.role, Term: d.term, Leader: d.leader, Last: d.lastKnown, Members: m.Members,
-		Loading: d.loading, Healthy: d.healthy(), DiskFull: d.disk.full,
+		Loading: d.loading, Stateless: d.stateless, Healthy: d.healthy(), DiskFull: d.disk.full,
 	}
 	for _, x := range m.Members {
 		if x.ID == d.cfg.Raft.ID {

@@ -90,15 +90,18 @@ func TestSnapshotThatBrokeOffIsSentAgain(t *testing.T) {
 // The log goes on without a follower that has gone away; then the snapshot that it has a part of leads nowhere.
 func TestSnapshotThatLeadsNowhereIsForgotten(t *testing.T) {
 	d := &Driver{snap: SnapshotFile{Meta: raft.SnapshotMeta{Index: 10}}}
-	require.EqualValues(t, 10, d.streams(2).Meta.Index)
-	require.EqualValues(t, 10, d.streams(3).Meta.Index)
+	require.EqualValues(t, 10, d.streams(2, 0).Meta.Index)
+	require.EqualValues(t, 10, d.streams(3, 0).Meta.Index)
 	d.snap.Meta.Index = 20
-	require.EqualValues(t, 10, d.streams(2).Meta.Index)
+	require.EqualValues(t, 10, d.streams(2, 0).Meta.Index)
 	d.streamed[3] = stream{file: d.streamed[3].file, arrived: true}
-	require.EqualValues(t, 20, d.streams(3).Meta.Index)
+	require.EqualValues(t, 20, d.streams(3, 0).Meta.Index)
 	require.EqualValues(t, 10, d.prune(30, 11))
 	require.EqualValues(t, 20, d.prune(30, 12), "the log behind 10 is gone")
-	require.EqualValues(t, 20, d.streams(2).Meta.Index)
+	require.EqualValues(t, 20, d.streams(2, 0).Meta.Index)
+	d.snap.Meta.Index = 25
+	require.EqualValues(t, 20, d.streams(2, 20).Meta.Index)
+	require.EqualValues(t, 25, d.streams(2, 21).Meta.Index, "the older one is of no use to it")
 	require.EqualValues(t, 30, d.prune(30, 31))
 	require.Empty(t, d.streamed)
 }

@@ -25,7 +25,7 @@ func roleName(v raft.Role, learner bool) string {
 func raftStatus(c *conn, _ [][]byte) {
 	st, v := c.srv.status(), c.srv.node().View()
 	voters, learners := census(v)
-	c.out.Map(33)
+	c.out.Map(34)
 	c.pair("node", st.Name)
 	c.pair("cluster", st.Cluster)
 	c.pair("role", roleName(st.Role, v.Self.Learner))
@@ -48,6 +48,7 @@ func raftStatus(c *conn, _ [][]byte) {
 	c.number("disk_reserve_bytes", st.DiskReserve)
 	c.flag("disk_full", st.DiskFull)
 	c.flag("snapshot_late", st.SnapshotLate)
+	c.flag("state_missing", st.Stateless)
 	c.number("lease_ms", leaseMs(st.LeaseUntil, st.Now))
 	c.flag("healthy", v.Healthy)
 	c.flag("member", v.Member)
@@ -124,7 +125,7 @@ func (c *conn) raftPeer(st *node.Status, v *node.View, p *raft.PeerStatus) {
 	if name == "" {
 		name = fmt.Sprintf("%016x", uint64(p.ID)) // removed, and being told of that
 	}
-	c.out.Map(10)
+	c.out.Map(11)
 	c.pair("name", name)
 	c.pair("state", p.State)
 	c.number("match", int64(p.Match))
@@ -135,6 +136,7 @@ func (c *conn) raftPeer(st *node.Status, v *node.View, p *raft.PeerStatus) {
 	c.number("inflight_bytes", int64(p.InflightBytes))
 	c.flag("caught_up", p.CaughtUp)
 	c.flag("removed", p.Departed)
+	c.flag("state_missing", p.Stateless)
 }
 
 // census counts the members by their part.

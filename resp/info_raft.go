@@ -102,6 +102,7 @@ func infoRaft(r *infoReport) {
 	r.str("raft_state_hash", fmt.Sprintf("%016x", st.StateHash))
 	r.uint("raft_state_hash_index", st.HashIndex)
 	r.uint("raft_state_hash_compared_index", st.HashCompared)
+	r.bool("raft_state_missing", st.Stateless)
 	r.uint("raft_snapshot_index", st.SnapshotIndex)
 	r.bool("raft_snapshot_in_progress", st.SnapshotBusy)
 	r.int("raft_log_bytes", st.LogBytes)

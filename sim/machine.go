@@ -127,10 +127,11 @@ func (w *World) open(h *host) error {
 	}
 	h.up = true
 	h.core, h.store = h.drv.Core(), h.drv.Store()
-	h.applier = node.NewApplier(h.store, h.snaps, &h.clock, rec.Snapshot.Meta.Term, w.o.HashEvery)
+	h.applier = node.NewApplier(h.store, h.snaps, &h.clock, h.drv.StateTerm(), w.o.HashEvery)
 	h.last = h.core.Brief()
 	h.duties.born, h.duties.blank = h.clock.Now(), rec.Hard.Term == 0 && h.last.Last == 0
 	w.recovered(h, &rec)
+	h.handed = max(h.handed, h.store.Applied())
 	return nil
 }
 

@@ -62,3 +62,18 @@ func (s Snapshots) Open(f node.SnapshotFile) (io.ReadCloser, error) {
 
 // PruneBelow implements node.Snapshots.
 func (s Snapshots) PruneBelow(index uint64) error { return s.Files.PruneBelow(index) }
+
+// Intact implements node.Snapshots.
+func (s Snapshots) Intact() ([]node.SnapshotFile, error) {
+	list, err := s.Files.Intact()
+	var files []node.SnapshotFile
+	for _, sn := range list {
+		files = append(files, node.SnapshotFile(sn))
+	}
+	return files, err
+}
+
+// Quarantine implements node.Snapshots.
+func (s Snapshots) Quarantine(f node.SnapshotFile) (string, error) {
+	return s.Files.Quarantine(wal.Snapshot(f))
+}
