@@ -63,6 +63,10 @@ const (
 	changeCut
 	termsCut
 	writeOverwritten
+	snapshotSpoiled
+	stateMissing
+	stateRebuilt
+	stateReceived
 	verdictUnknown // none of the corners that a corpus must meet
 	corners
 )
@@ -86,6 +90,7 @@ var cornerNames = [corners]string{
 	"a key evicted", "a key stayed that was written to before its eviction", "a write refused for want of memory", "a limit of memory changed",
 	"a change refused because of another", "a membership cut off", "the end of a log with several terms cut off",
 	"a write done for entries already replaced",
+	"a snapshot file damaged", "a node starts without a state", "a state rebuilt from the own disk", "a state received by a node without one",
 	"a history that took too long to judge",
 }
 

@@ -24,6 +24,7 @@ type host struct {
 	faulty      bool            // an operation was told to fail
 	full        bool            // there is no room
 	rotten      bool            // a bit was flipped
+	spoiled     bool            // a snapshot file was damaged, and the node has had no state since
 	wiped       bool            // the disk was lost
 	planted     bool            // its state is not what the log says
 	gone        bool            // never starts again

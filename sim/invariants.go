@@ -399,6 +399,10 @@ func (w *World) committed(h *host, item *node.ApplyItem) {
 		}
 		w.membershipAt(h, m)
 		h.handed = m.Index
+		if h.spoiled {
+			w.reach(stateReceived)
+			h.spoiled = false
+		}
 		return
 	}
 	e := &item.Entry

@@ -106,13 +106,18 @@ func (w *World) heal() {
 	core := uint8(0)
 	sound := 0
 	for _, h := range w.hosts {
-		if !h.damaged() {
+		if !h.damaged() && !h.spoiled {
 			sound++
 		}
 	}
 	for bits.OnesCount8(core) < min(need, sound) {
-		if i := d.n(n); !w.hosts[i].damaged() {
+		if i := d.n(n); !w.hosts[i].damaged() && !w.hosts[i].spoiled {
 			core |= 1 << i
+		}
+	}
+	for _, h := range w.hosts { // those who have a state are a quorum: these must get one
+		if h.spoiled && !h.damaged() {
+			core |= 1 << h.n
 		}
 	}
 	w.phase.core = core

@@ -132,6 +132,15 @@ func (w *World) open(h *host) error {
 	h.duties.born, h.duties.blank = h.clock.Now(), rec.Hard.Term == 0 && h.last.Last == 0
 	w.recovered(h, &rec)
 	h.handed = max(h.handed, h.store.Applied())
+	switch {
+	case h.core.Stateless():
+		w.reach(stateMissing)
+	case h.spoiled:
+		h.spoiled = false
+		if rec.Snapshot.Name != "" && !h.files.Has(rec.Snapshot) {
+			w.reach(stateRebuilt)
+		}
+	}
 	return nil
 }
 
@@ -146,6 +155,9 @@ func (w *World) notStarted(h *host, err error) {
 	case errors.As(err, &corrupt) && h.rotten:
 		w.reach(rotDetected)
 		h.gone = true
+	case h.faulty && errors.Is(err, disk.ErrCrashed):
+		h.fs.Kill()
+		w.queue.put(event{at: w.now + w.o.Election, kind: evStart, node: uint8(h.n)})
 	case h.full:
 		w.queue.put(event{at: w.now + w.o.Election, kind: evStart, node: uint8(h.n)})
 	default:

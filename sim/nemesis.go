@@ -1,11 +1,13 @@
 package sim
 
 import (
+	"errors"
 	"math/bits"
 	"strings"
 
 	"kvapp/node"
 	"kvapp/raft"
+	"kvapp/sim/disk"
 )
 
 // strike is a fault under way, to be mended.
@@ -110,6 +112,9 @@ func (w *World) strikeMachine(c class, h *host, d *dice, lasts int64) {
 		w.reach(powerFailed)
 		w.powerLoss(h, d)
 	}
+	if more, ok := w.luck(spoilClass, uint8(h.n), uint64(h.life)); ok && (c == killClass || c == powerClass) {
+		w.spoil(h, dice(more))
+	}
 	w.queue.put(event{at: w.now + lasts, kind: evStart, node: uint8(h.n)})
 }
 
@@ -126,7 +131,7 @@ func (w *World) littleSpace(d *dice) int64 {
 func (w *World) spare(h *host) bool {
 	damaged := 0
 	for _, o := range w.hosts {
-		if o.damaged() {
+		if o.damaged() || o.spoiled {
 			damaged++
 		}
 	}
@@ -152,6 +157,59 @@ func (w *World) rot(h *host) {
 	if w.tracing {
 		w.trace(h, "rot", "%s at byte %d", path, at)
 	}
+}
+
+// spoil damages a snapshot file of a node that is down: a part of it is other bytes, or missing, or it is gone.
+func (w *World) spoil(h *host, d dice) {
+	if h.spoiled || !w.spare(h) {
+		return
+	}
+	var names []string
+	entries, err := h.fs.ReadDir(dir + "/snapshots")
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name, ".snap") {
+			names = append(names, e.Name)
+		}
+	}
+	if err != nil || len(names) == 0 {
+		return
+	}
+	path := dir + "/snapshots/" + names[d.n(len(names))]
+	how := d.n(3)
+	if how == 0 {
+		err = errors.Join(h.fs.Remove(path), h.fs.SyncDir(dir+"/snapshots"))
+	} else {
+		err = spoilFile(h.fs, path, &d, how == 1)
+	}
+	if err != nil {
+		w.fail("spoiling", "%v: %v", h, err)
+		return
+	}
+	w.reach(snapshotSpoiled)
+	h.spoiled = true
+	if w.tracing {
+		w.trace(h, "spoil", "%s: %s", path, [...]string{"removed", "cut", "a byte changed"}[how])
+	}
+}
+
+func spoilFile(fs *disk.Disk, path string, d *dice, cut bool) error {
+	st, err := fs.Stat(path)
+	if err != nil {
+		return err
+	}
+	f, err := fs.OpenWrite(path)
+	if err != nil {
+		return err
+	}
+	at := int64(d.n(int(st.Size)))
+	var b [1]byte
+	if cut {
+		err = f.Truncate(at)
+	} else if _, err = f.ReadAt(b[:], at); err == nil {
+		b[0] ^= 1 << d.n(8)
+		_, err = f.WriteAt(b[:], at)
+	}
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // wipe loses the disk of a node that does not run.

@@ -44,12 +44,14 @@ const (
 	sundry      // not a fault either: commands of every kind, see sundryCommand
 	memory      // keys may take no more than a limit, which somebody changes now and then
 	reserve     // nodes keep a part of their disks free; one that gets full stays as full as that while progress is demanded
+	spoilClass  // a snapshot file is damaged while its node is down
 	classes
 )
 
 var classNames = [classes]string{
 	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "kill", "power", "full", "rot", "wipe", "wall",
 	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients", "sundry", "memory", "reserve",
+	"spoil",
 }
 
 // purpose names what random bits are for that always have a meaning, as a class names faults.
@@ -182,6 +184,10 @@ func draw(seed uint64, d *dice, small bool) Options {
 		if o.Odds[fullClass] == 0 && more.oneIn(2) {
 			o.Odds[fullClass] = more.between(100, 2000)
 		}
+	}
+	// As with rot: of a changing membership nobody can say who must keep a state.
+	if more := dice(mix(seed ^ golden>>5)); more.oneIn(2) && o.Odds[killClass]+o.Odds[powerClass] > 0 && o.Odds[changeClass] == 0 {
+		o.Odds[spoilClass] = more.between(6000, 50000)
 	}
 	return o
 }
