@@ -51,9 +51,13 @@ func (d *durability) persisted(seq uint64) {
 	d.appends = d.appends[:copy(d.appends, d.appends[n:])]
 }
 
-// merge folds the append acknowledgement b into a: acknowledgements are cumulative.
+// merge folds the append acknowledgement b into a, which may be older or newer: acknowledgements are cumulative. What they say of
+// their sender is not, so that must be the same.
 func (a *Message) merge(b *Message) bool {
-	if a.Type != MsgAppendResp || b.Type != MsgAppendResp || a.To != b.To || a.Term != b.Term || a.Reject || b.Reject || a.Commit != b.Commit {
+	if a.Type != MsgAppendResp || b.Type != MsgAppendResp || a.To != b.To || a.Term != b.Term || a.Reject || b.Reject {
+		return false
+	}
+	if a.Commit != b.Commit || a.Transfer != b.Transfer {
 		return false
 	}
 	a.Index, a.Ctx, a.SentAt = max(a.Index, b.Index), max(a.Ctx, b.Ctx), max(a.SentAt, b.SentAt)

@@ -348,3 +348,30 @@ func TestUnfitByTheNewestAnswer(t *testing.T) {
 	require.Equal(t, []Answer{{ID: 1, Index: 1}}, all.eff.Answers)
 	require.Equal(t, NodeID(2), all.Status().Transfer)
 }
+
+// Acknowledgements that wait for the disk together become one, unless they say different things of their sender.
+func TestAcknowledgementsMerge(t *testing.T) {
+	first := Message{Type: MsgAppendResp, To: 2, Term: 3, Index: 5, Ctx: 1, SentAt: 10}
+	next := Message{Type: MsgAppendResp, To: 2, Term: 3, Index: 7, Ctx: 2, SentAt: 20}
+	both := first
+	require.True(t, both.merge(&next))
+	require.Equal(t, next, both)
+	both = next
+	require.True(t, both.merge(&first))
+	require.Equal(t, next, both)
+	for _, change := range []func(m *Message){
+		func(m *Message) { m.To = 3 },
+		func(m *Message) { m.Term = 4 },
+		func(m *Message) { m.Reject = true },
+		func(m *Message) { m.Transfer = true },
+		func(m *Message) { m.Commit = 9 },
+		func(m *Message) { m.Type = MsgAppend },
+	} {
+		other := next
+		change(&other)
+		both = first
+		require.False(t, both.merge(&other), "%+v", other)
+		require.False(t, other.merge(&first), "%+v", other)
+		require.Equal(t, first, both)
+	}
+}
