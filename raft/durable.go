@@ -78,8 +78,12 @@ func (r *Raft) promise(m Message, out *Effects) {
 	d.promises = append(d.promises, promise{seq: d.seq, msg: m})
 }
 
-// release lets a promise go; the own vote goes to the node itself.
+// release lets a promise go; the own vote goes to the node itself. What was to be told to the leader of a term that is over is
+// dropped: the entries may have been replaced before the disk had time for them.
 func (r *Raft) release(m Message, out *Effects) {
+	if m.Type == MsgAppendResp && m.Term < r.term {
+		return
+	}
 	if m.To == r.cfg.ID {
 		if r.role == Candidate && m.Term == r.term {
 			r.recordVote(m.From, true, out)

@@ -33,6 +33,7 @@ type mood struct {
 	cuts     int      // one in so many chances
 	disks    int      // of 10 pieces of work
 	writes   int      // proposed at once, at most
+	sick     NodeID   // its disk takes eight times as long; 0: none
 }
 
 func drawMood(pick func(label string, n int) int) mood {
@@ -41,6 +42,7 @@ func drawMood(pick func(label string, n int) int) mood {
 		messages: [...]int{8, 16, 30}[pick("messages", 3)], loss: [...]int{20, 0, 5}[pick("loss", 3)],
 		reorder: [...]int{4, 20, 2}[pick("reorder", 3)], crash: [...]int{1, 3, 8}[pick("crashes", 3)], cuts: 1 + 2*pick("cuts", 3),
 		disks: [...]int{9, 1, 4}[pick("disks", 3)], writes: 1 + pick("writes", 4),
+		sick: NodeID(pick("sick", 6)),
 	}
 }
 
@@ -184,7 +186,7 @@ func (w *world) work() {
 		w.apply(h, h.applied+1+uint64(w.pick("entries", int(h.handed-h.applied))))
 		return
 	}
-	if len(h.writes) > 0 && w.pick("disk", 10) < w.mood.disks {
+	if len(h.writes) > 0 && w.pick("disk", 10) < w.mood.disks && (h.id != w.mood.sick || w.pick("sick disk", 8) == 0) {
 		w.persist(h, 1+w.pick("fsync", len(h.writes)))
 		return
 	}
