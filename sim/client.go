@@ -49,6 +49,7 @@ type client struct {
 // attempt is one request for an operation, to one node.
 type attempt struct {
 	c        *client
+	epoch    uint32
 	node     int
 	cmds     []command
 	batch    *node.Batch
@@ -117,7 +118,7 @@ func (w *World) drawCommand(d *dice) command {
 func (w *World) try(c *client) {
 	c.tries++
 	c.requests++
-	a := &attempt{c: c, node: c.node, cmds: c.cmds, read: true, began: w.now, floor: w.acked}
+	a := &attempt{c: c, epoch: w.epoch, node: c.node, cmds: c.cmds, read: true, began: w.now, floor: w.acked}
 	a.deadline = w.now + w.patienceOfClients()
 	a.batch = node.NewBatch(&a.out)
 	a.batch.ReadOnly = c.readOnly
@@ -305,6 +306,9 @@ func (w *World) answer(a *attempt) {
 func (w *World) reply(a *attempt) {
 	if w.tracing {
 		w.trace(w.hosts[a.node], "reply", "%s", describe{a})
+	}
+	if a.epoch != w.epoch {
+		return // what was answered before the loss is judged already
 	}
 	c := a.c
 	late := c.attempt != a

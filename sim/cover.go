@@ -53,6 +53,7 @@ const (
 	voteRefused
 	windowFull
 	stalledSteppedDown
+	majorityLost
 	diskRefused
 	fullHandedOver
 	keyEvicted
@@ -60,6 +61,8 @@ const (
 	memoryRefused
 	memoryChanged
 	changePending // from here on: once in a hundred worlds and less
+	writesLost
+	tailFinal
 	changeCut
 	termsCut
 	writeOverwritten
@@ -86,9 +89,10 @@ var cornerNames = [corners]string{
 	"a leader handed over", "a transfer done", "a transfer given up",
 	"a read waits for the leader's first entry", "a vote refused for the lease",
 	"a window full", "a leader stepped down because of its disk",
-	"a write refused for want of room on the disk", "a leader with a full disk handed over",
+	"a majority lost for good", "a write refused for want of room on the disk", "a leader with a full disk handed over",
 	"a key evicted", "a key stayed that was written to before its eviction", "a write refused for want of memory", "a limit of memory changed",
-	"a change refused because of another", "a membership cut off", "the end of a log with several terms cut off",
+	"a change refused because of another", "acknowledged writes lost with a majority", "entries final that were not committed before",
+	"a membership cut off", "the end of a log with several terms cut off",
 	"a write done for entries already replaced",
 	"a snapshot file damaged", "a node starts without a state", "a state rebuilt from the own disk", "a state received by a node without one",
 	"a history that took too long to judge",

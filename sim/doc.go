@@ -16,6 +16,9 @@
 // are. Half of the worlds are small, because small limits are reached sooner. While the world runs, everything that
 // happens by chance has an address (choice.go): class, whose, number. Whether it happens follows from seed and address.
 //
+// In an eighth of the worlds a majority of the disks is lost for good when the faults end, what is left is recovered as by kvapp
+// recover, and goes on as a cluster of its own (lost.go). The model takes back what the new cluster does not have.
+//
 // # What is checked
 //
 // After every turn, in time that does not grow with the history (invariants.go): one leader and one vote per node in a
@@ -38,7 +41,7 @@
 // stands in no log.
 //
 // When the faults have ended, a random quorum is healed and must elect, commit, answer, agree and then be quiet
-// (liveness.go).
+// (liveness.go). Then every node holds what the model does, key by key.
 //
 // The corners (cover.go) count situations that are rare: a corpus of seeds must have met each of them.
 //

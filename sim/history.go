@@ -165,7 +165,7 @@ const judgeTime = 5 * time.Second // for one key
 // commands that no client knows the fate of, it is told what the log says. A verdict that takes too long is counted.
 func (w *World) judge() {
 	for _, c := range w.clients {
-		if c.attempt != nil { // it still waits, and its commands may have been executed
+		if c.attempt != nil && c.attempt.epoch == w.epoch { // it still waits, and its commands may have been executed
 			w.inDoubt(c.attempt)
 		}
 	}

@@ -95,7 +95,6 @@ func (w *World) recovered(h *host, rec *wal.Recovered) {
 	}
 	h.shadow = now
 	h.handed = rec.Snapshot.Meta.Index
-	w.compareHashNow(h)
 }
 
 func sameVote(a, b raft.HardState) bool { return a.Term == b.Term && a.Vote == b.Vote }

@@ -49,6 +49,7 @@ func (w *World) nextPhase() {
 	p := &w.phase
 	switch p.step {
 	case faults:
+		w.loseMajority()
 		w.heal()
 		w.enterStep(electing)
 	case electing:
@@ -218,9 +219,24 @@ func (w *World) drained() bool {
 	for _, h := range w.hosts {
 		if w.phase.core>>h.n&1 == 1 {
 			w.compareHashNow(h)
+			w.compareKeys(h)
 		}
 	}
 	return true
+}
+
+// compareKeys compares what a node at rest holds with the model.
+func (w *World) compareKeys(h *host) {
+	for _, k := range w.keys {
+		c := fsm.Command{Spec: w.specs[get], Args: [][]byte{[]byte(verbNames[get]), []byte(k.name)}}
+		var out replies
+		h.store.Read(&c, &out)
+		now, got := k.now(), &out.values[0]
+		if now == nil && got.kind != '_' || now != nil && !k.reads(now, got) {
+			w.fail("keys-are-the-model's", "%v: %s is %s, and the log says %+v", h, k.name, got, now)
+			return
+		}
+	}
 }
 
 // settled says whether a leader has nothing left to do by itself: no change is under way, no learner waits for its

@@ -27,7 +27,7 @@ func (w *World) found(h *host) {
 }
 
 func (w *World) identity(h *host) wal.Identity {
-	return wal.Identity{Cluster: "51", Node: h.id, Name: w.members[h.n].Name, Incarnation: h.incarnation}
+	return wal.Identity{Cluster: w.cluster, Node: h.id, Name: w.members[h.n].Name, Incarnation: h.incarnation}
 }
 
 func (w *World) format(h *host) error {
@@ -100,7 +100,7 @@ func (w *World) start(h *host) {
 }
 
 func (w *World) open(h *host) error {
-	l, rec, err := wal.Open(dir, wal.Identity{Cluster: "51", Node: h.id}, w.walOptions(h))
+	l, rec, err := wal.Open(dir, wal.Identity{Cluster: w.cluster, Node: h.id}, w.walOptions(h))
 	if err != nil {
 		return err
 	}
@@ -141,6 +141,7 @@ func (w *World) open(h *host) error {
 			w.reach(stateRebuilt)
 		}
 	}
+	w.compareHashNow(h)
 	return nil
 }
 

@@ -20,7 +20,8 @@ type link struct {
 
 // packet is a message under way.
 type packet struct {
-	msg raft.Message
+	msg   raft.Message
+	epoch uint32
 }
 
 // remembered bounds the old messages that may come again.
@@ -74,7 +75,7 @@ func (w *World) transmit(l *link, to int, m *raft.Message, at int64) {
 		at = max(at, l.lastAt)
 		l.lastAt = at
 	}
-	p := packet{msg: *m}
+	p := packet{msg: *m, epoch: w.epoch}
 	if w.o.CopyEntries && len(m.Entries) > 0 {
 		p.msg.Entries = slices.Clone(m.Entries)
 		for i := range p.msg.Entries {
@@ -115,7 +116,8 @@ func (w *World) replay(m *raft.Message, who uint8, number, r uint64) {
 		return
 	}
 	w.reach(messageReplayed)
-	w.queue.put(event{at: w.now + span(more>>8, 1, w.o.Election), kind: evDeliver, node: uint8(to), ref: w.packets.add(packet{msg: *m})})
+	p := packet{msg: *m, epoch: w.epoch}
+	w.queue.put(event{at: w.now + span(more>>8, 1, w.o.Election), kind: evDeliver, node: uint8(to), ref: w.packets.add(p)})
 }
 
 // deliver hands a message to its node.
@@ -127,7 +129,7 @@ func (w *World) deliver(e *event) {
 		m := p.msg // a copy only here: what is printed escapes
 		w.trace(h, "deliver", "%s", describe{&m})
 	}
-	if !h.up {
+	if !h.up || p.epoch != w.epoch {
 		return
 	}
 	n, term := len(h.messages), h.last.Term

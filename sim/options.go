@@ -45,13 +45,14 @@ const (
 	memory      // keys may take no more than a limit, which somebody changes now and then
 	reserve     // nodes keep a part of their disks free; one that gets full stays as full as that while progress is demanded
 	spoilClass  // a snapshot file is damaged while its node is down
+	lose        // when the faults end a majority of the disks is lost for good, see lost.go
 	classes
 )
 
 var classNames = [classes]string{
 	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "kill", "power", "full", "rot", "wipe", "wall",
 	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients", "sundry", "memory", "reserve",
-	"spoil",
+	"spoil", "lose",
 }
 
 // purpose names what random bits are for that always have a meaning, as a class names faults.
@@ -188,6 +189,9 @@ func draw(seed uint64, d *dice, small bool) Options {
 	// As with rot: of a changing membership nobody can say who must keep a state.
 	if more := dice(mix(seed ^ golden>>5)); more.oneIn(2) && o.Odds[killClass]+o.Odds[powerClass] > 0 && o.Odds[changeClass] == 0 {
 		o.Odds[spoilClass] = more.between(6000, 50000)
+	}
+	if more := dice(mix(seed ^ golden>>6)); more.oneIn(4) && o.Odds[changeClass]+o.Odds[spoilClass] == 0 && o.Nodes > 1 {
+		o.Odds[lose] = always
 	}
 	return o
 }

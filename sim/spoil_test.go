@@ -12,7 +12,7 @@ func drawSpoilt(seed uint64) Options {
 	o := DrawSmall(seed)
 	o.Nodes, o.Spares = 3+int(seed%2)*2, 0
 	o.SnapshotBytes = 256 + int64(mix(seed)%1024)
-	for _, c := range []class{changeClass, rotClass, wipeClass} {
+	for _, c := range []class{changeClass, rotClass, wipeClass, lose} {
 		o.Odds[c] = 0
 	}
 	o.Odds[killClass], o.Odds[powerClass], o.Odds[takeClass], o.Odds[spoilClass] = 9000, 6000, 9000, 50000

@@ -54,6 +54,9 @@ type World struct {
 	membershipTerm uint64
 	wishes         []wish
 
+	cluster string // what the nodes' disks are named after; another one once a majority of them is lost
+	epoch   uint32 // of clients and messages: 1 once that has happened
+
 	phase   phase
 	reached [corners]uint64
 	failure *Failure
@@ -141,7 +144,8 @@ func (w *World) run() Result {
 
 func newWorld(o Options, c Config) *World {
 	w := &World{
-		o: o, hash: offset64, out: c.Trace, tracing: c.Trace != nil, chosen: c.chosen, suspect: c.suspect, plant: c.plant, caught: c.caught,
+		o: o, cluster: "51", hash: offset64, out: c.Trace, tracing: c.Trace != nil,
+		chosen: c.chosen, suspect: c.suspect, plant: c.plant, caught: c.caught,
 		keyAt: map[string]int{}, current: map[int]int{}, hashes: map[uint64]uint64{}, faultsEnd: o.Duration,
 	}
 	w.limitMemory(o.MaxMemory)
