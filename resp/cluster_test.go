@@ -176,8 +176,11 @@ func TestRaftCommands(t *testing.T) {
 	_, _, c := one(t)
 	c.do("HELLO 3")
 	got := c.do("RAFT STATUS")
-	require.True(t, strings.HasPrefix(got, "%33\r\n"), got)
-	for _, part := range []string{bulk("role") + bulk("leader"), bulk("term") + ":3\r\n", bulk("healthy") + "#t\r\n", bulk("peers") + "*0\r\n"} {
+	require.True(t, strings.HasPrefix(got, "%34\r\n"), got)
+	for _, part := range []string{
+		bulk("role") + bulk("leader"), bulk("term") + ":3\r\n", bulk("healthy") + "#t\r\n", bulk("state_missing") + "#f\r\n",
+		bulk("peers") + "*0\r\n",
+	} {
 		require.Contains(t, got, part)
 	}
 	require.Regexp(t, `^%2\r\n\$5\r\nindex\r\n:\d+\r\n\$4\r\nhash\r\n\$16\r\n0000000000000abc\r\n$`, c.do("RAFT HASH"))
