@@ -77,6 +77,15 @@ func (m *model) check() {
 		if m.d.At(i) != r || v.At(i) != r || m.find(r) != i {
 			require.Fail(m.t, "wrong place", "number %d is not at %d", r, i)
 		}
+		got, same := m.d.Has(i, m.tag(r))
+		_, other := m.d.Has(i, m.tag(r)^1)
+		if got != r || !same || other {
+			require.Fail(m.t, "another key", "number %d is not known at %d", r, i)
+		}
+	}
+	for _, pos := range []int{-1, len(m.want), len(m.want) + 1, 1 << 30} {
+		_, has := m.d.Has(pos, 0)
+		require.False(m.t, has)
 	}
 	for r := range slab.Ref(20) {
 		want := -1
