@@ -148,6 +148,7 @@ func (s *Store) End() {
 		s.deadline.Store(s.earliest())
 	}
 	s.applied.Store(s.index)
+	s.tx.trim(maxRaw)
 	s.drain()
 	s.measure()
 }

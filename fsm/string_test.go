@@ -159,3 +159,17 @@ func TestLCS(t *testing.T) {
 	m.do("set", "b", strings.Repeat("b", 20000))
 	require.Equal(t, "-"+errLCSMemory, m.line("lcs a b"))
 }
+
+// The scratch that a huge key or element leaves behind goes with its entry.
+func TestScratchIsTrimmed(t *testing.T) {
+	m := newMachine(t)
+	key := strings.Repeat("k", 1<<20)
+	m.do("set", key, "v")
+	m.do("append", key, "w")
+	m.do("rename", key, key+"2")
+	m.do("rpush", "a", key, key)
+	m.do("lmove", "a", "b", "left", "right")
+	require.LessOrEqual(t, cap(m.s.tx.held), maxRaw)
+	require.LessOrEqual(t, cap(m.s.tx.buf), maxRaw)
+	require.Equal(t, bulk("vw"), m.do("get", key+"2"))
+}

@@ -65,8 +65,16 @@ func (tx *Tx) know(c *Command, hint int) {
 // reset drops what would keep a connection's buffers alive while the Tx waits in the pool.
 func (tx *Tx) reset() {
 	tx.lastKey = nil
-	if cap(tx.buf) > 4096 {
+	tx.trim(4096)
+}
+
+// trim drops scratch of more than so many bytes.
+func (tx *Tx) trim(most int) {
+	if cap(tx.buf) > most {
 		tx.buf = nil
+	}
+	if cap(tx.held) > most {
+		tx.held = nil
 	}
 }
 
