@@ -11,12 +11,16 @@ const OffHeap = true
 const regionBits = 26
 
 // mapMemory returns size bytes of zeroed memory and whether they are a mapping.
+//
+// It has no huge pages, whatever the system does otherwise. They win little here, and where memory was given back the
+// system would fill the hole again: what is resident grows back behind the owner's back.
 func mapMemory(size int) (b []byte, mapped bool) {
 	const prot, flags = syscall.PROT_READ | syscall.PROT_WRITE, syscall.MAP_ANON | syscall.MAP_PRIVATE | syscall.MAP_NORESERVE
 	b, err := syscall.Mmap(-1, 0, size, prot, flags)
 	if err != nil {
 		return make([]byte, size), false
 	}
+	_ = syscall.Madvise(b, syscall.MADV_NOHUGEPAGE) // an error means that the system has none
 	return b, true
 }
 
