@@ -27,7 +27,7 @@ func applyBenches(p params) []bench {
 		applyBench("apply/number", fillNumbers(n), oneKey("get", n), applyRow{"incr", "INCR" + on, oneKey("incr", n), simple}),
 	}
 	for _, name := range []string{"hash", "zset"} {
-		small, big := collectionOf(name, false), collectionOf(name, true)
+		small, big := collectionOf(name, small), collectionOf(name, big)
 		command := small.add
 		title := map[string]string{"hash": "HSET", "zset": "ZADD"}[name] + " into "
 		list = append(list,

@@ -7,6 +7,7 @@ import "strconv"
 const (
 	valueSize = 64 // bytes of a string
 	perKey    = 10 // elements of a small collection; also of one command that fills
+	perLarge  = 2500
 )
 
 func fillStrings(n int) script {
@@ -56,12 +57,22 @@ func writeLoad(n int) script {
 	}}
 }
 
-// collection is one type of value with many elements, in two sizes: big is one key with all of them, otherwise every key
-// has perKey.
+// extent is how many elements a key has.
+type extent int
+
+const (
+	small extent = iota // perKey
+	large               // perLarge, which is beyond what Redis packs
+	big                 // all: there is one key
+)
+
+var extentNames = [...]string{"small", "large", "big"}
+
+// collection is one type of value with many elements, in one of three extents.
 type collection struct {
 	name, one, many string // the last two for titles
 	add, size       string // the commands that fill, and that ask how many there are
-	big             bool
+	extent          extent
 	element         func(i int, w *words)
 	change          func(i, r int, w *words, key func(*words)) // the i-th write, to the element r
 	pairs           bool                                       // the second of two writes takes back what the first did
@@ -135,33 +146,41 @@ func changeMember(element func(int, *words)) func(i, r int, w *words, key func(*
 	}
 }
 
-// collectionOf is the type with a name, in a size.
-func collectionOf(name string, big bool) collection {
+// collectionOf is the type with a name, in an extent.
+func collectionOf(name string, e extent) collection {
 	var found collection
 	for _, c := range collections {
 		if c.name == name {
 			found = c
 		}
 	}
-	found.big = big
+	found.extent = e
 	return found
 }
 
 // title is how reports call it; a big one has so many elements.
 func (c collection) title(elements string) string {
-	if c.big {
+	if c.extent == big {
 		return "one " + c.one + " of " + elements
 	}
-	return c.many + " of " + strconv.Itoa(perKey)
+	return c.many + " of " + strconv.Itoa(c.perKey())
+}
+
+// perKey is the number of elements of each of many keys.
+func (c collection) perKey() int {
+	if c.extent == large {
+		return perLarge
+	}
+	return perKey
 }
 
 // key adds the key that holds element i.
 func (c collection) key(i int, w *words) {
-	if c.big {
+	if c.extent == big {
 		w.text("big:" + c.name)
 		return
 	}
-	w.name(c.name, i/perKey)
+	w.name(c.name, i/c.perKey())
 }
 
 // fill makes n elements.
@@ -234,12 +253,15 @@ func otherSizes(n, count int) script {
 
 // mixedFill is every collection in both sizes, n elements each.
 func mixedFill(n int) script {
-	var parts []script
+	var all []collection
 	for _, c := range collections {
-		for _, big := range []bool{false, true} {
-			parts = append(parts, collectionOf(c.name, big).fill(n))
-		}
+		all = append(all, collectionOf(c.name, small), collectionOf(c.name, big))
 	}
+	return fills(n, all...)
+}
+
+// fills makes n elements of each of the collections, one after the other.
+func fills(n int, all ...collection) script {
 	each := n / perKey
-	return script{each * len(parts), func(i int, w *words) { parts[i/each].say(i%each, w) }}
+	return script{each * len(all), func(i int, w *words) { all[i/each].fill(n).say(i%each, w) }}
 }

@@ -17,7 +17,7 @@ func dropBenches(p params) []bench {
 	var list []bench
 	n := p.elements()
 	for _, name := range []string{"hash", "list", "set", "zset"} {
-		c := collectionOf(name, true)
+		c := collectionOf(name, big)
 		b := bench{name: "drop/" + name}
 		for _, how := range drops {
 			title := strings.ToUpper(how) + " of " + c.title(count(n)) + ", or the worst write soon behind it: ms of CPU"

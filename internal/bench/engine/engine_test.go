@@ -88,7 +88,7 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, out.String(), string(written))
 	require.Regexp(t, `- Machine: .+, \d+ cores, .+\n- go\S+, GOGC .+ redis-server: not measured\n- \d{4}-.+, -keys 20000\n`, out.String())
-	require.Regexp(t, `\d+ of 54 rows miss their target`, progress.String())
+	require.Regexp(t, `\d+ of 62 rows miss their target`, progress.String())
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)
@@ -222,12 +222,12 @@ func ask(t *testing.T, a *applier, args ...string) string {
 func TestCollections(t *testing.T) {
 	const n = 200
 	for _, one := range collections {
-		for _, big := range []bool{false, true} {
-			c, a := collectionOf(one.name, big), newApplier()
+		for _, e := range []extent{small, big} {
+			c, a := collectionOf(one.name, e), newApplier()
 			require.NoError(t, a.fill(c.fill(n)))
 			keys, _ := a.store.Keys(0)
 			key, elements := "big:"+c.name, ":200\r\n"
-			if big {
+			if e == big {
 				require.EqualValues(t, 1, keys)
 			} else {
 				require.EqualValues(t, n/perKey, keys)

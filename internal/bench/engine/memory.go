@@ -23,8 +23,8 @@ func memoryBenches(p params) []bench {
 	}}
 	n := p.elements()
 	for _, c := range collections {
-		for _, big := range []bool{false, true} {
-			list = append(list, memoryOf(collectionOf(c.name, big), n))
+		for _, e := range []extent{small, large, big} {
+			list = append(list, memoryOf(collectionOf(c.name, e), n))
 		}
 	}
 	all := 2 * len(collections) * n
@@ -35,28 +35,55 @@ func memoryBenches(p params) []bench {
 			return c.perElement(mixedFill(n), all)
 		}},
 		redis: func(_ context.Context, r *redis, _ params) (figures, error) {
-			return r.perElement(mixedFill(n), all, collectionOf("hash", false).visits(n))
+			return r.perElement(mixedFill(n), all, collectionOf("hash", small).visits(n))
 		},
 	})
-	four := count(4 * p.keys)
-	return append(list, bench{
+	return append(list, gcBenches(p)...)
+}
+
+// gcBenches measure collections of garbage at two sizes of the data: strings, and collections beyond what Redis packs.
+func gcBenches(p params) []bench {
+	n, four := p.elements(), count(4*p.keys)
+	return []bench{{
 		name: "gc",
 		rows: []row{
 			{"n", "one garbage collection with " + count(p.keys) + " keys: ms of CPU, all threads", goal{limit: 15}},
 			{"4n", "one garbage collection with " + four + " keys: ms of CPU, all threads", goal{limit: 15}},
 			{"growth", "the same, " + four + " keys over " + count(p.keys) + " keys", goal{limit: 1.5}},
 		},
-		steps: []func(*child) (figures, error){collect},
-	})
+		steps: []func(*child) (figures, error){func(c *child) (figures, error) {
+			return c.collect(fillStrings(c.keys), fillStrings(4*c.keys))
+		}},
+	}, {
+		name: "gc-members",
+		rows: []row{
+			{"n", membersTitle(n), goal{limit: 15}},
+			{"4n", membersTitle(4 * n), goal{limit: 15}},
+			{"growth", "the same, four times as many over so many", goal{limit: 1.5}},
+		},
+		steps: []func(*child) (figures, error){func(c *child) (figures, error) {
+			return c.collect(membersFill(n), membersFill(4*n))
+		}},
+	}}
+}
+
+func membersTitle(n int) string {
+	return "one garbage collection with a hash, a set and a sorted set of " + count(n) + ", and as many members in keys of " +
+		count(perLarge) + ": ms of CPU, all threads"
+}
+
+// membersFill makes n elements of every kind and extent that is not packed.
+func membersFill(n int) script {
+	var all []collection
+	for _, name := range []string{"hash", "set", "zset"} {
+		all = append(all, collectionOf(name, big), collectionOf(name, large))
+	}
+	return fills(n, all...)
 }
 
 func memoryOf(c collection, n int) bench {
-	size := "small"
-	if c.big {
-		size = "big"
-	}
 	return bench{
-		name: "memory/" + c.name + "-" + size,
+		name: "memory/" + c.name + "-" + extentNames[c.extent],
 		rows: []row{{"bytes", c.title(count(n)) + ": resident bytes per element", goal{rival: true}}},
 		steps: []func(*child) (figures, error){func(ch *child) (figures, error) {
 			return ch.perElement(c.fill(n), n)
@@ -93,18 +120,18 @@ func (r *redis) perElement(s script, n int, visits script) (figures, error) {
 	return figures{"bytes": (rss2 - rss) / float64(n), usedKey("bytes"): (used2 - used) / float64(n)}, err
 }
 
-// collect measures forced collections at two sizes of the same store.
-func collect(c *child) (figures, error) {
-	if err := c.fill(fillStrings(c.keys)); err != nil {
+// collect measures forced collections of garbage with some data, and with the four times as many that contain them.
+func (c *child) collect(some, four script) (figures, error) {
+	if err := c.fill(some); err != nil {
 		return nil, err
 	}
-	small := collection5()
-	if _, err := c.run(fillStrings(4*c.keys), c.keys, 3*c.keys); err != nil {
+	n := collection5()
+	if err := c.fill(four); err != nil {
 		return nil, err
 	}
-	large := collection5()
+	n4 := collection5()
 	runtime.KeepAlive(c.store)
-	return figures{"n": small, "4n": large, "growth": large / small}, nil
+	return figures{"n": n, "4n": n4, "growth": n4 / n}, nil
 }
 
 // collection5 is the CPU time of a collection in ms: the median of five, behind one that cleans up.

@@ -29,7 +29,7 @@ func snapshotBenches(p params) []bench {
 		redis: redisSnapshots,
 	}}
 	for _, name := range []string{"hash", "list", "set", "zset"} {
-		c := collectionOf(name, true)
+		c := collectionOf(name, big)
 		m := p.elements()
 		list = append(list, bench{
 			name: "snapshot/" + name,
