@@ -40,6 +40,30 @@ func TestStateHashIsFixed(t *testing.T) {
 	require.Equal(t, "73f49280435c45b7", fmt.Sprintf("%016x", stateHash(m.s)))
 }
 
+// The same for large collections whose members were overwritten and removed, so that others took their places.
+func TestStateHashOfChangesIsFixed(t *testing.T) {
+	m := newMachine(t)
+	for i := range 3000 {
+		f, g := fmt.Sprint("f", i%2000), fmt.Sprint("f", i*7%1900)
+		m.do("hset", "H", f, strings.Repeat("v", i%90))
+		m.do("sadd", "S", f, fmt.Sprint(i))
+		m.do("zadd", "Z", fmt.Sprint(i%100, ".5"), f)
+		if i%3 == 0 {
+			m.do("hdel", "H", g)
+			m.do("srem", "S", g)
+			m.do("zrem", "Z", g)
+		}
+	}
+	m.do("spop", "S", "100")
+	m.do("zpopmin", "Z", "50")
+	m.do("zremrangebyrank", "Z", "10", "200")
+	m.do("zunionstore", "U", "2", "Z", "S", "weights", "2", "3")
+	m.do("sdiffstore", "D", "S", "T")
+	m.do("copy", "H", "C")
+	require.NoError(t, m.s.Check())
+	require.Equal(t, "96a2e8cd2eeef946", fmt.Sprintf("%016x", stateHash(m.s)))
+}
+
 var fixedHashes = []string{
 	"4d109a1b0be673e1", "308d3b19453624a8", "122d92cdf27686b8", "53f97975632c7cc0", "be1b536f2caf7cd0",
 	"129830725cc97c63", "20764ee8f5d0df84", "75956c9ccec8599a", "c36bfd9cc1e73d62", "c126cf79670c66cc",
