@@ -85,6 +85,9 @@ func (n *znode) size() int {
 
 // rank returns the number of items below b.
 func (t *ztree) rank(b *zbound) int {
+	if b.lex {
+		return t.lexRank(b)
+	}
 	r, n := 0, t.root
 	if n == nil {
 		return 0
@@ -97,6 +100,20 @@ func (t *ztree) rank(b *zbound) int {
 		n = n.kids[i]
 	}
 	return r + b.cut(n.items)
+}
+
+// lexRank is rank by member. It asks for items by rank: if scores differ, which is a client's mistake, the answer still follows
+// from the order of the members, and not from how the nodes of this tree have come about.
+func (t *ztree) lexRank(b *zbound) int {
+	lo, hi := 0, t.len()
+	for lo < hi {
+		if m := int(uint(lo+hi) / 2); b.above(&t.from(m)[0]) {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	return lo
 }
 
 // leaf returns the leaf that holds rank r and the offset in it. REQUIRES: 0 <= r < len().
