@@ -31,7 +31,7 @@ func (s *Store) Check() error {
 	if got, want := s.deadline.Load(), s.earliest(); got != want {
 		return &InvariantError{"next deadline", fmt.Sprintf("%d, should be %d", got, want)}
 	}
-	return nil
+	return s.checkMemory()
 }
 
 func (s *Store) checkDatabase(n int, db *database) error {

@@ -27,24 +27,27 @@ const (
 	movesPerCommand = 2
 )
 
-// sparse says that the slack of db is above a share of what lives, and above least bytes.
-func (db *database) sparse(share, least uint64) bool {
-	least = max(least, db.arena.Live()/share)
-	return db.arena.Mapped() > db.arena.Live()+least && db.arena.Slack() > least
+// sparse says that the slack of an arena is above a share of what lives, and above least bytes.
+func sparse(a *slab.Arena, share, least uint64) bool {
+	least = max(least, a.Live()/share)
+	return a.Mapped() > a.Live()+least && a.Slack() > least
 }
 
-// settle decides whether records of db are to be moved while nothing else is to be done; purge makes that more likely.
-func (db *database) settle(purge bool) bool {
+// settle decides whether records of an arena are to be moved while nothing else is to be done; purge makes that more likely.
+// Compacting is what it has decided before.
+func settle(a *slab.Arena, compacting *bool, purge bool) bool {
 	switch {
 	case purge:
-		db.compacting = db.sparse(purgeSlack, leastPurged)
-	case db.compacting:
-		db.compacting = db.sparse(enoughSlack, leastSlack)
+		*compacting = sparse(a, purgeSlack, leastPurged)
+	case *compacting:
+		*compacting = sparse(a, enoughSlack, leastSlack)
 	default:
-		db.compacting = db.sparse(restSlack, leastSlack)
+		*compacting = sparse(a, restSlack, leastSlack)
 	}
-	return db.compacting
+	return *compacting
 }
+
+func (db *database) settle(purge bool) bool { return settle(db.arena, &db.compacting, purge) }
 
 // fixed says that records must stay where they are: views may show them.
 func (s *Store) fixed(db *database) bool { return s.views.Load() != 0 || db.retired.n != 0 }
@@ -83,6 +86,35 @@ func (s *Store) moveRecord(db *database, from, to slab.Ref) slab.Move {
 		db.due.Set(deadline{at, to}) // in the place of the one that is equal in the order
 	}
 	return slab.Moved
+}
+
+// compactMembers is compact for the members of collections.
+func (s *Store) compactMembers(n int) (moved int, stuck bool) {
+	moved, stuck = s.memory.arena.Evacuate(n, s.moveMember)
+	if moved > 0 {
+		s.moves.Add(uint64(moved))
+	}
+	return moved, stuck
+}
+
+// moveMember is moveRecord for a member of a collection.
+func (s *Store) moveMember(from, to slab.Ref) slab.Move {
+	m := s.memory.ownerOf(from)
+	if m == nil {
+		return slab.Unknown
+	}
+	sh := &s.shards[m.slot/pageSlots]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	switch {
+	case s.views.Load() != 0:
+		s.refusals.Add(1)
+		return slab.Refused
+	case !m.move(from, to, s.epoch):
+		return slab.Unknown
+	default:
+		return slab.Moved
+	}
 }
 
 // position returns where in its slot's order a reference stands, -1 if it does not.
@@ -140,6 +172,8 @@ func (s *Store) Tidy(n int) Rest {
 		rest = max(rest, s.restOf(db, oldest, purge, stuck))
 		running = running || db.compacting
 	}
+	rest = max(rest, s.tidyMembers(n, oldest, purge))
+	running = running || s.memory.compacting
 	s.running.Store(running)
 	if purge && rest == RestNone {
 		s.purge.Store(false)
@@ -148,15 +182,43 @@ func (s *Store) Tidy(n int) Rest {
 	return rest
 }
 
+// tidyMembers is Tidy for the memory of members.
+func (s *Store) tidyMembers(n int, oldest uint64, purge bool) Rest {
+	mem, stuck := s.memory, false
+	if n > 0 {
+		mem.arena.Tidy()
+		n = mem.drain(n, oldest)
+	}
+	fixed := s.views.Load() != 0 || mem.fixed()
+	if n > 0 && !fixed && settle(mem.arena, &mem.compacting, purge) {
+		var moved int
+		moved, stuck = s.compactMembers(n)
+		stuck = stuck && moved == 0
+	}
+	moves := settle(mem.arena, &mem.compacting, purge)
+	switch {
+	case mem.arena.Untidy() || mem.ready(oldest):
+		return RestMore
+	default:
+		return leftOver(moves, mem.fixed(), stuck || fixed)
+	}
+}
+
 // restOf says what is left to be done for a database.
 func (s *Store) restOf(db *database, oldest uint64, purge, stuck bool) Rest {
 	moves := db.settle(purge)
-	switch {
-	case db.arena.Untidy() || db.retired.ready(oldest):
+	if db.arena.Untidy() || db.retired.ready(oldest) {
 		return RestMore
-	case !moves && db.retired.n == 0:
+	}
+	return leftOver(moves, db.retired.n != 0, stuck || s.fixed(db))
+}
+
+// leftOver says what is left when nothing can be freed: moves, and what views hold.
+func leftOver(moves, held, blocked bool) Rest {
+	switch {
+	case !moves && !held:
 		return RestNone
-	case stuck || s.fixed(db):
+	case blocked:
 		return RestBlocked
 	default:
 		return RestMore

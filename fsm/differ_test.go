@@ -147,8 +147,8 @@ func (d *differ) batch(cmds [][]string) bool {
 
 // syncSet makes the set here equal to the one of redis-server, whose dice fell differently.
 func (d *differ) syncSet(key string) {
-	theirs := members(d.o.do(d.t, []string{"SMEMBERS", key})[0])
-	mine := members(d.ours([]string{"SMEMBERS", key}))
+	theirs := bulkTexts(d.o.do(d.t, []string{"SMEMBERS", key})[0])
+	mine := bulkTexts(d.ours([]string{"SMEMBERS", key}))
 	require.Len(d.t, mine, len(theirs))
 	for _, m := range theirs {
 		if !slices.Contains(mine, m) {
@@ -162,8 +162,8 @@ func (d *differ) syncSet(key string) {
 	}
 }
 
-// members takes the bulk strings out of a reply.
-func members(reply string) (list []string) {
+// bulkTexts takes the bulk strings out of a reply.
+func bulkTexts(reply string) (list []string) {
 	r := bufio.NewReader(strings.NewReader(reply))
 	line, _ := r.ReadString('\n')
 	n, _ := strconv.Atoi(strings.TrimSpace(line[1:]))

@@ -73,7 +73,7 @@ func renameKey(tx *Tx, args [][]byte, nx bool, out Out) bool {
 	// The target may have been due, and its deletion may have moved the source.
 	from, _ = tx.findWrite(tx.DB, args[1])
 	c := tx.content(&from.item)
-	tx.remove(&from)
+	tx.take(&from)
 	tx.put(tx.DB, args[2], c)
 	return true
 }
@@ -151,7 +151,7 @@ func runMove(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	c := tx.content(&from.item)
-	tx.remove(&from)
+	tx.take(&from)
 	tx.put(db, args[1], c)
 	out.Int(1)
 }

@@ -8,14 +8,8 @@ import "encoding/binary"
 // While its form is hashPacked the hash is one packed sequence and searched from the front, as in Redis: it has no more
 // than HashMaxListpackEntries short fields.
 type hashValue struct {
-	small packed    // the number of fields in hashHead bytes, then field, value, field, ...; empty = no fields
-	large *hashDict // not nil = the form is hashTable
-}
-
-// hashDict holds the fields of a large hash.
-type hashDict struct {
-	dict[string]
-	vals int // sum of the lengths of the values
+	small packed   // the number of fields in hashHead bytes, then field, value, field, ...; empty = no fields
+	large *members // not nil = the form is hashTable
 }
 
 const (
@@ -27,28 +21,32 @@ func (h *hashValue) kind() kind { return kindHash }
 
 func (h *hashValue) size() int {
 	if d := h.large; d != nil {
-		return 200 + d.bytes + d.vals + d.n*hashEntryCost
+		return 200 + d.bytes + d.vals + d.len()*hashEntryCost
 	}
 	return packedCost + len(h.small)
 }
 
 func (h *hashValue) clone() object {
 	if d := h.large; d != nil {
-		return &hashValue{large: &hashDict{d.dict.clone(), d.vals}}
+		return &hashValue{large: d.clone()}
 	}
 	return &hashValue{small: h.small.clone()}
 }
 
+func (h *hashValue) members() *members { return h.large }
+
+func (h *hashValue) fork(epoch uint64) object { return &hashValue{large: h.large.fork(epoch)} }
+
 func (h *hashValue) sum() uint64 {
 	if d := h.large; d != nil {
-		return dictSum(d.n, d.sum)
+		return dictSum(d.len(), d.sum)
 	}
 	return hashBytes(h.small)
 }
 
 func (h *hashValue) recount() uint64 {
 	if d := h.large; d != nil {
-		return dictSum(d.n, d.recount())
+		return dictSum(d.len(), d.recount())
 	}
 	return hashBytes(h.small)
 }
@@ -69,16 +67,16 @@ func (h *hashValue) setForm(f form) bool {
 }
 
 // grow changes the form to hashTable.
-func (h *hashValue) grow() *hashDict {
+func (h *hashValue) grow() *members {
 	if h.large != nil {
 		return h.large
 	}
-	d := &hashDict{}
+	d := newMembers(kindHash)
 	c := h.from(0)
 	for range h.len() {
 		c.next()
-		d.vals += c.val.len()
-		d.add(c.field.text(), c.val.text())
+		var field, val [20]byte
+		d.add(c.field.bytes(field[:0]), part{val: c.val.bytes(val[:0])})
 	}
 	h.small, h.large = nil, d
 	return d
@@ -97,7 +95,7 @@ func (h *hashValue) packed() *packed {
 func (h *hashValue) len() int {
 	switch {
 	case h.large != nil:
-		return h.large.n
+		return h.large.len()
 	case len(h.small) == 0:
 		return 0
 	}
@@ -126,7 +124,7 @@ func (h *hashValue) get(field []byte) (val word, ok bool) {
 	case i < 0:
 		return val, false
 	case h.large != nil:
-		return word{s: h.large.at(i).val}, true
+		return word{kind: wordBytes, b: h.large.at(i).val}, true
 	}
 	val, _ = h.small.word(h.small.next(i))
 	return val, true
@@ -138,7 +136,7 @@ func (h *hashValue) put(field, val []byte) bool {
 		h.grow()
 	}
 	if h.large != nil {
-		return h.large.put(field, string(val))
+		return h.putLarge(field, val)
 	}
 	var buf [2 * packedRoom]byte
 	key := appendElem(buf[:0], field)
@@ -153,7 +151,8 @@ func (h *hashValue) put(field, val []byte) bool {
 		}
 	}
 	if n == HashMaxListpackEntries {
-		return h.grow().put(field, string(val))
+		h.grow()
+		return h.putLarge(field, val)
 	}
 	h.small = h.small.start(hashHead, len(pair))
 	end := len(h.small)
@@ -163,14 +162,13 @@ func (h *hashValue) put(field, val []byte) bool {
 	return true
 }
 
-func (d *hashDict) put(field []byte, val string) bool {
-	d.vals += len(val)
-	if i := d.find(field); i >= 0 {
-		d.vals -= len(d.at(i).val)
-		d.set(i, val)
+func (h *hashValue) putLarge(field, val []byte) bool {
+	i := h.large.find(field)
+	if i >= 0 {
+		h.large.set(i, part{val: val})
 		return false
 	}
-	d.add(string(field), val)
+	h.large.add(field, part{val: val})
 	return true
 }
 
@@ -181,7 +179,6 @@ func (h *hashValue) remove(field []byte) bool {
 	case i < 0:
 		return false
 	case h.large != nil:
-		h.large.vals -= len(h.large.at(i).val)
 		h.large.removeAt(i)
 	default:
 		h.small = h.small.removeSwap(i, hashGroup)
@@ -209,7 +206,7 @@ func (h *hashValue) from(i int) hashCursor {
 func (c *hashCursor) next() word {
 	if d := c.h.large; d != nil {
 		e := d.at(c.at)
-		c.field, c.val = word{s: e.key}, word{s: e.val}
+		c.field, c.val = word{kind: wordBytes, b: e.key}, word{kind: wordBytes, b: e.val}
 		c.at++
 		return c.field
 	}

@@ -8,10 +8,21 @@ type handle uint32
 
 // holder is an object with what the keyspace knows of it.
 type holder struct {
-	obj   object
-	size  int64  // the bytes accounted for it in database.mem
-	sum   uint64 // what is accounted for it in the sum of its slot
+	obj  object
+	size int64  // the bytes accounted for it in database.mem
+	sum  uint64 // what is accounted for it in the sum of its slot
+	// kept are the object's members as of the last change, which are in the store's memory; nil = none, or those of another
+	// object by now.
+	kept  *members
 	epoch uint64 // the store's epoch when the object was last known to be in no frozen view, which is true of its record too
+}
+
+// release takes the members of an object out of the state.
+func (s *Store) release(hold *holder) {
+	if hold.kept != nil {
+		s.memory.drop(hold.kept, s.epoch)
+		hold.kept = nil
+	}
 }
 
 // holding is the holder of an object that nobody else has.

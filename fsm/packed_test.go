@@ -129,14 +129,7 @@ func (h *hashValue) check() error {
 		if h.small != nil {
 			return fmt.Errorf("a large hash has a packed sequence")
 		}
-		sum := 0
-		for i := range d.n {
-			sum += len(d.at(i).val)
-		}
-		if sum != d.vals {
-			return fmt.Errorf("vals is %d, not %d", d.vals, sum)
-		}
-		return d.dict.check()
+		return d.check()
 	}
 	if len(h.small) == 0 {
 		return nil

@@ -138,6 +138,7 @@ func (tx *Tx) write(p *place, key []byte, l layout) (value []byte) {
 	hasObject, h := p.enc() == encObject, handle(0)
 	if hasObject {
 		h = p.handle()
+		tx.s.release(p.objs.at(h))
 	}
 	shared := tx.shared(p)
 	stays := !shared && (size == len(old) || slab.Size(size) == slab.Size(len(old)))
@@ -196,8 +197,16 @@ func (tx *Tx) move(p *place, size int) {
 	tx.dict(p).Set(p.pos, p.ref)
 }
 
-// remove takes the key at p out of its database.
+// remove takes the key at p out of its database, and its value out of the state.
 func (tx *Tx) remove(p *place) {
+	if p.enc() == encObject {
+		tx.s.release(p.objs.at(p.handle()))
+	}
+	tx.take(p)
+}
+
+// take is remove for a key whose object, if it has one, goes to another key.
+func (tx *Tx) take(p *place) {
 	tx.note(p)
 	tx.uncount(p)
 	tx.unlinkDeadline(p, 0)
@@ -208,6 +217,7 @@ func (tx *Tx) remove(p *place) {
 	hasObject, h := p.enc() == encObject, handle(0)
 	if hasObject {
 		h = p.handle()
+		p.objs.at(h).kept = nil
 	}
 	tx.dict(p).Del(p.pos)
 	p.db.discard(p.ref, len(p.record), h, hasObject, shared, tx.s.epoch)
@@ -241,15 +251,16 @@ func (tx *Tx) private(p *place) {
 // privateObject is private for an object, which it returns.
 func (tx *Tx) privateObject(p *place) object {
 	hold := p.objs.at(p.handle())
-	if hold.epoch == tx.s.epoch {
-		return hold.obj
-	}
 	if !tx.shared(p) {
 		hold.epoch = tx.s.epoch
+		if hold.kept != nil && hold.kept.frozen && tx.s.views.Load() == 0 {
+			hold.kept.thaw()
+		}
 		return hold.obj
 	}
 	old, oldRef, h := p.record, p.ref, p.handle()
-	own := holder{obj: hold.obj.clone(), size: hold.size, sum: hold.sum, epoch: tx.s.epoch}
+	own := holder{obj: forked(hold.obj, tx.s.epoch), size: hold.size, sum: hold.sum, epoch: tx.s.epoch}
+	own.kept, hold.kept = membersOf(own.obj), nil
 	tx.unlinkDeadline(p, p.deadline())
 	tx.move(p, len(old))
 	copy(p.record, old)
@@ -278,6 +289,10 @@ func (tx *Tx) changed(p *place) {
 	tx.note(p)
 	tx.modified(p)
 	hold := p.objs.at(p.handle())
+	if m := membersOf(hold.obj); m != hold.kept {
+		tx.s.release(hold)
+		tx.keep(hold, p.slot)
+	}
 	if d := int64(hold.obj.size()) - hold.size; d != 0 {
 		hold.size += d
 		p.db.mem.Add(d)
@@ -350,8 +365,17 @@ func (tx *Tx) linkDeadline(p *place) {
 	}
 }
 
+// keep takes the members of an object, if it has any, into the store's memory. The object is the value of a key of slot.
+func (tx *Tx) keep(hold *holder, slot int) {
+	if hold.kept = membersOf(hold.obj); hold.kept != nil {
+		tx.s.memory.adopt(hold.kept)
+		hold.kept.slot = slot
+	}
+}
+
 // writeObject is write for an object.
 func (tx *Tx) writeObject(p *place, key []byte, hold holder, at int64) {
+	tx.keep(&hold, p.slot)
 	value := tx.write(p, key, layout{enc: encObject, n: handleBytes, text: hold.size, at: at, sum: hold.sum})
 	putHandle(value, p.db.objects.put(hold))
 	p.objs = p.db.objects.dir.Load()

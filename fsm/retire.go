@@ -96,40 +96,90 @@ func (s *Store) drain() {
 	n, moves := drainPerCommand*int(s.position+1), movesPerCommand*int(s.position+1)
 	oldest := s.oldest.Load()
 	s.closeDropped(oldest)
+	s.memory.arena.Tidy()
+	s.memory.drain(n+s.memory.earned(), oldest)
 	for i := range s.dbs {
 		if db := s.dbs[i].Load(); db != nil {
 			db.arena.Tidy()
 			n = db.drain(n, oldest)
-			if moves > 0 && db.sparse(busySlack, leastSlack) && !s.fixed(db) {
+			if moves > 0 && sparse(db.arena, busySlack, leastSlack) && !s.fixed(db) {
 				moved, _ := s.compact(db, moves)
 				moves -= moved
 			}
 		}
 	}
+	if mem := s.memory; moves > 0 && sparse(mem.arena, busySlack, leastSlack) && s.views.Load() == 0 && !mem.fixed() {
+		s.compactMembers(moves)
+	}
 }
 
-// droppedArena holds the records of a database that was dropped whole.
+// droppedArena holds the records of a database that was dropped whole, or those of members.
 type droppedArena struct {
 	arena *slab.Arena
 	epoch uint64 // the store's when it was dropped: views with a higher number do not show it
+	// objects are those of the database whose members are still in the store's memory: those with a number from next on.
+	objects *objects
+	next    handle
 }
 
-// drop takes a database, nil for none, out of the state. REQUIRES: all shards are locked.
-func (s *Store) drop(db *database) {
-	if db != nil {
-		s.dropped = append(s.dropped, droppedArena{db.arena, s.epoch})
+// objectsPerStep is how many objects of a dropped database are looked at in a step.
+const objectsPerStep = 32
+
+// drop takes databases, nil for none, out of the state. If no other has a key, their members go with their whole memory, for
+// which there is another one then. REQUIRES: all shards are locked, and the databases are no longer in the store.
+func (s *Store) drop(next *memory, all ...*database) {
+	for _, db := range all {
+		if db != nil {
+			s.dropped = append(s.dropped, droppedArena{arena: db.arena, epoch: s.epoch, objects: &db.objects})
+		}
+	}
+	for i := range s.dbs {
+		if s.dbs[i].Load() != nil && next == nil {
+			return
+		}
+	}
+	for i := range s.dropped {
+		s.dropped[i].objects = nil
+	}
+	if s.memory.used() {
+		s.dropped = append(s.dropped, droppedArena{arena: s.memory.arena, epoch: s.epoch})
+		if next == nil {
+			next = newMemory()
+		}
+	}
+	if next != nil {
+		s.memory = next
 	}
 }
 
 // closeDropped gives some of the memory of dropped databases back that no view older than oldest shows, in some
 // microseconds. What they had on the Go heap is the garbage collector's. It returns what is left.
 func (s *Store) closeDropped(oldest uint64) Rest {
-	if s.droppedRest(oldest) == RestMore && !s.dropped[0].arena.CloseStep() {
+	if s.droppedRest(oldest) != RestMore {
+		return s.droppedRest(oldest)
+	}
+	if d := &s.dropped[0]; !s.dropObjects(d) && !d.arena.CloseStep() {
 		if s.dropped = s.dropped[1:]; len(s.dropped) == 0 {
 			s.dropped = nil
 		}
 	}
 	return s.droppedRest(oldest)
+}
+
+// dropObjects drops the members of some objects of a dropped database. It reports false if there are none left.
+func (s *Store) dropObjects(d *droppedArena) bool {
+	if d.objects == nil {
+		return false
+	}
+	for range objectsPerStep {
+		if int(d.next) == d.objects.n {
+			d.objects = nil
+			return false
+		}
+		s.release(d.objects.at(d.next))
+		d.next++
+	}
+	return true
 }
 
 // droppedRest says what closeDropped would find to do.

@@ -216,9 +216,11 @@ func flushMode(args [][]byte, out Out) bool {
 
 // flush empties the databases from one number to below another.
 func (tx *Tx) flush(from, to int) {
+	var all [Databases]*database
 	for db := from; db < to; db++ {
-		tx.s.drop(tx.s.dbs[db].Swap(nil))
+		all[db] = tx.s.dbs[db].Swap(nil)
 	}
+	tx.s.drop(nil, all[:]...)
 	tx.s.dueMoved = true
 	tx.s.noteAll(tx.by)
 }

@@ -14,7 +14,7 @@ type setValue struct {
 	// small holds a small set. Its first byte tells how: setWidth and the width of the integers that follow, or the number
 	// of elements that follow. Nil = no members yet; the form is setInts.
 	small packed
-	large *dict[struct{}] // not nil = the form is setTable
+	large *members // not nil = the form is setTable
 }
 
 const (
@@ -33,29 +33,32 @@ func (s *setValue) kind() kind { return kindSet }
 
 func (s *setValue) size() int {
 	if d := s.large; d != nil {
-		return 192 + d.bytes + d.n*setEntryCost
+		return 192 + d.bytes + d.len()*setEntryCost
 	}
 	return packedCost + len(s.small)
 }
 
 func (s *setValue) clone() object {
 	if s.large != nil {
-		d := s.large.clone()
-		return &setValue{large: &d}
+		return &setValue{large: s.large.clone()}
 	}
 	return &setValue{small: s.small.clone()}
 }
 
+func (s *setValue) members() *members { return s.large }
+
+func (s *setValue) fork(epoch uint64) object { return &setValue{large: s.large.fork(epoch)} }
+
 func (s *setValue) sum() uint64 {
 	if d := s.large; d != nil {
-		return dictSum(d.n, d.sum)
+		return dictSum(d.len(), d.sum)
 	}
 	return hashBytes(s.small)
 }
 
 func (s *setValue) recount() uint64 {
 	if d := s.large; d != nil {
-		return dictSum(d.n, d.recount())
+		return dictSum(d.len(), d.recount())
 	}
 	return hashBytes(s.small)
 }
@@ -91,10 +94,11 @@ func (s *setValue) grow(f form) {
 	}
 	c := s.from(0)
 	if f == setTable || n > SetMaxListpackEntries {
-		d := &dict[struct{}]{}
+		d := newMembers(kindSet)
 		for range n {
 			m := c.next()
-			d.add(m.text(), struct{}{})
+			var digits [20]byte
+			d.add(m.bytes(digits[:0]), part{})
 		}
 		s.small, s.large = nil, d
 		return
@@ -147,10 +151,10 @@ func (s *setValue) rebuild() {
 		return
 	}
 	p := newPacked(setHead + s.large.bytes + s.len())[:setHead]
-	for i := range s.large.n {
+	for i := range s.len() {
 		p = appendElem(p, s.large.at(i).key)
 	}
-	p[0] = byte(s.large.n)
+	p[0] = byte(s.len())
 	s.small, s.large = p, nil
 }
 
@@ -167,7 +171,7 @@ func (s *setValue) packed() *packed {
 func (s *setValue) len() int {
 	switch {
 	case s.large != nil:
-		return s.large.n
+		return s.large.len()
 	case len(s.small) == 0:
 		return 0
 	case s.small[0] > setWidth:
@@ -216,7 +220,7 @@ func (s *setValue) insert(member []byte) bool {
 		if d.find(member) >= 0 {
 			return false
 		}
-		d.add(string(member), struct{}{})
+		d.add(member, part{})
 		return true
 	}
 	m := word{kind: wordBytes, b: member}
@@ -257,7 +261,8 @@ func (s *setValue) add(m word) {
 		s.grow(setTable)
 	}
 	if s.large != nil {
-		s.large.add(m.text(), struct{}{})
+		var digits [20]byte
+		s.large.add(m.bytes(digits[:0]), part{})
 		return
 	}
 	var buf [packedRoom]byte
@@ -365,7 +370,7 @@ func (s *setValue) from(i int) setCursor {
 func (c *setCursor) next() word {
 	switch s := c.s; {
 	case s.large != nil:
-		c.member = word{s: s.large.at(c.at).key}
+		c.member = s.large.word(c.at)
 		c.at++
 	case s.small[0] > setWidth:
 		c.member = word{kind: wordInt, n: s.int(c.at)}
@@ -436,7 +441,7 @@ func (s *setValue) decodeSmall(d *valueDecoder, n int) bool {
 
 var errDecode = errors.New("malformed value")
 
-func appendBytes(dst []byte, s string) []byte {
+func appendBytes[S string | []byte](dst []byte, s S) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s)))
 	return append(dst, s...)
 }

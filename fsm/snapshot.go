@@ -117,7 +117,7 @@ func (sw *snapshotWriter) slot(db, slot int, keys *frozenSlot) {
 func (s *Store) Restore(r io.Reader) error {
 	in := &countingReader{r: r}
 	sr := snapshotReader{r: bufio.NewReaderSize(in, flushAt), where: "header"}
-	sr.loading.seed = s.seed
+	sr.loading.seed, sr.loading.memory = s.seed, newMemory()
 	sr.tx.s = &sr.loading
 	sr.loading.use.Store(s.use.Load())
 	if err := sr.read(); err != nil {
@@ -127,9 +127,11 @@ func (s *Store) Restore(r io.Reader) error {
 	for i := range s.shards {
 		s.shards[i].mu.Lock()
 	}
+	var all [Databases]*database
 	for i := range s.dbs {
-		s.drop(s.dbs[i].Swap(sr.loading.dbs[i].Load()))
+		all[i] = s.dbs[i].Swap(sr.loading.dbs[i].Load())
 	}
+	s.drop(sr.loading.memory, all[:]...)
 	s.clock.Store(sr.clock)
 	s.applied.Store(sr.applied)
 	s.deadline.Store(s.earliest())
@@ -149,7 +151,12 @@ func (s *Store) discard(unseen *Store) {
 		s.shards[i].mu.Lock()
 	}
 	for i := range unseen.dbs {
-		s.drop(unseen.dbs[i].Load())
+		if db := unseen.dbs[i].Load(); db != nil {
+			s.dropped = append(s.dropped, droppedArena{arena: db.arena, epoch: s.epoch})
+		}
+	}
+	if unseen.memory.used() {
+		s.dropped = append(s.dropped, droppedArena{arena: unseen.memory.arena, epoch: s.epoch})
 	}
 	for i := range s.shards {
 		s.shards[i].mu.Unlock()

@@ -26,6 +26,7 @@ type Store struct {
 	shards [shardCount]shard
 	dbs    [Databases]atomic.Pointer[database] // nil = empty; replaced under all locks, created under one
 	seed   maphash.Seed
+	memory *memory // of members; see there
 
 	applied  atomic.Uint64
 	clock    atomic.Int64 // largest nowMs of any entry
@@ -78,7 +79,7 @@ type Store struct {
 func NewStore() *Store { return newStore(maphash.MakeSeed()) }
 
 func newStore(seed maphash.Seed) *Store {
-	s := &Store{seed: seed, readSeed: maphash.Bytes(seed, []byte("reads"))}
+	s := &Store{seed: seed, memory: newMemory(), readSeed: maphash.Bytes(seed, []byte("reads"))}
 	s.oldest.Store(noView)
 	s.readers.New = func() any { return new(Tx) }
 	s.replay.init()
@@ -162,6 +163,8 @@ func (s *Store) measure() {
 			mapped += db.arena.Mapped()
 		}
 	}
+	live += s.memory.arena.Live()
+	mapped += s.memory.arena.Mapped()
 	for i := range s.dropped {
 		mapped += s.dropped[i].arena.Mapped()
 	}

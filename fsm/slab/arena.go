@@ -177,6 +177,9 @@ func (a *Arena) Free(r Ref, n int) {
 // Retire takes an object of n bytes out of Live while somebody may still read it. Release follows.
 func (a *Arena) Retire(n int) { a.live -= uint64(Size(n)) }
 
+// RetireBytes is Retire for several objects that take so many bytes together, by Size.
+func (a *Arena) RetireBytes(n uint64) { a.live -= n }
+
 // Release makes the memory of a retired object of n bytes usable again.
 func (a *Arena) Release(r Ref, n int) {
 	if len(a.purges) > 0 {

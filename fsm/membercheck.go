@@ -1,0 +1,77 @@
+package fsm
+
+import (
+	"fmt"
+
+	"kvapp/fsm/slab"
+)
+
+// checkMemory verifies the members of all collections, and that nothing else is in the memory.
+func (s *Store) checkMemory() error {
+	owned, live := 0, uint64(0)
+	for n := range s.dbs {
+		db := s.dbs[n].Load()
+		for slot := 0; db != nil && slot < Slots; slot++ {
+			for i := range db.keysIn(slot) {
+				it := db.itemAt(slot, i)
+				m := membersOf(it.object())
+				if m == nil {
+					continue
+				}
+				if it.objs.at(it.handle()).kept != m || m.mem != s.memory || s.memory.owners[m.owner] != m || m.slot != slot {
+					return &InvariantError{"members have an owner", fmt.Sprintf("%q: number %d, slot %d", it.key(), m.owner, m.slot)}
+				}
+				if err := m.check(); err != nil {
+					return fmt.Errorf("%q: %w", it.key(), err)
+				}
+				owned++
+				live += m.live
+			}
+		}
+	}
+	return s.memory.check(owned, live, len(s.dropped) > 0)
+}
+
+// check compares the memory with so many collections, of so many bytes, that have keys. With more there may be others: those
+// of databases that are being dropped.
+func (mem *memory) check(owned int, live uint64, more bool) error {
+	used := 0
+	for _, m := range mem.owners {
+		if m != nil {
+			used++
+		}
+	}
+	if !more && (used != owned || live != mem.arena.Live()) {
+		return &InvariantError{"members are in a collection", fmt.Sprintf("%d collections of %d bytes; counted %d, %d", used, mem.arena.Live(), owned, live)}
+	}
+	if n := len(mem.owners) - 1 - len(mem.spare) - len(mem.dropped); n != used {
+		return &InvariantError{"numbers of collections", fmt.Sprintf("%d in use, %d not free", used, n)}
+	}
+	return nil
+}
+
+// check verifies the counts of a collection, and that every element is found where it stands.
+func (m *members) check() error {
+	var bytes, vals int
+	var live uint64
+	for i := range m.len() {
+		e := m.at(i)
+		bytes, vals, live = bytes+len(e.key), vals+len(e.val), live+uint64(slab.Size(e.size))
+		if at := m.find(e.key); at != i {
+			return &InvariantError{"an element is found at its place", fmt.Sprintf("%.64q at %d: %d", e.key, i, at)}
+		}
+		if m.owner != 0 && m.mem.ownerOf(m.dict.At(i)) != m {
+			return &InvariantError{"a record knows its collection", fmt.Sprintf("%.64q", e.key)}
+		}
+		if e.size != m.recordSize(e.key, e.part) {
+			return &InvariantError{"size of a record", fmt.Sprintf("%.64q: %d", e.key, e.size)}
+		}
+	}
+	if bytes != m.bytes || vals != m.vals || live != m.live {
+		return &InvariantError{"counts of a collection", fmt.Sprintf("%d, %d, %d; counted %d, %d, %d", m.bytes, m.vals, m.live, bytes, vals, live)}
+	}
+	if m.frozen && len(m.fresh) < (m.len()+63)/64 {
+		return &InvariantError{"what views show is known", fmt.Sprintf("%d of %d", 64*len(m.fresh), m.len())}
+	}
+	return nil
+}
