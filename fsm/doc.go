@@ -24,10 +24,13 @@
 //
 //	Store     16 databases, 256 shards, the clock, the entry in execution
 //	database  256 slotPages, an arena, a table of objects, keys per slot as a Fenwick tree, the order of expiry, counters
+//	memory    the records of the members of large hashes, sets and sorted sets of all databases, in an arena of their own
 //	slotPage  the dictionaries of one shard's slots (nil when empty), and the sums of the state hash; package dict
 //	record    one key in the arena: version, use, deadline, key, and a string, an integer, a short packed collection or the
 //	          handle of an object; package slab
 //	object    any other collection, or a string that is long or changed in place: on the Go heap, named by its handle
+//	members   the elements of an object that is a large hash, set or sorted set: a dictionary of references to records in the
+//	          memory, and of a sorted set a tree of references; none of it has pointers that grow with every element
 //	packed    a collection in one sequence of bytes, while its form is a small one
 //	light     a packed collection as a command sees it: a value for the time of the command, not kept anywhere
 //	Tx        what a command sees
@@ -48,7 +51,8 @@
 //
 // Freeze copies one pointer per page. Until the view is closed, the first write to a slot copies its page and its array of
 // references (tx.dict), a record that the view may show is never written to but replaced (tx.write, tx.relayout), and the
-// first write to a collection clones it (tx.privateObject). What was replaced is retired: it no longer counts, but its
+// first write to a collection clones it (tx.privateObject), or forks its members: both sides have the same records and chunks
+// of references, of which a copy is made when they change (members.fork). What was replaced is retired: it no longer counts, but its
 // memory is used again only when no view is left that is as old; later entries do that, a few records for each command. The
 // view's goroutine takes no lock. KEYS uses the same mechanism for a walk that blocks nobody.
 //
@@ -56,10 +60,12 @@
 //
 // Records of other sizes leave holes in the spans of an arena that nobody can use. The applier moves records together
 // (Store.Tidy, compact.go): a few with each entry while much is wasted, more when its node has nothing else to do. A move changes
-// a reference in a dictionary and in the order of expiry; nothing of it is state, and no two nodes move the same.
+// a reference in a dictionary and in the order of expiry; nothing of it is state, and no two nodes move the same. Records of
+// members know their collection, so they are moved in the same way, by the same bounds (Store.moveMember).
 //
-// FLUSHALL drops databases whole, in no time. When no view is left that may show them, their arenas are closed step by step
-// by later entries and by Tidy.
+// FLUSHALL drops databases whole, and DEL a collection, in no time. When no view is left that may show them, arenas are closed
+// step by step by later entries and by Tidy, and members freed one by one: a few for each command, and two for each that is
+// made, so that what waits is never more than what was once deleted at a time (membermemory.go).
 //
 // # State hash
 //

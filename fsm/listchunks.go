@@ -7,12 +7,16 @@ import (
 	"slices"
 )
 
+// owner is the identity of one side of a clone. It has a size, so that two of them are never equal.
+type owner struct{ _ byte }
+
 // listChunks is a large list: a directory of packed chunks. Both ends take and give elements in O(1); an inner position is
 // found by walking the directory (200 or more short elements per step) and then one chunk, from the nearer end.
 //
 // An element in a chunk is {uvarint length, bytes, the size of both so far, readable backwards}. Slices that methods
-// return point into a chunk and are valid until the next change of the list. Chunks are shared between clones as in
-// dict. Invariant: no chunk in dir[front:] is empty.
+// return point into a chunk and are valid until the next change of the list. Chunks are shared between clones: they carry the
+// token of the side that may write to them, and whoever holds another one copies first. Invariant: no chunk in dir[front:]
+// is empty.
 type listChunks struct {
 	own   *owner
 	n     int

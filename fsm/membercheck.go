@@ -70,8 +70,67 @@ func (m *members) check() error {
 	if bytes != m.bytes || vals != m.vals || live != m.live {
 		return &InvariantError{"counts of a collection", fmt.Sprintf("%d, %d, %d; counted %d, %d, %d", m.bytes, m.vals, m.live, bytes, vals, live)}
 	}
+	if m.tree != nil {
+		if err := m.checkTree(); err != nil {
+			return err
+		}
+	}
 	if m.frozen && len(m.fresh) < (m.len()+63)/64 {
 		return &InvariantError{"what views show is known", fmt.Sprintf("%d of %d", 64*len(m.fresh), m.len())}
 	}
 	return nil
+}
+
+// checkTree verifies that the tree of a sorted set has its elements, in order.
+func (m *members) checkTree() error {
+	n, err := m.tree.root.check(true)
+	if err != nil {
+		return err
+	}
+	var last *zitem
+	m.tree.root.each(func(it *zitem) {
+		key := m.tree.key(it)
+		i := m.find(key)
+		switch {
+		case err != nil:
+		case i < 0 || m.dict.At(i) != it.ref || m.at(i).score != it.score:
+			err = &InvariantError{"a tree has the elements", fmt.Sprintf("%.64q, score %g, at %d", key, it.score, i)}
+		case last != nil && m.tree.below(it, &zbound{score: last.score, member: m.tree.key(last), after: true}):
+			err = &InvariantError{"a tree is in order", fmt.Sprintf("%.64q, score %g", key, it.score)}
+		}
+		last = it
+	})
+	if err == nil && (n != m.len() || m.tree.m != m) {
+		err = &InvariantError{"a tree has the elements", fmt.Sprintf("%d of %d", n, m.len())}
+	}
+	return err
+}
+
+// check verifies the shape of a node and returns the number of items below it.
+func (n *znode) check(root bool) (items int, err error) {
+	bad := func(what string, v int) (int, error) {
+		return 0, &InvariantError{"nodes of a tree", fmt.Sprintf("%d %s", v, what)}
+	}
+	if n == nil {
+		return 0, nil
+	}
+	switch in := n.inner; {
+	case in == nil && (len(n.items) == 0 || len(n.items) > zleafMax || cap(n.items) > zleafMax):
+		return bad("items", len(n.items))
+	case in == nil:
+		return len(n.items), nil
+	case len(n.items) != 0 || len(in.kids) < 2 || len(in.kids) > zinnerMax || len(in.counts) != len(in.kids) || len(in.seps) != len(in.kids)-1:
+		return bad("kids", len(in.kids))
+	}
+	for i, k := range n.inner.kids {
+		sub, err := k.check(false)
+		if err != nil {
+			return 0, err
+		}
+		if sub != n.inner.counts[i] || !root && sub == 0 {
+			return bad("items below", sub)
+		}
+		items += sub
+	}
+	return items, nil
 }

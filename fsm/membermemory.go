@@ -105,15 +105,22 @@ func (mem *memory) adopt(m *members) {
 		mem.owners = append(mem.owners, nil)
 	}
 	mem.owners[m.owner] = m
-	old := m.mem
-	m.mem, m.live = mem, 0
-	for i := range m.len() {
-		b := old.from(m.dict.At(i))
+	refs := make([]slab.Ref, m.len())
+	m.live = 0
+	for i := range refs {
+		b := m.mem.from(m.dict.At(i))
 		size := m.read(b).size
-		ref := mem.alloc(size)
-		binary.LittleEndian.PutUint32(mem.arena.Bytes(ref, size), m.owner)
-		copy(mem.arena.Bytes(ref, size)[ownerBytes:], b[ownerBytes:size])
+		refs[i] = mem.alloc(size)
+		c := mem.arena.Bytes(refs[i], size)
+		binary.LittleEndian.PutUint32(c, m.owner)
+		copy(c[ownerBytes:], b[ownerBytes:])
 		m.live += uint64(slab.Size(size))
+	}
+	if m.tree != nil {
+		m.tree.root.each(func(it *zitem) { it.ref = refs[m.position(m.tree.key(it), it.ref)] })
+	}
+	m.mem = mem
+	for i, ref := range refs {
 		m.dict.Set(i, ref)
 	}
 }

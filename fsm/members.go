@@ -33,6 +33,7 @@ type members struct {
 	kind  kind
 	owner uint32 // in the table of mem; 0 = mem is of this collection alone
 	slot  int    // of the key, with owner
+	tree  *ztree // of a sorted set: all elements by (score, key); nil while it is not built
 
 	bytes int    // sum of the lengths of the keys
 	vals  int    // and of the values
@@ -62,7 +63,11 @@ const (
 	scoreBytes = 8
 )
 
-func memberTag(key []byte) uint32 { return slotdict.Tag(uint32(maphash.Bytes(dictSeed, key) >> 32)) }
+var memberSeed = maphash.MakeSeed()
+
+func memberHash(key []byte) uint32 { return uint32(maphash.Bytes(memberSeed, key) >> 32) }
+
+func memberTag(key []byte) uint32 { return slotdict.Tag(memberHash(key)) }
 
 // newMembers returns an empty collection of a kind, with a memory of its own.
 func newMembers(k kind) *members { return &members{kind: k, mem: new(memory)} }
@@ -280,6 +285,9 @@ func (m *members) fork(epoch uint64) *members {
 	c.dict.Own(epoch, true)
 	c.frozen, c.epoch, c.fresh = true, epoch, make([]uint64, (c.len()+63)/64)
 	c.mem.owners[c.owner] = &c
+	if c.tree != nil {
+		c.tree.m = &c
+	}
 	return &c
 }
 
@@ -294,6 +302,9 @@ func (m *members) clone() *members {
 		c.dict.Put(memberTag(e.key), c.put(e.key, e.part))
 	}
 	c.bytes, c.vals, c.sum = m.bytes, m.vals, m.sum
+	if m.tree != nil {
+		c.buildTree()
+	}
 	return c
 }
 
@@ -317,6 +328,9 @@ func (m *members) move(from, to slab.Ref, epoch uint64) bool {
 		return false
 	}
 	copy(m.mem.from(to)[:e.size], b)
+	if m.tree != nil {
+		m.tree.refer(e.bound(), to)
+	}
 	m.dict.Own(epoch, false)
 	m.dict.Set(pos, to)
 	return true

@@ -42,7 +42,7 @@ func removeMembers(m *machine, k kind, key string, at, n, step int) {
 	m.do(args...)
 }
 
-var memberKinds = []kind{kindHash, kindSet}
+var memberKinds = []kind{kindHash, kindSet, kindZSet}
 
 // hold takes a view that verify writes.
 func hold(t require.TestingT, s *Store) snapshotAt {

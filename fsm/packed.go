@@ -229,7 +229,7 @@ type packedIndex struct {
 
 // add notes the element at p[at:end] and reports whether it is new. REQUIRES: no more than HashMaxListpackEntries.
 func (x *packedIndex) add(p packed, at, end int) bool {
-	for i := dictHash(p[at:end]); ; i++ {
+	for i := memberHash(p[at:end]); ; i++ {
 		slot := &x.slots[i%uint32(len(x.slots))]
 		if *slot == 0 {
 			*slot = uint32(at)

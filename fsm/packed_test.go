@@ -368,10 +368,10 @@ func (z *zsetValue) check() error {
 		return fmt.Errorf("%d elements in a sorted set of %d", n, z.len())
 	}
 	seen := make([]bool, z.len())
-	at, last := zsetHead, zitem{score: math.Inf(-1)}
+	at, last := zsetHead, zpair{score: math.Inf(-1)}
 	for range z.len() {
 		m, next := z.small.word(at)
-		it := zitem{z.small.score(next), m.text()}
+		it := zpair{z.small.score(next), m.text()}
 		at = z.small.skip(next, 2)
 		pos := z.small[at-1]
 		if int(pos) >= len(seen) || seen[pos] {
@@ -385,26 +385,6 @@ func (z *zsetValue) check() error {
 	return nil
 }
 
-// check verifies the invariants of a large sorted set.
-func (d *zsetLarge) check() error {
-	if err := d.dict.check(); err != nil {
-		return err
-	}
-	items, err := d.tree.check()
-	if err != nil {
-		return err
-	}
-	if len(items) != d.n {
-		return fmt.Errorf("%d members in order, %d in all", len(items), d.n)
-	}
-	for _, it := range items {
-		if i := d.findString(it.member); i < 0 || d.at(i).val != it.score {
-			return fmt.Errorf("%q is not in the dict", it.member)
-		}
-	}
-	return nil
-}
-
 // scores are of every size that a packed score has, and equal ones are frequent.
 var scores = []float64{0, 1, 1, 1, 2, -3, 127, 128, 0.5, -0.5, 1e6, 1 << 53, 1 << 60, math.Inf(1), math.Inf(-1), math.Copysign(0, -1)}
 
@@ -412,13 +392,13 @@ var scores = []float64{0, 1, 1, 1, 2, -3, 127, 128, 0.5, -0.5, 1e6, 1 << 53, 1 <
 func TestZSetHistory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		z, large := &zsetValue{}, false
-		var model []zitem
+		var model []zpair
 		var clones []func()
 		key, steps := historyOf(t)
 		few := rapid.IntRange(0, 4).Draw(t, "removals")
 		for range steps {
 			k, score := key(), rapid.SampledFrom(scores).Draw(t, "score")
-			i := slices.IndexFunc(model, func(it zitem) bool { return it.member == string(k) })
+			i := slices.IndexFunc(model, func(it zpair) bool { return it.member == string(k) })
 			switch op := rapid.IntRange(0, 9).Draw(t, "op"); {
 			case op < few && i >= 0 && op%2 == 0:
 				z.removeRank(z.rank(k))
@@ -431,7 +411,7 @@ func TestZSetHistory(t *testing.T) {
 			default:
 				require.Equal(t, i < 0, z.put(k, score))
 				if i < 0 {
-					model = append(model, zitem{positiveZero(score), string(k)})
+					model = append(model, zpair{positiveZero(score), string(k)})
 				} else {
 					model[i].score = positiveZero(score)
 				}
@@ -460,9 +440,9 @@ func TestZSetHistory(t *testing.T) {
 }
 
 // verifyRanks compares ranks and ranges of a sorted set with those of its items.
-func verifyRanks(t *rapid.T, z *zsetValue, items []zitem) {
+func verifyRanks(t *rapid.T, z *zsetValue, items []zpair) {
 	sorted := slices.Clone(items)
-	slices.SortFunc(sorted, func(a, b zitem) int {
+	slices.SortFunc(sorted, func(a, b zpair) int {
 		if itemLess(a, b) {
 			return -1
 		}
@@ -470,16 +450,16 @@ func verifyRanks(t *rapid.T, z *zsetValue, items []zitem) {
 	})
 	for r, it := range sorted {
 		require.Equal(t, r, z.rank([]byte(it.member)))
-		require.Equal(t, r, z.below(&zbound{score: it.score, member: it.member}))
-		require.Equal(t, r+1, z.below(&zbound{score: it.score, member: it.member, after: true}))
+		require.Equal(t, r, z.below(&zbound{score: it.score, member: []byte(it.member)}))
+		require.Equal(t, r+1, z.below(&zbound{score: it.score, member: []byte(it.member), after: true}))
 		score, ok := z.score([]byte(it.member))
 		require.True(t, ok)
 		require.Equal(t, it.score, score)
 	}
 	from := len(items) / 3
 	for _, reverse := range []bool{false, true} {
-		var got []zitem
-		z.walk(from, len(items), reverse, func(m word, score float64) { got = append(got, zitem{score, m.text()}) })
+		var got []zpair
+		z.walk(from, len(items), reverse, func(m word, score float64) { got = append(got, zpair{score, m.text()}) })
 		if reverse {
 			slices.Reverse(got)
 		}
@@ -488,7 +468,7 @@ func verifyRanks(t *rapid.T, z *zsetValue, items []zitem) {
 }
 
 // encodeItems is the encoding of a sorted set.
-func encodeItems(all []zitem) []byte {
+func encodeItems(all []zpair) []byte {
 	b := binary.AppendUvarint(nil, uint64(len(all)))
 	for _, it := range all {
 		b = binary.LittleEndian.AppendUint64(appendBytes(b, it.member), math.Float64bits(it.score))

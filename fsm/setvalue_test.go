@@ -132,19 +132,19 @@ func TestZSetModel(t *testing.T) {
 		}
 		require.NoError(t, validate(z))
 		require.Equal(t, len(model), z.len())
-		var want []zitem
+		var want []zpair
 		for m, s := range model {
-			want = append(want, zitem{s, m})
+			want = append(want, zpair{s, m})
 		}
-		slices.SortFunc(want, func(a, b zitem) int {
+		slices.SortFunc(want, func(a, b zpair) int {
 			if itemLess(a, b) {
 				return -1
 			}
 			return 1
 		})
 		for _, reverse := range []bool{false, true} {
-			var items []zitem
-			z.walk(0, len(want), reverse, func(m word, score float64) { items = append(items, zitem{score, m.text()}) })
+			var items []zpair
+			z.walk(0, len(want), reverse, func(m word, score float64) { items = append(items, zpair{score, m.text()}) })
 			require.True(t, slices.Equal(want, items))
 			slices.Reverse(want)
 		}

@@ -3,7 +3,6 @@ package fsm
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"math/bits"
 )
 
@@ -162,17 +161,6 @@ func compareSums(db, slot int, counted, content uint64) error {
 	return &InvariantError{"the state hash", fmt.Sprintf("db %d slot %d: the writes add up to %016x, the keys to %016x", db, slot, counted, content)}
 }
 
-// partSum is the hash of the value of an element of a dict; 0 if elements have none.
-func partSum[V any](v V) uint64 {
-	switch v := any(v).(type) {
-	case string:
-		return hashBytes([]byte(v)) | 1
-	case float64:
-		return splitMix(math.Float64bits(v)) | 1
-	}
-	return 0
-}
-
 // pairSum is what key and value of an element add.
 func pairSum(key, part uint64) uint64 {
 	if part == 0 {
@@ -181,15 +169,5 @@ func pairSum(key, part uint64) uint64 {
 	return fold(key+mixC, part)
 }
 
-// dictSum is the content of a collection whose elements stand in a dict.
+// dictSum is the content of a collection of so many members, and their sum.
 func dictSum(n int, sum uint64) uint64 { return fold(sum^mixD, uint64(n)*golden^mixA) }
-
-// recount is d.sum computed from the elements.
-func (d *dict[V]) recount() (sum uint64) {
-	for i := range d.n {
-		e := d.at(i)
-		k := hashBytes([]byte(e.key))
-		sum += placeSum(i, k) + pairSum(k, partSum(e.val))
-	}
-	return sum
-}

@@ -211,27 +211,28 @@ func (c combineCommand) run(tx *Tx, args [][]byte, out Out) {
 	}
 	d := combine(c.op, src, o.sum)
 	if c.store {
-		for i := range d.n {
-			d.set(i, positiveZero(d.at(i).val))
+		for i := range d.len() {
+			d.set(i, part{score: positiveZero(d.at(i).score)})
 		}
+		n := d.len()
 		tx.replace(args[1], newZSet(d))
-		out.Int(int64(d.n))
+		out.Int(int64(n))
 		return
 	}
-	n, nested := d.n, out.RESP3()
+	n, nested := d.len(), out.RESP3()
 	beginPairs(n, o.withScores, nested, out)
 	newZSet(d).walk(0, n, false, func(m word, score float64) { replyItem(tx, m, score, o.withScores, nested, out) })
 }
 
 // combine returns the members of the result; their tree is not built yet.
-func combine(op zoperation, src []zsource, sum aggregate) *zsetLarge {
-	r := &zsetLarge{}
+func combine(op zoperation, src []zsource, sum aggregate) *members {
+	r := newMembers(kindZSet)
 	switch op {
 	case zunion:
 		unionSources(src, sum, r)
 	case zinter:
 		interSources(src, sum, func(m word, score float64) bool {
-			r.add(m.text(), score)
+			r.addWord(&m, score)
 			return true
 		})
 	case zdiff:
@@ -240,15 +241,15 @@ func combine(op zoperation, src []zsource, sum aggregate) *zsetLarge {
 	return r
 }
 
-func unionSources(src []zsource, sum aggregate, r *zsetLarge) {
+func unionSources(src []zsource, sum aggregate, r *members) {
 	for k := range src {
 		s := &src[k]
 		s.walk(func(m word, score float64) bool {
 			score = s.weighed(score)
 			if p := r.findWord(&m); p >= 0 {
-				r.set(p, sum(r.at(p).val, score))
+				r.set(p, part{score: sum(r.at(p).score, score)})
 			} else {
-				r.add(m.text(), score)
+				r.addWord(&m, score)
 			}
 			return true
 		})
@@ -272,14 +273,20 @@ func interSources(src []zsource, sum aggregate, each func(m word, score float64)
 	})
 }
 
-func diffSources(src []zsource, r *zsetLarge) {
+func diffSources(src []zsource, r *members) {
 	src[0].walk(func(m word, score float64) bool {
 		for k := range src[1:] {
 			if _, ok := src[1+k].score(m); ok {
 				return true
 			}
 		}
-		r.add(m.text(), score)
+		r.addWord(&m, score)
 		return true
 	})
+}
+
+// addWord adds an element of another collection, with its score.
+func (m *members) addWord(w *word, score float64) {
+	var digits [20]byte
+	m.add(w.bytes(digits[:0]), part{score: score})
 }

@@ -128,7 +128,7 @@ func parseLexEnd(b []byte, high bool) (e zend, ok bool) {
 		return e, len(b) == 1
 	case '(', '[':
 		// The lower end cuts behind an excluded member, the upper end behind an included one.
-		e.cut = zbound{lex: true, member: string(b[1:]), after: (b[0] == '[') == high}
+		e.cut = zbound{lex: true, member: b[1:], after: (b[0] == '[') == high}
 		return e, true
 	}
 	return e, false

@@ -1,64 +1,104 @@
 package fsm
 
-import "slices"
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"kvapp/fsm/slab"
+)
 
 // ztree orders the members of a sorted set by (score, member bytes): a B+tree whose inner nodes count what lies below
-// them, so that rank and access by rank are O(log n). Nodes are shared between clones as in dict.
+// them, so that rank and access by rank are O(log n). Its leaves refer to the records of the members, which it does not own;
+// a member must be in the tree no longer than its record is.
+//
+// There is one tree for a collection and what was forked from it: views do not look at it.
 type ztree struct {
-	own  *owner
+	m    *members
 	root *znode // nil = empty
 }
 
 const (
 	zleafMax  = 128 // items
+	zleafStep = 16  // items by which the room of a leaf grows
 	zinnerMax = 64  // children
 )
 
-// zitem is one member with its score, which is never NaN.
+// zitem is one member with its score, which is never NaN. There are no pointers in it.
 type zitem struct {
-	score  float64
-	member string
+	score float64
+	ref   slab.Ref
 }
 
-// znode is a leaf (kids == nil) that holds items in order, or an inner node. Invariants of an inner node:
-// len(kids) == len(counts) == len(items)+1, counts[i] is the number of items below kids[i], and everything in kids[i]
-// is lower than items[i], which is lower than or equal to everything in kids[i+1].
+// znode is a leaf (inner == nil) that holds items in order, or an inner node.
 type znode struct {
-	own    *owner
-	items  []zitem
+	items []zitem
+	inner *zinner
+}
+
+// bound is the cut before the element e.
+func (e *member) bound() *zbound { return &zbound{score: e.score, member: e.key} }
+
+// zinner is what an inner node has. Invariants: len(kids) == len(counts) == len(seps)+1, counts[i] is the number of items
+// below kids[i], and everything in kids[i] is lower than seps[i], which is lower than or equal to everything in kids[i+1].
+type zinner struct {
+	seps   []zsep
 	kids   []*znode
 	counts []int
+}
+
+// zsep separates two neighbours. It is no item: what it was made of may be gone.
+type zsep struct {
+	score  float64
+	member []byte
 }
 
 // zbound is a cut through the order: items are below it or not.
 type zbound struct {
 	score  float64
-	member string
+	member []byte
 	lex    bool // compare members only (all scores are equal)
 	after  bool // an item equal to (score, member) is below
 	all    bool // every item of this score is below
 }
 
-func (b *zbound) above(it *zitem) bool {
-	if !b.lex {
-		if it.score != b.score {
-			return it.score < b.score
-		}
-		if b.all {
-			return true
-		}
+// aboveScore decides by the score alone, if it can.
+func (b *zbound) aboveScore(score float64) (above, decided bool) {
+	switch {
+	case b.lex:
+		return false, false
+	case score != b.score:
+		return score < b.score, true
 	}
-	if b.after {
-		return it.member <= b.member
+	return true, b.all
+}
+
+func (b *zbound) aboveMember(member []byte) bool {
+	c := bytes.Compare(member, b.member)
+	return c < 0 || c == 0 && b.after
+}
+
+func (b *zbound) aboveSep(s *zsep) bool {
+	if above, ok := b.aboveScore(s.score); ok {
+		return above
 	}
-	return it.member < b.member
+	return b.aboveMember(s.member)
+}
+
+func (t *ztree) key(it *zitem) []byte { return t.m.key(t.m.mem.from(it.ref)) }
+
+func (t *ztree) below(it *zitem, b *zbound) bool {
+	if above, ok := b.aboveScore(it.score); ok {
+		return above
+	}
+	return b.aboveMember(t.key(it))
 }
 
 // cut returns how many of the items are below b.
-func (b *zbound) cut(items []zitem) int {
+func (t *ztree) cut(items []zitem, b *zbound) int {
 	lo, hi := 0, len(items)
 	for lo < hi {
-		if m := int(uint(lo+hi) / 2); b.above(&items[m]) {
+		if m := int(uint(lo+hi) / 2); t.below(&items[m], b) {
 			lo = m + 1
 		} else {
 			hi = m
@@ -67,20 +107,57 @@ func (b *zbound) cut(items []zitem) int {
 	return lo
 }
 
+// kid returns which child b cuts.
+func (n *zinner) kid(b *zbound) int {
+	lo, hi := 0, len(n.seps)
+	for lo < hi {
+		if m := int(uint(lo+hi) / 2); b.aboveSep(&n.seps[m]) {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	return lo
+}
+
+// at returns the child that holds rank r, and the rank there.
+func (n *zinner) at(r int) (kid, rank int) {
+	for r >= n.counts[kid] {
+		r -= n.counts[kid]
+		kid++
+	}
+	return kid, r
+}
+
 func (t *ztree) len() int { return t.root.size() }
 
 func (n *znode) size() int {
-	if n == nil {
+	switch {
+	case n == nil:
 		return 0
-	}
-	if n.kids == nil {
+	case n.inner == nil:
 		return len(n.items)
 	}
 	s := 0
-	for _, c := range n.counts {
+	for _, c := range n.inner.counts {
 		s += c
 	}
 	return s
+}
+
+// each calls f for all items, in order.
+func (n *znode) each(f func(it *zitem)) {
+	if n == nil {
+		return
+	}
+	for i := range n.items {
+		f(&n.items[i])
+	}
+	if n.inner != nil {
+		for _, k := range n.inner.kids {
+			k.each(f)
+		}
+	}
 }
 
 // rank returns the number of items below b.
@@ -92,14 +169,14 @@ func (t *ztree) rank(b *zbound) int {
 	if n == nil {
 		return 0
 	}
-	for n.kids != nil {
-		i := b.cut(n.items)
-		for _, c := range n.counts[:i] {
+	for n.inner != nil {
+		i := n.inner.kid(b)
+		for _, c := range n.inner.counts[:i] {
 			r += c
 		}
-		n = n.kids[i]
+		n = n.inner.kids[i]
 	}
-	return r + b.cut(n.items)
+	return r + t.cut(n.items, b)
 }
 
 // lexRank is rank by member. It asks for items by rank: if scores differ, which is a client's mistake, the answer still follows
@@ -107,7 +184,7 @@ func (t *ztree) rank(b *zbound) int {
 func (t *ztree) lexRank(b *zbound) int {
 	lo, hi := 0, t.len()
 	for lo < hi {
-		if m := int(uint(lo+hi) / 2); b.above(&t.from(m)[0]) {
+		if m := int(uint(lo+hi) / 2); t.below(&t.from(m)[0], b) {
 			lo = m + 1
 		} else {
 			hi = m
@@ -119,13 +196,10 @@ func (t *ztree) lexRank(b *zbound) int {
 // leaf returns the leaf that holds rank r and the offset in it. REQUIRES: 0 <= r < len().
 func (t *ztree) leaf(r int) (*znode, int) {
 	n := t.root
-	for n.kids != nil {
-		i := 0
-		for r >= n.counts[i] {
-			r -= n.counts[i]
-			i++
-		}
-		n = n.kids[i]
+	for n.inner != nil {
+		var i int
+		i, r = n.inner.at(r)
+		n = n.inner.kids[i]
 	}
 	return n, r
 }
@@ -142,149 +216,214 @@ func (t *ztree) upTo(r int) []zitem {
 	return n.items[:i+1]
 }
 
-// clone returns a copy that shares all nodes; it counts as a write.
-func (t *ztree) clone() ztree {
-	c := *t
-	t.own, c.own = &owner{}, &owner{}
-	return c
+// walk calls each for the items of the ranks [from, to).
+func (t *ztree) walk(from, to int, reverse bool, each func(m word, score float64)) {
+	for !reverse && from < to {
+		items := t.from(from)
+		items = items[:min(len(items), to-from)]
+		for i := range items {
+			each(word{kind: wordBytes, b: t.key(&items[i])}, items[i].score)
+		}
+		from += len(items)
+	}
+	for reverse && from < to {
+		items := t.upTo(to - 1)
+		items = items[max(0, len(items)-(to-from)):]
+		for i := len(items) - 1; i >= 0; i-- {
+			each(word{kind: wordBytes, b: t.key(&items[i])}, items[i].score)
+		}
+		to -= len(items)
+	}
 }
 
 // insert adds an item that must be absent.
 func (t *ztree) insert(it zitem) {
 	if t.root == nil {
-		t.root = &znode{own: t.own}
+		t.root = &znode{}
 	}
-	t.root = t.writable(t.root)
-	sep, right := t.insertBelow(t.root, it)
+	b := zbound{score: it.score, member: t.key(&it), after: true}
+	sep, right := t.insertBelow(t.root, it, &b)
 	if right != nil {
 		l := t.root
-		t.root = &znode{own: t.own, items: []zitem{sep}, kids: []*znode{l, right}, counts: []int{l.size(), right.size()}}
+		t.root = &znode{inner: &zinner{seps: []zsep{sep}, kids: []*znode{l, right}, counts: []int{l.size(), right.size()}}}
 	}
 }
 
-// insertBelow inserts into the writable node n; if n had to split, it returns the new right half and its lower bound.
-func (t *ztree) insertBelow(n *znode, it zitem) (zitem, *znode) {
-	if n.kids == nil {
-		b := zbound{score: it.score, member: it.member}
-		i := b.cut(n.items)
-		n.items = slices.Insert(n.items, i, it)
-		if len(n.items) <= zleafMax {
-			return zitem{}, nil
-		}
-		// Ascending insertion, such as loading, leaves full leaves behind.
-		at := len(n.items) / 2
-		if i == len(n.items)-1 {
-			at = i
-		}
-		r := &znode{own: t.own, items: append(make([]zitem, 0, zleafMax+1), n.items[at:]...)}
-		clear(n.items[at:])
-		n.items = n.items[:at]
-		return r.items[0], r
+// insertBelow inserts an item, which b cuts behind, into node n; if n had to split, it returns the new right half and its lower
+// bound.
+func (t *ztree) insertBelow(n *znode, it zitem, b *zbound) (zsep, *znode) {
+	if n.inner == nil {
+		return t.insertLeaf(n, it, b)
 	}
-	b := zbound{score: it.score, member: it.member, after: true}
-	i := b.cut(n.items)
-	k := t.writable(n.kids[i])
-	n.kids[i] = k
-	sep, right := t.insertBelow(k, it)
-	n.counts[i]++
+	in := n.inner
+	i := in.kid(b)
+	sep, right := t.insertBelow(in.kids[i], it, b)
+	in.counts[i]++
 	if right == nil {
-		return zitem{}, nil
+		return zsep{}, nil
 	}
 	rs := right.size()
-	n.counts[i] -= rs
-	n.items = slices.Insert(n.items, i, sep)
-	n.kids = slices.Insert(n.kids, i+1, right)
-	n.counts = slices.Insert(n.counts, i+1, rs)
-	if len(n.kids) <= zinnerMax {
-		return zitem{}, nil
+	in.counts[i] -= rs
+	in.seps = slices.Insert(in.seps, i, sep)
+	in.kids = slices.Insert(in.kids, i+1, right)
+	in.counts = slices.Insert(in.counts, i+1, rs)
+	if len(in.kids) <= zinnerMax {
+		return zsep{}, nil
 	}
-	at := len(n.kids) / 2
-	if i+1 == len(n.kids)-1 {
-		at = len(n.kids) - 2
+	at := len(in.kids) / 2
+	if i+1 == len(in.kids)-1 { // ascending insertion, such as loading, leaves full nodes behind
+		at = len(in.kids) - 2
 	}
-	up := n.items[at-1]
-	r := &znode{own: t.own, items: slices.Clone(n.items[at:]), kids: slices.Clone(n.kids[at:]), counts: slices.Clone(n.counts[at:])}
-	clear(n.items[at-1:])
-	clear(n.kids[at:])
-	n.items, n.kids, n.counts = n.items[:at-1], n.kids[:at], n.counts[:at]
-	return up, r
+	up := in.seps[at-1]
+	r := &zinner{seps: slices.Clone(in.seps[at:]), kids: slices.Clone(in.kids[at:]), counts: slices.Clone(in.counts[at:])}
+	clear(in.seps[at-1:])
+	clear(in.kids[at:])
+	in.seps, in.kids, in.counts = in.seps[:at-1], in.kids[:at], in.counts[:at]
+	return up, &znode{inner: r}
+}
+
+// insertLeaf is insertBelow for a leaf.
+func (t *ztree) insertLeaf(n *znode, it zitem, b *zbound) (zsep, *znode) {
+	i := t.cut(n.items, b)
+	if len(n.items) < zleafMax {
+		n.insert(i, it)
+		return zsep{}, nil
+	}
+	r := &znode{}
+	if i == zleafMax {
+		r.insert(0, it)
+	} else {
+		const at = zleafMax / 2
+		r.items = roomy(n.items[at:])
+		n.items = roomy(n.items[:at])
+		if i <= at {
+			n.insert(i, it)
+		} else {
+			r.insert(i-at, it)
+		}
+	}
+	return t.between(&n.items[len(n.items)-1], &r.items[0]), r
+}
+
+// roomy returns a copy with some room.
+func roomy(items []zitem) []zitem {
+	return append(make([]zitem, 0, min(len(items)+zleafStep, zleafMax)), items...)
+}
+
+// insert adds an item to a leaf that is not full.
+func (n *znode) insert(i int, it zitem) {
+	if c := cap(n.items); len(n.items) == c {
+		if c < zleafStep {
+			n.items = append(make([]zitem, 0, max(2, 2*c)), n.items...)
+		} else {
+			n.items = roomy(n.items)
+		}
+	}
+	n.items = slices.Insert(n.items, i, it)
+}
+
+// between returns the shortest separator of two neighbours.
+func (t *ztree) between(l, r *zitem) zsep {
+	if l.score != r.score {
+		return zsep{score: r.score}
+	}
+	a, b := t.key(l), t.key(r)
+	n := 0
+	for n < len(a) && a[n] == b[n] { // b is the larger one, so it is not the beginning of a
+		n++
+	}
+	return zsep{r.score, bytes.Clone(b[:n+1])}
+}
+
+// refer has the item that b cuts before refer to another record of the same member.
+func (t *ztree) refer(b *zbound, to slab.Ref) {
+	n, i := t.leaf(t.rank(b))
+	n.items[i].ref = to
 }
 
 // removeAt removes and returns the item of rank r. REQUIRES: 0 <= r < len().
 func (t *ztree) removeAt(r int) zitem {
-	t.root = t.writable(t.root)
 	it := t.removeBelow(t.root, r)
-	switch {
-	case len(t.root.kids) == 1:
-		t.root = t.root.kids[0]
-	case t.root.kids == nil && len(t.root.items) == 0:
+	switch in := t.root.inner; {
+	case in != nil && len(in.kids) == 1:
+		t.root = in.kids[0]
+	case in == nil && len(t.root.items) == 0:
 		t.root = nil
 	}
 	return it
 }
 
 func (t *ztree) removeBelow(n *znode, r int) zitem {
-	if n.kids == nil {
+	if n.inner == nil {
 		it := n.items[r]
 		n.items = slices.Delete(n.items, r, r+1)
 		return it
 	}
-	i := 0
-	for r >= n.counts[i] {
-		r -= n.counts[i]
-		i++
-	}
-	k := t.writable(n.kids[i])
-	n.kids[i] = k
+	i, r := n.inner.at(r)
+	k := n.inner.kids[i]
 	it := t.removeBelow(k, r)
-	n.counts[i]--
-	if len(k.items) < zleafMax/4 && k.kids == nil || k.kids != nil && len(k.kids) < zinnerMax/4 {
-		t.balance(n, max(i-1, 0))
+	n.inner.counts[i]--
+	if k.inner == nil && len(k.items) < zleafMax/4 || k.inner != nil && len(k.inner.kids) < zinnerMax/4 {
+		t.balance(n.inner, max(i-1, 0))
 	}
 	return it
 }
 
 // balance joins the children i and i+1 of n, or shares their content evenly if it is too much for one. Every inner
 // node has two children at least, so both exist.
-func (t *ztree) balance(n *znode, i int) {
-	l, r := t.writable(n.kids[i]), t.writable(n.kids[i+1])
-	n.kids[i], n.kids[i+1] = l, r
-	if l.kids == nil {
-		l.items = append(l.items, r.items...)
-	} else {
-		l.items = append(append(l.items, n.items[i]), r.items...)
-		l.kids = append(l.kids, r.kids...)
-		l.counts = append(l.counts, r.counts...)
+func (t *ztree) balance(n *zinner, i int) {
+	l, r := n.kids[i], n.kids[i+1]
+	if l.inner == nil {
+		all := slices.Concat(l.items, r.items)
+		if len(all) > zleafMax {
+			at := len(all) / 2
+			l.items, r.items = roomy(all[:at]), roomy(all[at:])
+			n.seps[i] = t.between(&l.items[at-1], &r.items[0])
+		} else {
+			l.items, r = roomy(all), nil
+		}
+	} else if !balanceInner(l.inner, r.inner, &n.seps[i]) {
+		r = nil
 	}
-	leaf := l.kids == nil
-	if leaf && len(l.items) <= zleafMax || !leaf && len(l.kids) <= zinnerMax {
-		n.counts[i] += n.counts[i+1]
-		n.items = slices.Delete(n.items, i, i+1)
-		n.kids = slices.Delete(n.kids, i+1, i+2)
-		n.counts = slices.Delete(n.counts, i+1, i+2)
+	if r != nil {
+		n.counts[i], n.counts[i+1] = l.size(), r.size()
 		return
 	}
-	if leaf {
-		at := len(l.items) / 2
-		r.items = slices.Clone(l.items[at:])
-		clear(l.items[at:])
-		l.items = l.items[:at]
-		n.items[i] = r.items[0]
-	} else {
-		at := len(l.kids) / 2
-		n.items[i] = l.items[at-1]
-		r.items, r.kids, r.counts = slices.Clone(l.items[at:]), slices.Clone(l.kids[at:]), slices.Clone(l.counts[at:])
-		clear(l.items[at-1:])
-		clear(l.kids[at:])
-		l.items, l.kids, l.counts = l.items[:at-1], l.kids[:at], l.counts[:at]
-	}
-	n.counts[i], n.counts[i+1] = l.size(), r.size()
+	n.counts[i] += n.counts[i+1]
+	n.seps = slices.Delete(n.seps, i, i+1)
+	n.kids = slices.Delete(n.kids, i+1, i+2)
+	n.counts = slices.Delete(n.counts, i+1, i+2)
 }
 
-// writable returns n, or a copy of it if another clone can see n.
-func (t *ztree) writable(n *znode) *znode {
-	if n.own == t.own {
-		return n
+// balanceInner shares the children of two neighbours evenly, or gives l all of them, and reports false, if that is not too
+// many. Sep stands between the two.
+func balanceInner(l, r *zinner, sep *zsep) bool {
+	seps := slices.Concat(l.seps, []zsep{*sep}, r.seps)
+	kids, counts := slices.Concat(l.kids, r.kids), slices.Concat(l.counts, r.counts)
+	if len(kids) <= zinnerMax {
+		*l = zinner{seps, kids, counts}
+		return false
 	}
-	return &znode{own: t.own, items: slices.Clone(n.items), kids: slices.Clone(n.kids), counts: slices.Clone(n.counts)}
+	at := len(kids) / 2
+	*sep = seps[at-1]
+	*l = zinner{slices.Clone(seps[:at-1]), slices.Clone(kids[:at]), slices.Clone(counts[:at])}
+	*r = zinner{slices.Clone(seps[at:]), slices.Clone(kids[at:]), slices.Clone(counts[at:])}
+	return true
+}
+
+// buildTree makes the tree of a sorted set anew. In ascending order an insertion touches the last leaf only and leaves full
+// ones behind.
+func (m *members) buildTree() {
+	t := &ztree{m: m}
+	items := make([]zitem, m.len())
+	for i := range items {
+		items[i] = zitem{m.at(i).score, m.dict.At(i)}
+	}
+	slices.SortFunc(items, func(a, b zitem) int {
+		return cmp.Or(cmp.Compare(a.score, b.score), bytes.Compare(t.key(&a), t.key(&b)))
+	})
+	for _, it := range items {
+		t.insert(it)
+	}
+	m.tree = t
 }

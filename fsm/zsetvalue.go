@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
-	"strings"
 )
 
 // zsetValue is a sorted set. Two orders belong to it: that of scores, and the order of history (a new member comes last,
@@ -17,14 +16,9 @@ type zsetValue struct {
 	// small holds, behind the number of members in zsetHead bytes, member, score and position in the order of history, by
 	// (score, member). A position is below 128, which is one byte. Empty = no members.
 	small packed
-	large *zsetLarge // not nil = the form is zsetSkip
-}
-
-// zsetLarge holds the scores by member, in the order of history, and the members by (score, member). Invariant: both hold
-// the same pairs.
-type zsetLarge struct {
-	dict[float64]
-	tree ztree
+	// large holds the members in the order of history, and has a tree of them by (score, member). Not nil = the form is
+	// zsetSkip.
+	large *members
 }
 
 const (
@@ -36,28 +30,32 @@ func (z *zsetValue) kind() kind { return kindZSet }
 
 func (z *zsetValue) size() int {
 	if d := z.large; d != nil {
-		return 208 + d.bytes + d.n*zsetEntryCost
+		return 208 + d.bytes + d.len()*zsetEntryCost
 	}
 	return packedCost + len(z.small)
 }
 
 func (z *zsetValue) clone() object {
 	if d := z.large; d != nil {
-		return &zsetValue{large: &zsetLarge{d.dict.clone(), d.tree.clone()}}
+		return &zsetValue{large: d.clone()}
 	}
 	return &zsetValue{small: z.small.clone()}
 }
 
+func (z *zsetValue) members() *members { return z.large }
+
+func (z *zsetValue) fork(epoch uint64) object { return &zsetValue{large: z.large.fork(epoch)} }
+
 func (z *zsetValue) sum() uint64 {
 	if d := z.large; d != nil {
-		return dictSum(d.n, d.sum)
+		return dictSum(d.len(), d.sum)
 	}
 	return hashBytes(z.small)
 }
 
 func (z *zsetValue) recount() uint64 {
 	if d := z.large; d != nil {
-		return dictSum(d.n, d.dict.recount())
+		return dictSum(d.len(), d.recount())
 	}
 	return hashBytes(z.small)
 }
@@ -78,35 +76,34 @@ func (z *zsetValue) setForm(f form) bool {
 }
 
 // grow changes the form to zsetSkip.
-func (z *zsetValue) grow() *zsetLarge {
+func (z *zsetValue) grow() {
 	if z.large != nil {
-		return z.large
+		return
 	}
-	d := &zsetLarge{}
+	d := newMembers(kindZSet)
 	c := z.from(0)
 	for range z.len() {
 		m := c.next()
-		d.dict.add(m.text(), c.score)
+		d.addWord(&m, c.score)
 	}
 	d.buildTree()
 	z.small, z.large = nil, d
-	return d
 }
 
 // newZSet makes a sorted set of the members of d, whose tree is not built yet.
-func newZSet(d *zsetLarge) *zsetValue {
+func newZSet(d *members) *zsetValue {
 	longest := 0
-	for i := range d.n {
+	for i := range d.len() {
 		longest = max(longest, len(d.at(i).key))
 	}
-	if d.n > ZSetMaxListpackEntries || longest > ZSetMaxListpackValue {
+	if d.len() > ZSetMaxListpackEntries || longest > ZSetMaxListpackValue {
 		d.buildTree()
 		return &zsetValue{large: d}
 	}
 	z := &zsetValue{}
-	z.small = z.small.start(zsetHead, d.bytes+3*d.n)
-	for i := range d.n {
-		z.add(word{s: d.at(i).key}, d.at(i).val)
+	z.small = z.small.start(zsetHead, d.bytes+3*d.len())
+	for i := range d.len() {
+		z.add(d.word(i), d.at(i).score)
 	}
 	return z
 }
@@ -124,7 +121,7 @@ func (z *zsetValue) packed() *packed {
 func (z *zsetValue) len() int {
 	switch {
 	case z.large != nil:
-		return z.large.n
+		return z.large.len()
 	case len(z.small) == 0:
 		return 0
 	}
@@ -161,7 +158,7 @@ func (z *zsetValue) findWord(m *word) int {
 // scoreAt returns the score of the member that find has found.
 func (z *zsetValue) scoreAt(i int) float64 {
 	if z.large != nil {
-		return z.large.at(i).val
+		return z.large.at(i).score
 	}
 	return z.small.score(z.small.next(i))
 }
@@ -182,7 +179,7 @@ func (z *zsetValue) rank(member []byte) int {
 		return rank
 	}
 	if i := d.find(member); i >= 0 {
-		return d.rankOf(zitem{d.at(i).val, d.at(i).key})
+		return d.rankAt(i)
 	}
 	return -1
 }
@@ -205,17 +202,12 @@ func (z *zsetValue) below(b *zbound) int {
 
 // aboveWord is above for a member of a packed sequence.
 func (b *zbound) aboveWord(score float64, m *word) bool {
-	if !b.lex {
-		if score != b.score {
-			return score < b.score
-		}
-		if b.all {
-			return true
-		}
+	if above, ok := b.aboveScore(score); ok {
+		return above
 	}
 	var buf [20]byte
 	text := m.bytes(buf[:0])
-	return string(text) < b.member || b.after && string(text) == b.member
+	return b.aboveMember(text)
 }
 
 // put sets the score of member, not NaN, and reports whether it is new.
@@ -247,9 +239,8 @@ func (z *zsetValue) add(m word, score float64) {
 		z.grow()
 	}
 	if d := z.large; d != nil {
-		member := m.text()
-		d.dict.add(member, score)
-		d.tree.insert(zitem{score, member})
+		var digits [20]byte
+		d.tree.insert(zitem{score, d.add(m.bytes(digits[:0]), part{score: score})})
 		return
 	}
 	var buf [packedRoom + 10]byte
@@ -296,10 +287,8 @@ func (z *zsetValue) move(i int, score float64) {
 	}
 	score = positiveZero(score)
 	if d := z.large; d != nil {
-		m := d.at(i).key
-		d.tree.removeAt(d.rankOf(zitem{old, m}))
-		d.tree.insert(zitem{score, m})
-		d.set(i, score)
+		d.tree.removeAt(d.rankAt(i))
+		d.tree.insert(zitem{score, d.set(i, part{score: score})})
 		return
 	}
 	end := z.small.skip(i, zsetGroup)
@@ -310,8 +299,10 @@ func (z *zsetValue) move(i int, score float64) {
 	z.insertSmall(e)
 }
 
-func (d *zsetLarge) rankOf(it zitem) int {
-	return d.tree.rank(&zbound{score: it.score, member: it.member})
+// rankAt is the rank of the element at a position.
+func (m *members) rankAt(i int) int {
+	e := m.at(i)
+	return m.tree.rank(e.bound())
 }
 
 // remove deletes member and reports whether it was there.
@@ -321,8 +312,7 @@ func (z *zsetValue) remove(member []byte) bool {
 		return false
 	}
 	if d := z.large; d != nil {
-		e := d.at(i)
-		d.tree.removeAt(d.rankOf(zitem{e.val, e.key}))
+		d.tree.removeAt(d.rankAt(i))
 		d.removeAt(i)
 	} else {
 		z.removeSmall(i)
@@ -334,7 +324,7 @@ func (z *zsetValue) remove(member []byte) bool {
 func (z *zsetValue) removeRank(r int) {
 	if d := z.large; d != nil {
 		it := d.tree.removeAt(r)
-		d.removeAt(d.findString(it.member))
+		d.removeAt(d.position(d.tree.key(&it), it.ref))
 		return
 	}
 	z.removeSmall(z.small.skip(zsetHead, r*zsetGroup))
@@ -362,7 +352,7 @@ func (z *zsetValue) walk(from, to int, reverse bool, each func(m word, score flo
 		return
 	}
 	if z.large != nil {
-		z.large.walk(from, to, reverse, each)
+		z.large.tree.walk(from, to, reverse, each)
 		return
 	}
 	var places [ZSetMaxListpackEntries]uint16
@@ -377,25 +367,6 @@ func (z *zsetValue) walk(from, to int, reverse bool, each func(m word, score flo
 	for r := to - 1; reverse && r >= from; r-- {
 		m, score := z.small.word(int(places[r]))
 		each(m, z.small.score(score))
-	}
-}
-
-func (d *zsetLarge) walk(from, to int, reverse bool, each func(m word, score float64)) {
-	for !reverse && from < to {
-		items := d.tree.from(from)
-		items = items[:min(len(items), to-from)]
-		for _, it := range items {
-			each(word{s: it.member}, it.score)
-		}
-		from += len(items)
-	}
-	for reverse && from < to {
-		items := d.tree.upTo(to - 1)
-		items = items[max(0, len(items)-(to-from)):]
-		for i := len(items) - 1; i >= 0; i-- {
-			each(word{s: items[i].member}, items[i].score)
-		}
-		to -= len(items)
 	}
 }
 
@@ -423,7 +394,7 @@ func (z *zsetValue) from(i int) (c zsetCursor) {
 func (c *zsetCursor) next() word {
 	if d := c.z.large; d != nil {
 		e := d.at(c.i)
-		c.member, c.score = word{s: e.key}, e.val
+		c.member, c.score = word{kind: wordBytes, b: e.key}, e.score
 	} else {
 		var at int
 		c.member, at = c.z.small.word(int(c.places[c.i]))
@@ -453,7 +424,7 @@ func (z *zsetValue) appendTo(dst []byte) []byte {
 			score = z.small.score(at)
 		} else {
 			e := z.large.at(i)
-			dst, score = appendBytes(dst, e.key), e.val
+			dst, score = appendBytes(dst, e.key), e.score
 		}
 		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(score))
 	}
@@ -505,9 +476,9 @@ func packItems(items []packedItem, bytes int) (collection, error) {
 		return z, nil
 	}
 	slices.SortFunc(items, func(a, b packedItem) int { return cmp.Compare(a.pos, b.pos) })
-	z.large = &zsetLarge{}
+	z.large = newMembers(kindZSet)
 	for _, it := range items {
-		z.large.add(string(it.member), it.score)
+		z.large.add(it.member, part{score: it.score})
 	}
 	z.large.buildTree()
 	return z, nil
@@ -515,35 +486,20 @@ func packItems(items []packedItem, bytes int) (collection, error) {
 
 // decodeLargeZSet reads n members, more than are packed.
 func decodeLargeZSet(d valueDecoder, n int) (collection, error) {
-	l := &zsetLarge{}
+	l := newMembers(kindZSet)
 	for ; n > 0 && !d.bad; n-- {
 		m := d.bytes()
 		score := d.float()
 		if d.bad || l.find(m) >= 0 {
 			return nil, errDecode
 		}
-		l.add(string(m), score)
+		l.add(m, part{score: score})
 	}
 	if !d.end() {
 		return nil, errDecode
 	}
 	l.buildTree()
 	return &zsetValue{large: l}, nil
-}
-
-// buildTree fills the empty tree from the dict. In ascending order an insertion touches the last leaf only and leaves
-// full ones behind.
-func (d *zsetLarge) buildTree() {
-	items := make([]zitem, d.n)
-	for i := range items {
-		items[i] = zitem{d.at(i).val, d.at(i).key}
-	}
-	slices.SortFunc(items, func(a, b zitem) int {
-		return cmp.Or(cmp.Compare(a.score, b.score), strings.Compare(a.member, b.member))
-	})
-	for _, it := range items {
-		d.tree.insert(it)
-	}
 }
 
 func init() { decoders[kindZSet] = decodeZSet }
