@@ -190,7 +190,7 @@ func runCopy(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	if c.enc == encObject {
-		c.obj, c.epoch = c.obj.clone(), tx.s.epoch
+		c.obj, c.epoch = tx.s.copied(c.obj), tx.s.epoch
 	}
 	tx.put(db, args[2], c)
 	out.Int(1)

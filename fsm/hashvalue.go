@@ -27,13 +27,15 @@ func (h *hashValue) size() int {
 }
 
 func (h *hashValue) clone() object {
-	if d := h.large; d != nil {
-		return &hashValue{large: d.clone()}
+	if h.large != nil {
+		return h.copyTo(new(memory))
 	}
 	return &hashValue{small: h.small.clone()}
 }
 
 func (h *hashValue) members() *members { return h.large }
+
+func (h *hashValue) copyTo(mem *memory) object { return &hashValue{large: h.large.clone(mem)} }
 
 func (h *hashValue) fork(epoch uint64) object { return &hashValue{large: h.large.fork(epoch)} }
 

@@ -93,11 +93,8 @@ func (mem *memory) retire(r slab.Ref, n int, epoch uint64) {
 	mem.retired.push(retired{epoch: epoch, ref: r, size: n})
 }
 
-// adopt makes the records of m part of the memory, if they are not.
-func (mem *memory) adopt(m *members) {
-	if m.mem == mem {
-		return
-	}
+// enter gives m a number. What it has in another memory stays there.
+func (mem *memory) enter(m *members) {
 	if last := len(mem.spare) - 1; last >= 0 {
 		m.owner, mem.spare = mem.spare[last], mem.spare[:last]
 	} else {
@@ -105,6 +102,14 @@ func (mem *memory) adopt(m *members) {
 		mem.owners = append(mem.owners, nil)
 	}
 	mem.owners[m.owner] = m
+}
+
+// adopt makes the records of m part of the memory, if they are not.
+func (mem *memory) adopt(m *members) {
+	if m.mem == mem {
+		return
+	}
+	mem.enter(m)
 	refs := make([]slab.Ref, m.len())
 	m.live = 0
 	for i := range refs {

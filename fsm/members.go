@@ -294,9 +294,12 @@ func (m *members) fork(epoch uint64) *members {
 // thaw says that no view shows the collection any more.
 func (m *members) thaw() { m.frozen, m.fresh = false, nil }
 
-// clone returns a copy with a memory of its own.
-func (m *members) clone() *members {
-	c := newMembers(m.kind)
+// clone returns a copy in a memory: the store's, or one of its own.
+func (m *members) clone(mem *memory) *members {
+	c := &members{kind: m.kind, mem: mem}
+	if mem.arena != nil {
+		mem.enter(c)
+	}
 	for i := range m.len() {
 		e := m.at(i)
 		c.dict.Put(memberTag(e.key), c.put(e.key, e.part))
@@ -352,6 +355,8 @@ type keeper interface {
 	object
 	// members returns them, nil while the object is packed.
 	members() *members
+	// copyTo is clone for members that are going to be the store's.
+	copyTo(mem *memory) object
 	// fork is clone for the case that only views look at the receiver from now on; see members.fork.
 	fork(epoch uint64) object
 }
@@ -362,6 +367,14 @@ func membersOf(o object) *members {
 		return k.members()
 	}
 	return nil
+}
+
+// copied returns a copy of an object, which a key of the store is going to have.
+func (s *Store) copied(o object) object {
+	if k, ok := o.(keeper); ok && k.members() != nil {
+		return k.copyTo(s.memory)
+	}
+	return o.clone()
 }
 
 // forked returns the object that takes the place of one that views go on to show.

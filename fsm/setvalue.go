@@ -40,12 +40,14 @@ func (s *setValue) size() int {
 
 func (s *setValue) clone() object {
 	if s.large != nil {
-		return &setValue{large: s.large.clone()}
+		return s.copyTo(new(memory))
 	}
 	return &setValue{small: s.small.clone()}
 }
 
 func (s *setValue) members() *members { return s.large }
+
+func (s *setValue) copyTo(mem *memory) object { return &setValue{large: s.large.clone(mem)} }
 
 func (s *setValue) fork(epoch uint64) object { return &setValue{large: s.large.fork(epoch)} }
 

@@ -36,13 +36,15 @@ func (z *zsetValue) size() int {
 }
 
 func (z *zsetValue) clone() object {
-	if d := z.large; d != nil {
-		return &zsetValue{large: d.clone()}
+	if z.large != nil {
+		return z.copyTo(new(memory))
 	}
 	return &zsetValue{small: z.small.clone()}
 }
 
 func (z *zsetValue) members() *members { return z.large }
+
+func (z *zsetValue) copyTo(mem *memory) object { return &zsetValue{large: z.large.clone(mem)} }
 
 func (z *zsetValue) fork(epoch uint64) object { return &zsetValue{large: z.large.fork(epoch)} }
 
