@@ -111,7 +111,7 @@ func (n *znode) check(root bool) (items int, err error) {
 	bad := func(what string, v int) (int, error) {
 		return 0, &InvariantError{"nodes of a tree", fmt.Sprintf("%d %s", v, what)}
 	}
-	if n == nil {
+	if root && n.inner == nil && len(n.items) == 0 {
 		return 0, nil
 	}
 	switch in := n.inner; {
@@ -122,8 +122,8 @@ func (n *znode) check(root bool) (items int, err error) {
 	case len(n.items) != 0 || len(in.kids) < 2 || len(in.kids) > zinnerMax || len(in.counts) != len(in.kids) || len(in.seps) != len(in.kids)-1:
 		return bad("kids", len(in.kids))
 	}
-	for i, k := range n.inner.kids {
-		sub, err := k.check(false)
+	for i := range n.inner.kids {
+		sub, err := n.inner.kids[i].check(false)
 		if err != nil {
 			return 0, err
 		}

@@ -15,13 +15,14 @@ import (
 // There is one tree for a collection and what was forked from it: views do not look at it.
 type ztree struct {
 	m    *members
-	root *znode // nil = empty
+	root znode // without items = empty
 }
 
 const (
-	zleafMax  = 128 // items
-	zleafStep = 16  // items by which the room of a leaf grows
-	zinnerMax = 64  // children
+	// zleafMax is the most items of a leaf: an insertion moves half of them, and the collector of garbage looks at each leaf.
+	zleafMax  = 512
+	zleafStep = 64 // items by which the room of a leaf grows
+	zinnerMax = 64 // children
 )
 
 // zitem is one member with its score, which is never NaN. There are no pointers in it.
@@ -43,7 +44,7 @@ func (e *member) bound() *zbound { return &zbound{score: e.score, member: e.key}
 // below kids[i], and everything in kids[i] is lower than seps[i], which is lower than or equal to everything in kids[i+1].
 type zinner struct {
 	seps   []zsep
-	kids   []*znode
+	kids   []znode
 	counts []int
 }
 
@@ -132,10 +133,7 @@ func (n *zinner) at(r int) (kid, rank int) {
 func (t *ztree) len() int { return t.root.size() }
 
 func (n *znode) size() int {
-	switch {
-	case n == nil:
-		return 0
-	case n.inner == nil:
+	if n.inner == nil {
 		return len(n.items)
 	}
 	s := 0
@@ -147,15 +145,12 @@ func (n *znode) size() int {
 
 // each calls f for all items, in order.
 func (n *znode) each(f func(it *zitem)) {
-	if n == nil {
-		return
-	}
 	for i := range n.items {
 		f(&n.items[i])
 	}
 	if n.inner != nil {
-		for _, k := range n.inner.kids {
-			k.each(f)
+		for i := range n.inner.kids {
+			n.inner.kids[i].each(f)
 		}
 	}
 }
@@ -165,16 +160,13 @@ func (t *ztree) rank(b *zbound) int {
 	if b.lex {
 		return t.lexRank(b)
 	}
-	r, n := 0, t.root
-	if n == nil {
-		return 0
-	}
+	r, n := 0, &t.root
 	for n.inner != nil {
 		i := n.inner.kid(b)
 		for _, c := range n.inner.counts[:i] {
 			r += c
 		}
-		n = n.inner.kids[i]
+		n = &n.inner.kids[i]
 	}
 	return r + t.cut(n.items, b)
 }
@@ -195,11 +187,11 @@ func (t *ztree) lexRank(b *zbound) int {
 
 // leaf returns the leaf that holds rank r and the offset in it. REQUIRES: 0 <= r < len().
 func (t *ztree) leaf(r int) (*znode, int) {
-	n := t.root
+	n := &t.root
 	for n.inner != nil {
 		var i int
 		i, r = n.inner.at(r)
-		n = n.inner.kids[i]
+		n = &n.inner.kids[i]
 	}
 	return n, r
 }
@@ -238,29 +230,26 @@ func (t *ztree) walk(from, to int, reverse bool, each func(m word, score float64
 
 // insert adds an item that must be absent.
 func (t *ztree) insert(it zitem) {
-	if t.root == nil {
-		t.root = &znode{}
-	}
 	b := zbound{score: it.score, member: t.key(&it), after: true}
-	sep, right := t.insertBelow(t.root, it, &b)
-	if right != nil {
+	sep, right, split := t.insertBelow(&t.root, it, &b)
+	if split {
 		l := t.root
-		t.root = &znode{inner: &zinner{seps: []zsep{sep}, kids: []*znode{l, right}, counts: []int{l.size(), right.size()}}}
+		t.root = znode{inner: &zinner{seps: []zsep{sep}, kids: []znode{l, right}, counts: []int{l.size(), right.size()}}}
 	}
 }
 
 // insertBelow inserts an item, which b cuts behind, into node n; if n had to split, it returns the new right half and its lower
 // bound.
-func (t *ztree) insertBelow(n *znode, it zitem, b *zbound) (zsep, *znode) {
+func (t *ztree) insertBelow(n *znode, it zitem, b *zbound) (_ zsep, _ znode, split bool) {
 	if n.inner == nil {
 		return t.insertLeaf(n, it, b)
 	}
 	in := n.inner
 	i := in.kid(b)
-	sep, right := t.insertBelow(in.kids[i], it, b)
+	sep, right, split := t.insertBelow(&in.kids[i], it, b)
 	in.counts[i]++
-	if right == nil {
-		return zsep{}, nil
+	if !split {
+		return zsep{}, znode{}, false
 	}
 	rs := right.size()
 	in.counts[i] -= rs
@@ -268,7 +257,7 @@ func (t *ztree) insertBelow(n *znode, it zitem, b *zbound) (zsep, *znode) {
 	in.kids = slices.Insert(in.kids, i+1, right)
 	in.counts = slices.Insert(in.counts, i+1, rs)
 	if len(in.kids) <= zinnerMax {
-		return zsep{}, nil
+		return zsep{}, znode{}, false
 	}
 	at := len(in.kids) / 2
 	if i+1 == len(in.kids)-1 { // ascending insertion, such as loading, leaves full nodes behind
@@ -279,17 +268,16 @@ func (t *ztree) insertBelow(n *znode, it zitem, b *zbound) (zsep, *znode) {
 	clear(in.seps[at-1:])
 	clear(in.kids[at:])
 	in.seps, in.kids, in.counts = in.seps[:at-1], in.kids[:at], in.counts[:at]
-	return up, &znode{inner: r}
+	return up, znode{inner: r}, true
 }
 
 // insertLeaf is insertBelow for a leaf.
-func (t *ztree) insertLeaf(n *znode, it zitem, b *zbound) (zsep, *znode) {
+func (t *ztree) insertLeaf(n *znode, it zitem, b *zbound) (_ zsep, r znode, split bool) {
 	i := t.cut(n.items, b)
 	if len(n.items) < zleafMax {
 		n.insert(i, it)
-		return zsep{}, nil
+		return zsep{}, r, false
 	}
-	r := &znode{}
 	if i == zleafMax {
 		r.insert(0, it)
 	} else {
@@ -302,7 +290,7 @@ func (t *ztree) insertLeaf(n *znode, it zitem, b *zbound) (zsep, *znode) {
 			r.insert(i-at, it)
 		}
 	}
-	return t.between(&n.items[len(n.items)-1], &r.items[0]), r
+	return t.between(&n.items[len(n.items)-1], &r.items[0]), r, true
 }
 
 // roomy returns a copy with some room.
@@ -343,12 +331,9 @@ func (t *ztree) refer(b *zbound, to slab.Ref) {
 
 // removeAt removes and returns the item of rank r. REQUIRES: 0 <= r < len().
 func (t *ztree) removeAt(r int) zitem {
-	it := t.removeBelow(t.root, r)
-	switch in := t.root.inner; {
-	case in != nil && len(in.kids) == 1:
+	it := t.removeBelow(&t.root, r)
+	if in := t.root.inner; in != nil && len(in.kids) == 1 {
 		t.root = in.kids[0]
-	case in == nil && len(t.root.items) == 0:
-		t.root = nil
 	}
 	return it
 }
@@ -357,10 +342,13 @@ func (t *ztree) removeBelow(n *znode, r int) zitem {
 	if n.inner == nil {
 		it := n.items[r]
 		n.items = slices.Delete(n.items, r, r+1)
+		if c := cap(n.items); c > zleafStep && len(n.items) < c/4 {
+			n.items = roomy(n.items)
+		}
 		return it
 	}
 	i, r := n.inner.at(r)
-	k := n.inner.kids[i]
+	k := &n.inner.kids[i]
 	it := t.removeBelow(k, r)
 	n.inner.counts[i]--
 	if k.inner == nil && len(k.items) < zleafMax/4 || k.inner != nil && len(k.inner.kids) < zinnerMax/4 {
@@ -372,20 +360,21 @@ func (t *ztree) removeBelow(n *znode, r int) zitem {
 // balance joins the children i and i+1 of n, or shares their content evenly if it is too much for one. Every inner
 // node has two children at least, so both exist.
 func (t *ztree) balance(n *zinner, i int) {
-	l, r := n.kids[i], n.kids[i+1]
+	l, r := &n.kids[i], &n.kids[i+1]
+	both := false
 	if l.inner == nil {
 		all := slices.Concat(l.items, r.items)
-		if len(all) > zleafMax {
+		if both = len(all) > zleafMax; both {
 			at := len(all) / 2
 			l.items, r.items = roomy(all[:at]), roomy(all[at:])
 			n.seps[i] = t.between(&l.items[at-1], &r.items[0])
 		} else {
-			l.items, r = roomy(all), nil
+			l.items = roomy(all)
 		}
-	} else if !balanceInner(l.inner, r.inner, &n.seps[i]) {
-		r = nil
+	} else {
+		both = balanceInner(l.inner, r.inner, &n.seps[i])
 	}
-	if r != nil {
+	if both {
 		n.counts[i], n.counts[i+1] = l.size(), r.size()
 		return
 	}

@@ -1,8 +1,9 @@
 package dict
 
 const (
-	chunkLen = 512 // references
-	pageBits = 9
+	// Chunks and pages are as large as a copy of one may be: the collector of garbage looks at each, not at what is in it.
+	chunkLen = 2048 // references
+	pageBits = 11
 	pageLen  = 1 << pageBits // words of an index page
 	maxDepth = TagBits - pageBits
 )
