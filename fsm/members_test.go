@@ -270,3 +270,23 @@ func TestFlushOneDatabase(t *testing.T) {
 	require.NoError(t, m.s.Check())
 	require.Equal(t, grown-stays, m.s.memory.arena.Live(), "the h that is left is as large as the one that is not")
 }
+
+// What a restore has loaded in vain is given back, members too, and those that were there stay.
+func TestFailedRestoreGivesMembersBack(t *testing.T) {
+	m := newMachine(t)
+	for _, k := range memberKinds {
+		addMembers(m, k, kindNames[k], 0, 2000, 30)
+	}
+	want, live := payload(t, m.s), m.s.memory.arena.Live()
+	require.ErrorIs(t, m.s.Restore(bytes.NewReader(want[:len(want)-1])), errSnapshot)
+	require.Len(t, m.s.dropped, 2, "the records of keys, and those of members")
+	settled(t, m.s)
+	require.Empty(t, m.s.dropped)
+	require.Equal(t, live, m.s.memory.arena.Live())
+	require.NoError(t, m.s.Check())
+	require.NoError(t, m.s.Restore(bytes.NewReader(want)))
+	settled(t, m.s)
+	require.Equal(t, live, m.s.memory.arena.Live())
+	require.NoError(t, m.s.Check())
+	require.Equal(t, want, payload(t, m.s))
+}
