@@ -25,6 +25,9 @@ func argBlock(name string, args ...Arg) Arg { return Arg{Name: name, Type: "bloc
 func (a Arg) with(token string) Arg { a.Token = token; return a }
 func (a Arg) optional() Arg         { a.Optional = true; return a }
 func (a Arg) many() Arg             { a.Multiple = true; return a }
+
+// eachWith says that the word stands before every one of many.
+func (a Arg) eachWith() Arg { a.MultipleToken = true; return a }
 func (a Arg) since(version string) Arg {
 	a.Since = version
 	return a

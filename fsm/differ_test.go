@@ -197,7 +197,7 @@ func (d *differ) same(cmd []string, want, got string) bool {
 		}
 		return sortedReply(want[len(whole):]) == sortedReply(got[len(whole):])
 	case "object": // packed sets and lists came with Redis 7.2
-		return d.m.line("TYPE "+cmd[2]) == "+set" && got == bulkReply("listpack") || want == bulkReply("quicklist") && got == bulkReply("listpack")
+		return d.m.do("TYPE", cmd[2]) == "+set\r\n" && got == bulkReply("listpack") || want == bulkReply("quicklist") && got == bulkReply("listpack")
 	case "ttl", "expiretime":
 		return near(want, got, 1)
 	case "pttl", "pexpiretime":

@@ -5,6 +5,7 @@ package fsm
 import (
 	"fmt"
 	"math/rand"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,15 +30,15 @@ type differGen struct {
 // differKeys are the keys by the type they mostly hold; sorted sets q hold equal scores only, or BYLEX is undefined.
 var differKeys = map[string][]string{
 	"string": {"k1", "k2", "k3", "{k1}a"}, "list": {"l1", "l2", "{l1}a"}, "set": {"s1", "s2", "s3"},
-	"hash": {"h1", "h2"}, "sorted-set": {"z1", "z2", "z3"}, "lex": {"q1", "q2"},
+	"hash": {"h1", "h2"}, "sorted-set": {"z1", "z2", "z3"}, "lex": {"q1", "q2"}, "bitmap": {"b1", "b2", "b3", "k1"},
 }
 
 func newDifferGen(seed int64) *differGen {
 	g := &differGen{seed: seed, rnd: rand.New(rand.NewSource(seed))}
-	for _, kind := range []string{"string", "list", "set", "hash", "sorted-set", "lex"} {
+	for _, kind := range []string{"string", "list", "set", "hash", "sorted-set", "lex", "bitmap"} {
 		g.all = append(g.all, differKeys[kind]...)
 	}
-	g.all = append(g.all, "", "none")
+	g.all = append(slices.Compact(slices.Sorted(slices.Values(g.all))), "", "none")
 	g.brief = g.chance(3)
 	// A round has a focus: some of the commands, and those that make data.
 	focus := g.rnd.Intn(3)
@@ -182,6 +183,16 @@ func (g *differGen) value(s *Spec, a *Arg) string {
 			return g.pick("1", "2", "0.1", "x", "1e300")
 		}
 		return g.pick("1", "2", "0", "-1.5", "inf", "x", "0.1", "-inf", "nan", "1e300")
+	case "encoding":
+		return g.pick("i", "u", "i", "u", "I", "") + g.pick("1", "2", "5", "8", "16", "31", "32", "33", "63", "64", "65", "0", "", "x", strconv.Itoa(g.rnd.Intn(63)+1))
+	case "operation":
+		return g.pick("AND", "or", "XOR", "not", "NOT", "nand")
+	case "bit":
+		return g.pick("0", "1", "0", "1", "2", "x")
+	case "offset", "value":
+		if s.Group == "bitmap" {
+			return g.bitArg(s, a)
+		}
 	case "increment", "decrement":
 		if s.Name == "zincrby" {
 			return g.score()
@@ -197,6 +208,19 @@ func (g *differGen) value(s *Spec, a *Arg) string {
 	return g.val()
 }
 
+// bitArg is the position of a bit or what becomes of it.
+func (g *differGen) bitArg(s *Spec, a *Arg) string {
+	switch {
+	case a.Name == "value" && s.Name == "setbit":
+		return g.pick("0", "1", "0", "1", "1", "2", "x")
+	case a.Name == "value":
+		return g.pick(g.integer(), strconv.FormatInt(int64(g.rnd.Uint64()), 10), strconv.FormatInt(int64(g.rnd.Uint64()>>1>>g.rnd.Intn(63)), 10))
+	case g.chance(12):
+		return g.pick("-1", "x", "", "#", "#x", "4294967296", "#536870912", "#-1", "9223372036854775807", "#9223372036854775807", "01")
+	}
+	return g.pick("", "", "#") + strconv.Itoa(g.rnd.Intn(g.rnd.Intn(9000)+1))
+}
+
 // member is one of few, so that commands find what others put there.
 func (g *differGen) member() string {
 	return g.pick("a", "b", "c", "d", "1", "2", "3", "e1", "e7", "m1", "m2", "m44", "f1", "f2", "")
@@ -205,7 +229,7 @@ func (g *differGen) member() string {
 // refill makes most keys hold what they are named for, so that the commands that follow have something to work on.
 func (g *differGen) refill() (cmds [][]string) {
 	for _, k := range g.all {
-		verb := map[byte]string{'k': "SET", 'l': "RPUSH", 's': "SADD", 'h': "HSET", 'z': "ZADD", 'q': "ZADD"}[(k + "-")[0]]
+		verb := map[byte]string{'k': "SET", 'l': "RPUSH", 's': "SADD", 'h': "HSET", 'z': "ZADD", 'q': "ZADD", 'b': "SET"}[(k + "-")[0]]
 		if verb == "" || g.chance(4) {
 			continue
 		}

@@ -3,6 +3,7 @@ package fsm
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -92,6 +93,9 @@ func (b *bench) do(args ...string) string {
 		c.Args = append(c.Args, []byte(a))
 	}
 	c.Spec = Lookup(c.Args[0])
+	if c.Spec == nil && len(args) > 1 {
+		c.Spec = subSpecs[strings.ToLower(args[0]+" "+args[1])]
+	}
 	if c.Spec == nil {
 		return "-ERR unknown command " + args[0] + "\r\n"
 	}

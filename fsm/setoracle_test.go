@@ -292,7 +292,7 @@ func TestOracleSpecs(t *testing.T) {
 	words := map[Flags]string{
 		FlagWrite: "write", FlagReadonly: "readonly", FlagDenyOOM: "denyoom", FlagFast: "fast", FlagMovableKeys: "movablekeys",
 	}
-	for _, s := range slices.Concat(listCommands, setCommands, hashCommands, zsetCommands) {
+	for _, s := range slices.Concat(listCommands, setCommands, hashCommands, zsetCommands, bitmapCommands) {
 		var flags string
 		n := 0
 		for f := Flags(1); f != 0; f <<= 1 {
