@@ -68,6 +68,9 @@ func (r *entryReader) next(c *Command) error {
 	spec := r.last
 	if spec == nil || !matchWord(args[0], spec.Name) {
 		spec = lookupAny(args[0])
+		if spec != nil && spec.Logged != nil {
+			spec = spec.Logged
+		}
 		if spec == nil || spec.Run == nil || spec.Flags&FlagWrite == 0 {
 			return fmt.Errorf("%w: %.64q is no write command", errEntry, args[0])
 		}

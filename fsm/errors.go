@@ -41,6 +41,9 @@ func errArity(name string) string {
 	return "ERR wrong number of arguments for '" + name + "' command"
 }
 
+// errPFDebug answers an unknown word of PFDEBUG, which Redis prints up to the first zero byte.
+func errPFDebug(word []byte) string { return "ERR Unknown PFDEBUG subcommand '" + oneLine(word) + "'" }
+
 // errExpire answers a time to live that is not positive or does not fit.
 func errExpire(name string) string { return "ERR invalid expire time in '" + name + "' command" }
 
@@ -48,5 +51,11 @@ func errExpire(name string) string { return "ERR invalid expire time in '" + nam
 func errOption(opt []byte) string {
 	opt, _, _ = bytes.Cut(opt, []byte{0})
 	opt = bytes.TrimRight(opt, "\r\n")
-	return "ERR Unsupported option " + strings.NewReplacer("\r", " ", "\n", " ").Replace(string(opt))
+	return "ERR Unsupported option " + oneLine(opt)
+}
+
+// oneLine is what a client sent up to the first zero byte, without line ends.
+func oneLine(b []byte) string {
+	b, _, _ = bytes.Cut(b, []byte{0})
+	return strings.NewReplacer("\r", " ", "\n", " ").Replace(string(b))
 }

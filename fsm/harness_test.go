@@ -63,6 +63,7 @@ func (m *machine) doOut(out *wire, args ...string) string {
 		out.Error(errArity(c.Spec.Name))
 		return out.take()
 	}
+	m.s.Promote(&c)
 	m.index++
 	seed := m.index * 7919
 	entry := AppendEntryHeader(nil, m.now, seed)

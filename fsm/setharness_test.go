@@ -102,6 +102,7 @@ func (b *bench) do(args ...string) string {
 	if !c.Spec.CheckArity(len(args)) {
 		return "-" + errArity(c.Spec.Name) + "\r\n"
 	}
+	b.s.Promote(&c)
 	b.out.b = b.out.b[:0]
 	b.index++
 	b.s.Begin(b.index, 1000, b.index*7919)

@@ -291,8 +291,9 @@ func TestOracleSpecs(t *testing.T) {
 	o := startOracle(t, "2")
 	words := map[Flags]string{
 		FlagWrite: "write", FlagReadonly: "readonly", FlagDenyOOM: "denyoom", FlagFast: "fast", FlagMovableKeys: "movablekeys",
+		FlagAdmin: "admin",
 	}
-	for _, s := range slices.Concat(listCommands, setCommands, hashCommands, zsetCommands, bitmapCommands) {
+	for _, s := range slices.Concat(listCommands, setCommands, hashCommands, zsetCommands, bitmapCommands, hllCommands) {
 		var flags string
 		n := 0
 		for f := Flags(1); f != 0; f <<= 1 {
@@ -305,7 +306,7 @@ func TestOracleSpecs(t *testing.T) {
 			len(s.Name), s.Name, s.Arity, n, flags, s.FirstKey, s.LastKey, s.KeyStep)
 		got := o.do(t, []string{"COMMAND", "INFO", s.Name})[0]
 		require.Equal(t, want, got[:min(len(want), len(got))])
-		args := []string{s.Name, "1", "2", "3", "4", "5", "6"}
+		args := []string{s.Name, "1", "2", "3", "4", "5", "6", "7", "8"}
 		raw := make([][]byte, len(args))
 		for i, a := range args {
 			raw[i] = []byte(a)

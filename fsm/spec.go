@@ -58,6 +58,10 @@ type Spec struct {
 	// Run executes a data command; args[0] is the command's name. nil for commands that resp handles.
 	Run  func(tx *Tx, args [][]byte, out Out)
 	Subs []*Spec
+	// Logged is a read that changes something now and then as it is in the log: a write. Changes says whether it would; see
+	// Store.Promote. nil for all others.
+	Logged  *Spec
+	Changes func(tx *Tx, args [][]byte) bool
 }
 
 // Arg is one argument as COMMAND DOCS describes it.

@@ -203,6 +203,27 @@ func (s *Store) Read(c *Command, out Out) {
 	s.readers.Put(tx)
 }
 
+// Promote makes the command a write, to be proposed, if it is a read that would change something, and reports whether it did.
+// Any goroutine; the command's.
+func (s *Store) Promote(c *Command) bool {
+	if c.Spec.Logged == nil {
+		return false
+	}
+	tx, _ := s.readers.Get().(*Tx)
+	tx.begin(s, c.DB, 0, 0)
+	tx.know(c, -1)
+	tx.lock(c.Spec, c.Args)
+	tx.now = s.clock.Load()
+	changes := c.Spec.Changes(tx, c.Args)
+	tx.unlock()
+	tx.reset()
+	s.readers.Put(tx)
+	if changes {
+		c.Spec = c.Spec.Logged
+	}
+	return changes
+}
+
 // earliest finds the first stamp at which some key is due.
 func (s *Store) earliest() int64 {
 	first := int64(0)

@@ -3,7 +3,8 @@ package fsm
 import "sort"
 
 // specs lists every data command, sorted by name.
-var specs = collect(stringCommands, genericCommands, listCommands, setCommands, hashCommands, zsetCommands, bitmapCommands)
+var specs = collect(stringCommands, genericCommands, listCommands, setCommands, hashCommands, zsetCommands,
+	bitmapCommands, hllCommands)
 
 // byName finds any command, also internal ones, by its lower-case name. It is never ranged over.
 var byName = indexSpecs(specs, internalCommands)

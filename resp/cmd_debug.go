@@ -223,3 +223,12 @@ func debugHelp(c *conn, _ [][]byte) {
 		"SLEEP <seconds>", "    Holds this connection; the node goes on.",
 		"STRINGMATCH-LEN <pattern> <string>", "    Answers whether a string matches a pattern.")
 }
+
+// hllSelfTest is PFSELFTEST.
+func hllSelfTest(c *conn, _ [][]byte) {
+	if err := fsm.HLLSelfTest(); err != nil {
+		c.out.Error("TESTFAILED " + err.Error())
+		return
+	}
+	c.out.Simple("OK")
+}

@@ -46,6 +46,9 @@ func (x *command) keyless() bool {
 	return x.is(fsm.FlagReadonly) && x.spec.FirstKey == 0 && x.spec.Keys == nil
 }
 
+// debugs says that the command is DEBUG. Redis has other commands for developers, and lets everybody use them.
+func (x *command) debugs() bool { return x.spec.System && x.spec.Group == "server" }
+
 // table finds commands. It is built once and only read afterwards, apart from the counters.
 type table struct {
 	byName map[string]*command
@@ -185,7 +188,7 @@ func (c *conn) judge(args [][]byte) (*command, verdict) {
 	if v != accepted {
 		return x, v
 	}
-	if x.spec.System && !c.mayDebug() {
+	if x.debugs() && !c.mayDebug() {
 		return x, forbidden
 	}
 	if !c.authed && !x.is(fsm.FlagNoAuth) && c.srv.password() != "" {

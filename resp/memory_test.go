@@ -17,7 +17,7 @@ func TestLimitsOfEncodings(t *testing.T) {
 	for name, want := range map[string]int{
 		"hash-max-listpack-entries": fsm.HashMaxListpackEntries, "hash-max-listpack-value": fsm.HashMaxListpackValue,
 		"set-max-intset-entries": fsm.SetMaxIntsetEntries, "set-max-listpack-entries": fsm.SetMaxListpackEntries,
-		"set-max-listpack-value": fsm.SetMaxListpackValue, "zset-max-listpack-entries": fsm.ZSetMaxListpackEntries,
+		"set-max-listpack-value": fsm.SetMaxListpackValue, "hll-sparse-max-bytes": fsm.HLLSparseMaxBytes, "zset-max-listpack-entries": fsm.ZSetMaxListpackEntries,
 		"zset-max-listpack-value": fsm.ZSetMaxListpackValue, "list-max-listpack-size": fsm.ListMaxListpackSize,
 	} {
 		require.Equal(t, strconv.Itoa(want), config.Lookup(name).Default(), name)

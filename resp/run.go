@@ -43,7 +43,10 @@ type run struct {
 
 // enqueue adds a data command to the run; a run that it does not fit into is executed first.
 func (c *conn) enqueue(x *command, rc *redcon.Command) {
-	kind := c.kindOf(x)
+	kind, spec := c.kindOf(x), x.spec
+	if spec.Logged != nil && kind == readRun && c.changes(x, rc) {
+		kind, spec = writeRun, spec.Logged
+	}
 	// During a pause every command goes alone: what the pause does not hold is answered at once.
 	if c.run.kind != noRun && (!c.fits(kind, rc) || c.srv.pause.active()) {
 		c.flushRun()
@@ -57,7 +60,7 @@ func (c *conn) enqueue(x *command, rc *redcon.Command) {
 	}
 	r.raw += len(rc.Raw)
 	r.cmds = append(r.cmds, x)
-	r.batch.Cmds = append(r.batch.Cmds, fsm.Command{Spec: x.spec, DB: c.db, Args: rc.Args, Raw: rc.Raw, Quiet: c.state.noTouch})
+	r.batch.Cmds = append(r.batch.Cmds, fsm.Command{Spec: spec, DB: c.db, Args: rc.Args, Raw: rc.Raw, Quiet: c.state.noTouch})
 	r.node.Store().Place(&r.batch.Cmds[len(r.batch.Cmds)-1])
 	if c.reply == replySkip {
 		c.flushRun()
@@ -75,6 +78,15 @@ func (c *conn) kindOf(x *command) runKind {
 	default:
 		return readRun
 	}
+}
+
+// changes says that the read x is to be proposed, because it would change something. Behind the writes of its run it always is:
+// they may be why. What this node serves by itself stays a read, and changes nothing.
+func (c *conn) changes(x *command, rc *redcon.Command) bool {
+	if c.servesItself(x) {
+		return false
+	}
+	return c.run.kind == writeRun || c.srv.node().Store().Promote(&fsm.Command{Spec: x.spec, DB: c.db, Args: rc.Args})
 }
 
 func (c *conn) fits(kind runKind, rc *redcon.Command) bool {
@@ -363,7 +375,7 @@ func (c *conn) runOwn(x *command, args [][]byte) {
 // pausedRun holds a run while CLIENT PAUSE asks for it.
 func (c *conn) pausedRun() {
 	for _, x := range c.run.cmds {
-		if x.is(fsm.FlagWrite) {
+		if x.is(fsm.FlagWrite) || x.spec.Logged != nil {
 			c.paused(x, true)
 			return
 		}

@@ -137,6 +137,7 @@ var serverCommands = []entry{
 	{run: commandAll, tips: tipsOrder, subs: commandCommands, spec: spec("command", -1, anyState, "connection", "2.8.13", "server",
 		"O(N) where N is the total number of commands", "Describes every command.")},
 	{subs: configCommands, spec: spec("config", -2, 0, "", "2.0.0", "server", "Depends on subcommand.", "Commands about the settings.")},
+	{run: hllSelfTest, spec: system(spec("pfselftest", 1, fsm.FlagAdmin, "hyperloglog", "2.8.9", "hyperloglog", "N/A", "Tests the registers and estimates of HyperLogLogs."))},
 	{run: debugAny, spec: system(spec("debug", -2, admin, "", "1.0.0", "server", "Depends on subcommand.", "Commands for tests of the server."))},
 	{run: info, tips: []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
 		spec: spec("info", -1, anyState, "dangerous", "1.0.0", "server", "O(1)", "Answers facts and counters of this node.", optional(multiple(text("section"))))},

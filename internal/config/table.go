@@ -76,7 +76,7 @@ var table = []Setting{
 	{name: "enable-protected-configs", kind: Enum, def: "no", allowed: "no yes local", fixed: true},
 	{name: "hash-max-listpack-entries", kind: Int, def: "512", kept: true, constant: true},
 	{name: "hash-max-listpack-value", kind: Memory, def: "64", kept: true, constant: true},
-	{name: "hll-sparse-max-bytes", kind: Memory, def: "3000"},
+	{name: "hll-sparse-max-bytes", kind: Memory, def: "3000", kept: true, constant: true},
 	{name: "hz", kind: Int, def: "10", max: 2147483647},
 	{name: "ignore-warnings", kind: String, def: ""},
 	{name: "io-threads", kind: Int, def: "1", fixed: true},
