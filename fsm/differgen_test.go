@@ -31,11 +31,12 @@ type differGen struct {
 var differKeys = map[string][]string{
 	"string": {"k1", "k2", "k3", "{k1}a"}, "list": {"l1", "l2", "{l1}a"}, "set": {"s1", "s2", "s3"},
 	"hash": {"h1", "h2"}, "sorted-set": {"z1", "z2", "z3"}, "lex": {"q1", "q2"}, "bitmap": {"b1", "b2", "b3", "k1"},
+	"hyperloglog": {"p1", "p2", "p3"}, "geo": {"g1", "g2", "z1"},
 }
 
 func newDifferGen(seed int64) *differGen {
 	g := &differGen{seed: seed, rnd: rand.New(rand.NewSource(seed))}
-	for _, kind := range []string{"string", "list", "set", "hash", "sorted-set", "lex", "bitmap"} {
+	for _, kind := range []string{"string", "list", "set", "hash", "sorted-set", "lex", "bitmap", "hyperloglog", "geo"} {
 		g.all = append(g.all, differKeys[kind]...)
 	}
 	g.all = append(slices.Compact(slices.Sorted(slices.Values(g.all))), "", "none")
@@ -135,6 +136,9 @@ func (g *differGen) pattern() string {
 }
 
 func (g *differGen) key(s *Spec) string {
+	if s.Group == "hyperloglog" {
+		return g.pick("p1", "p2", "p3", "p1", "p2", "k1", "s1")
+	}
 	if g.chance(40) {
 		return g.pick("", "none")
 	}
@@ -183,6 +187,14 @@ func (g *differGen) value(s *Spec, a *Arg) string {
 			return g.pick("1", "2", "0.1", "x", "1e300")
 		}
 		return g.pick("1", "2", "0", "-1.5", "inf", "x", "0.1", "-inf", "nan", "1e300")
+	case "subcommand":
+		return g.pick("getreg", "decode", "Encoding", "todense", "x", "")
+	case "longitude":
+		return g.pick("13.361389", "15.087269", "0", "-122.4194", "179.9", "-180", "180.1", "x", "1e2")
+	case "latitude":
+		return g.pick("38.115556", "37.502669", "0", "-33.9", "85.05112878", "86", "", "3.7e1")
+	case "radius", "width", "height":
+		return g.pick("0", "1", "200", "5000", "20000", "-1", "x", "1e9", "inf")
 	case "encoding":
 		return g.pick("i", "u", "i", "u", "I", "") + g.pick("1", "2", "5", "8", "16", "31", "32", "33", "63", "64", "65", "0", "", "x", strconv.Itoa(g.rnd.Intn(63)+1))
 	case "operation":
@@ -378,6 +390,9 @@ func (g *differGen) damage(args []string) []string {
 // tame keeps a command away from what is not comparable.
 func (g *differGen) tame(s *Spec, args []string) []string {
 	lex := strings.Contains(s.Name, "lex")
+	if s.Group == "geo" {
+		g.tameGeo(s, args)
+	}
 	for i := range args {
 		if i == 0 {
 			continue
@@ -405,7 +420,8 @@ func (g *differGen) tame(s *Spec, args []string) []string {
 			switch s.Name {
 			case "zadd":
 				return []string{"ZADD", args[i], "0", g.val(), "0", g.val()}
-			case "zincrby", "zunionstore", "zinterstore", "zdiffstore", "zrangestore", "rename", "renamenx", "copy":
+			case "zincrby", "zunionstore", "zinterstore", "zdiffstore", "zrangestore", "rename", "renamenx", "copy",
+				"geoadd", "geosearchstore", "georadius", "georadiusbymember":
 				args[i] = "z1"
 			}
 		}
@@ -416,6 +432,22 @@ func (g *differGen) tame(s *Spec, args []string) []string {
 		}
 	}
 	return args
+}
+
+// tameGeo keeps a search away from distances that are stored, whose last bits may differ, and from the first few of members
+// at one place, of which Redis takes any.
+func (g *differGen) tameGeo(s *Spec, args []string) {
+	every := slices.ContainsFunc(args, func(a string) bool { return strings.EqualFold(a, "any") })
+	for i, a := range args {
+		switch {
+		case i > 0 && strings.EqualFold(a, "storedist") && s.Name == "geosearchstore":
+			args[i] = "ASC"
+		case i > 0 && strings.EqualFold(a, "storedist"):
+			args[i] = "STORE"
+		case i > 0 && strings.EqualFold(args[i-1], "count") && !every && a > "0" && a < ":":
+			args[i] = "1000"
+		}
+	}
 }
 
 // inspection reads the whole keyspace.

@@ -76,5 +76,6 @@
 // # Adding a command
 //
 // Write its Spec and function into the file of its type; COMMAND, arity checks, locks, routing and documentation
-// follow. A new type implements object and sets its decoder in init. What changes an object in place ends with Tx.touched.
+// follow. A read that would change something now and then has a second Spec for the log (Spec.Logged). A new type implements
+// object and sets its decoder in init. What changes an object in place ends with Tx.touched.
 package fsm

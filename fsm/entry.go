@@ -196,6 +196,7 @@ func (discard) Map(int)                 {}
 func (discard) Set(int)                 {}
 func (discard) Push(int)                {}
 func (discard) Double(float64)          {}
+func (discard) DoubleText([]byte)       {}
 func (discard) Bool(bool)               {}
 func (discard) BigNumber(string)        {}
 func (discard) Verbatim(string, string) {}

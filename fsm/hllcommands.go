@@ -117,12 +117,9 @@ func runPFAdd(tx *Tx, args [][]byte, out Out) {
 		if changed {
 			h.spoil()
 		}
-		if changed || p.form() == stringShort { // Redis makes it raw in any case
+		if changed || res == hllFull || p.form() == stringShort { // Redis makes it raw in any case
 			tx.writeHLL(&p, args[1], h)
 		}
-	}
-	if res == hllFull {
-		tx.writeHLL(&p, args[1], h)
 	}
 	if res != hllDamaged && h.dense() {
 		changed = tx.addDense(&p, elements) || changed

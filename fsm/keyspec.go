@@ -1,5 +1,7 @@
 package fsm
 
+import "bytes"
+
 // KeySpec describes one group of a command's keys, as COMMAND INFO does.
 type KeySpec struct {
 	Flags []string // RW, access, update, ...
@@ -8,6 +10,8 @@ type KeySpec struct {
 	Step  int      // from key to key
 	// Counted groups have their size in the argument before them.
 	Counted bool
+	// Keyword stands in front of the group, at Begin or later; empty = none does. Such a group may be missing.
+	Keyword string
 }
 
 // oneKey is a group of a single key.
@@ -21,6 +25,11 @@ func keysFrom(at int, flags ...string) KeySpec {
 // countedKeys is a group of as many keys as the argument at says.
 func countedKeys(at int, flags ...string) KeySpec {
 	return KeySpec{Flags: flags, Begin: at, Step: 1, Counted: true}
+}
+
+// keyBehind is a group of the key behind a word, which stands at a position or later.
+func keyBehind(word string, from int, flags ...string) KeySpec {
+	return KeySpec{Flags: flags, Begin: from, Step: 1, Keyword: word}
 }
 
 // KeyGroups returns the groups of the command's keys, nil for a command without keys.
@@ -39,6 +48,13 @@ func (s *Spec) KeyGroups() []KeySpec {
 func (k *KeySpec) Positions(args [][]byte, dst []int) ([]int, bool) {
 	first, last := k.Begin, k.Begin+k.Last
 	switch {
+	case k.Keyword != "":
+		for at := k.Begin; at < len(args)-1; at++ {
+			if bytes.EqualFold(args[at], []byte(k.Keyword)) {
+				return append(dst, at+1), true
+			}
+		}
+		return dst, true
 	case k.Counted:
 		if k.Begin >= len(args) {
 			return dst, false

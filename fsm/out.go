@@ -16,6 +16,7 @@ type Out interface {
 	Set(n int)               // RESP2: array
 	Push(n int)              // RESP2: array
 	Double(f float64)        // RESP2: bulk string, printed as Redis 7.0 prints it
+	DoubleText(b []byte)     // a double in digits of the command's own, such as 17 behind the point
 	Bool(b bool)             // RESP2: integer
 	BigNumber(s string)      // RESP2: bulk string
 	Verbatim(kind, s string) // kind has 3 letters; RESP2: bulk string

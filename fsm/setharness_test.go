@@ -62,6 +62,13 @@ func (w *wire) NullArray() {
 		w.head('*', -1)
 	}
 }
+func (w *wire) DoubleText(b []byte) {
+	if w.resp3 {
+		w.line(',', string(b))
+	} else {
+		w.Bulk(b)
+	}
+}
 func (w *wire) Double(f float64) {
 	if w.resp3 {
 		w.line(',', string(appendDouble(nil, f)))

@@ -293,7 +293,7 @@ func TestOracleSpecs(t *testing.T) {
 		FlagWrite: "write", FlagReadonly: "readonly", FlagDenyOOM: "denyoom", FlagFast: "fast", FlagMovableKeys: "movablekeys",
 		FlagAdmin: "admin",
 	}
-	for _, s := range slices.Concat(listCommands, setCommands, hashCommands, zsetCommands, bitmapCommands, hllCommands) {
+	for _, s := range slices.Concat(listCommands, setCommands, hashCommands, zsetCommands, bitmapCommands, hllCommands, geoCommands) {
 		var flags string
 		n := 0
 		for f := Flags(1); f != 0; f <<= 1 {

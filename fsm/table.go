@@ -4,7 +4,7 @@ import "sort"
 
 // specs lists every data command, sorted by name.
 var specs = collect(stringCommands, genericCommands, listCommands, setCommands, hashCommands, zsetCommands,
-	bitmapCommands, hllCommands)
+	bitmapCommands, hllCommands, geoCommands)
 
 // byName finds any command, also internal ones, by its lower-case name. It is never ranged over.
 var byName = indexSpecs(specs, internalCommands)

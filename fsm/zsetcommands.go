@@ -90,6 +90,11 @@ func zaddPairs(tx *Tx, key []byte, pairs [][]byte, o zaddOptions, out Out) {
 		}
 		scores = append(scores, s)
 	}
+	zaddScores(tx, key, scores, pairs[1:], 2, o, out)
+}
+
+// zaddScores executes ZADD for scores and their members, of which every step-th argument is one.
+func zaddScores(tx *Tx, key []byte, scores []float64, members [][]byte, step int, o zaddOptions, out Out) {
 	z, ok := writeZSet(tx, key, out)
 	if !ok {
 		return
@@ -99,7 +104,7 @@ func zaddPairs(tx *Tx, key []byte, pairs [][]byte, o zaddOptions, out Out) {
 	}
 	var added, updated int64
 	for i, s := range scores {
-		res, score := z.apply(pairs[2*i+1], s, o)
+		res, score := z.apply(members[step*i], s, o)
 		switch res {
 		case zaddNaN: // one increment only, so nothing has changed
 			out.Error(errScoreNaN)

@@ -413,6 +413,7 @@ func (r *reply) Map(n int)            { fmt.Fprintf(r, "%%%d ", n) }
 func (r *reply) Set(n int)            { fmt.Fprintf(r, "~%d ", n) }
 func (r *reply) Push(n int)           { fmt.Fprintf(r, ">%d ", n) }
 func (r *reply) Double(f float64)     { fmt.Fprintf(r, "%v ", f) }
+func (r *reply) DoubleText(b []byte)  { fmt.Fprintf(r, "%s ", b) }
 func (r *reply) Bool(b bool)          { fmt.Fprintf(r, "%v ", b) }
 func (r *reply) BigNumber(s string)   { fmt.Fprintf(r, "%s ", s) }
 func (r *reply) Verbatim(_, s string) { fmt.Fprintf(r, "%s ", s) }

@@ -140,10 +140,18 @@ func (c *conn) showKeySpecs(s *fsm.Spec) {
 		c.statusSet("", g.Flags)
 		c.out.BulkString("begin_search")
 		c.out.Map(2)
-		c.pair("type", "index")
-		c.out.BulkString("spec")
-		c.out.Map(1)
-		c.number("index", int64(g.Begin))
+		if g.Keyword != "" {
+			c.pair("type", "keyword")
+			c.out.BulkString("spec")
+			c.out.Map(2)
+			c.pair("keyword", g.Keyword)
+			c.number("startfrom", int64(g.Begin))
+		} else {
+			c.pair("type", "index")
+			c.out.BulkString("spec")
+			c.out.Map(1)
+			c.number("index", int64(g.Begin))
+		}
 		c.out.BulkString("find_keys")
 		c.out.Map(2)
 		if g.Counted {

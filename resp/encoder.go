@@ -140,6 +140,11 @@ func (e *Encoder) aggregate(kind byte, n int) {
 func (e *Encoder) Double(f float64) {
 	var tmp [32]byte
 	text := appendReplyDouble(tmp[:0], f)
+	e.DoubleText(text)
+}
+
+// DoubleText implements fsm.Out.
+func (e *Encoder) DoubleText(text []byte) {
 	if !e.resp3 {
 		e.Bulk(text)
 		return

@@ -24,6 +24,7 @@ func (r *replies) Map(n int)            { r.put(reply{kind: '%', num: int64(n)})
 func (r *replies) Set(n int)            { r.put(reply{kind: '~', num: int64(n)}) }
 func (r *replies) Push(n int)           { r.put(reply{kind: '>', num: int64(n)}) }
 func (r *replies) Double(float64)       { r.put(reply{kind: ','}) }
+func (r *replies) DoubleText([]byte)    { r.put(reply{kind: ','}) }
 func (r *replies) Bool(bool)            { r.put(reply{kind: '#'}) }
 func (r *replies) BigNumber(s string)   { r.put(reply{kind: '(', text: s}) }
 func (r *replies) Verbatim(_, s string) { r.put(reply{kind: '=', text: s}) }
