@@ -20,6 +20,12 @@
 // their read locks; several are taken in ascending order, and commands without keys (FlagAllKeys) take all. So a
 // reader sees each command whole or not at all. Reads that ride in an entry run on the applier and need no lock.
 //
+// # Transactions
+//
+// A transaction is one command of an entry, holds the locks of all its keys from its first command to its last, and is executed
+// only if the keys that it names have the versions it names; see Transaction. A version is the index of the entry that wrote
+// the key last: part of the state, and of snapshots.
+//
 // # Layout
 //
 //	Store     16 databases, 256 shards, the clock, the entry in execution

@@ -67,12 +67,8 @@ func (r *entryReader) next(c *Command) error {
 	}
 	spec := r.last
 	if spec == nil || !matchWord(args[0], spec.Name) {
-		spec = lookupAny(args[0])
-		if spec != nil && spec.Logged != nil {
-			spec = spec.Logged
-		}
-		if spec == nil || spec.Run == nil || spec.Flags&FlagWrite == 0 {
-			return fmt.Errorf("%w: %.64q is no write command", errEntry, args[0])
+		if spec, err = writeSpec(args[0]); err != nil {
+			return err
 		}
 		r.last = spec
 	}
@@ -80,8 +76,28 @@ func (r *entryReader) next(c *Command) error {
 		return fmt.Errorf("%w: %s with %d arguments", errEntry, spec.Name, len(args))
 	}
 	c.Spec, c.DB, c.Args = spec, int(db), args
+	if c.Txn != nil {
+		c.Txn = nil
+	}
+	if spec == execSpec {
+		if c.Txn, err = parseTransaction(args); err != nil {
+			return err
+		}
+	}
 	r.rest = raw[size:]
 	return nil
+}
+
+// writeSpec finds the write command with a name.
+func writeSpec(name []byte) (*Spec, error) {
+	spec := lookupAny(name)
+	if spec != nil && spec.Logged != nil {
+		spec = spec.Logged
+	}
+	if spec == nil || spec.Run == nil || spec.Flags&FlagWrite == 0 {
+		return nil, fmt.Errorf("%w: %.64q is no write command", errEntry, name)
+	}
+	return spec, nil
 }
 
 // minBulk is the size in bytes of the shortest bulk string, "$0\r\n\r\n".
@@ -141,20 +157,20 @@ func (s *Store) ApplyEntry(index uint64, data []byte) error {
 		return fmt.Errorf("apply entry %d: %w", index, err)
 	}
 	s.Begin(index, r.nowMs, r.seed)
-	n := 0
+	n, before := 0, 0
 	for r.more() {
 		c := &s.replay.cmds[n]
 		if err := r.next(c); err != nil {
-			return fmt.Errorf("apply entry %d: command %d at byte %d: %w", index, int(s.position)+n+1, len(data)-len(r.rest), err)
+			return fmt.Errorf("apply entry %d: command %d at byte %d: %w", index, before+n+1, len(data)-len(r.rest), err)
 		}
 		s.Place(c)
 		if n++; n == Group {
 			s.ExecGroup(s.replay.group[:n], s.replay.outs[:n])
-			n = 0
+			n, before = 0, before+n
 		}
 	}
 	s.ExecGroup(s.replay.group[:n], s.replay.outs[:n])
-	s.replay.release(min(int(s.position), Group))
+	s.replay.release(min(before+n, Group))
 	s.End()
 	return nil
 }
@@ -176,6 +192,7 @@ func (r *replay) init() {
 func (r *replay) release(n int) {
 	for i := range n {
 		clear(r.cmds[i].Args)
+		r.cmds[i].Txn = nil
 	}
 }
 

@@ -321,6 +321,9 @@ func FuzzApplyEntry(f *testing.F) {
 	add(3, "flushall")
 	add(0, sweepName, "10")
 	add(0, "get", "k")
+	add(0, execName, "0", "3", string(rawCommand("set", "k", "v")), "0", string(rawCommand("incr", "k")))
+	add(0, execName, "1", "0", "0", "k", "0", string(rawCommand("rpush", "k", "v")), "0", string(rawCommand("flushall")))
+	add(0, execName, "1", "0", "5", "k", "0", string(rawCommand("rpush", "k", "v")))
 	f.Add(AppendEntryHeader(nil, -5, 0))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a, b := NewStore(), NewStore()

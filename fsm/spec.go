@@ -85,7 +85,10 @@ type Command struct {
 	Quiet bool
 
 	// Where Args[1] lies, if placed; see Store.Place.
+	placed bool
 	slot   uint16
 	hash   uint32
-	placed bool
+
+	// Txn is what a command made by Transaction.Command executes; nil for all others.
+	Txn *Transaction
 }

@@ -125,21 +125,29 @@ func (s *Store) Exec(c *Command, out Out) { s.exec(c, out, -1) }
 // exec is Exec for a command whose placed key may be at a position of its slot's order.
 func (s *Store) exec(c *Command, out Out, hint int) {
 	tx := &s.tx
+	s.enter(c, out)
+	tx.know(c, hint)
+	if !tx.writes {
+		tx.run(c, out)
+		return
+	}
+	tx.lock(c.Spec, c.Args)
+	tx.run(c, out)
+	tx.unlock()
+	tx.by = nil
+}
+
+// enter begins a command of the entry, or of a transaction in it.
+func (s *Store) enter(c *Command, out Out) {
+	tx := &s.tx
 	if c.Spec.Flags&FlagWrite == 0 {
 		tx.begin(s, c.DB, s.now, splitMix(^s.entrySeed+s.rides))
 		s.rides++
-		tx.know(c, hint)
-		tx.run(c, out)
 		return
 	}
 	tx.begin(s, c.DB, s.now, splitMix(s.entrySeed+s.position*golden))
 	s.position++
 	tx.writes, tx.by = true, out
-	tx.know(c, hint)
-	tx.lock(c.Spec, c.Args)
-	tx.run(c, out)
-	tx.unlock()
-	tx.by = nil
 }
 
 // End finishes the entry: Applied becomes its index. Applier only.

@@ -34,6 +34,8 @@ type Tx struct {
 	held []byte // scratch for a value between two keys
 	keys []int  // scratch for key positions
 
+	txn *Transaction // of the command, nil if it is none
+
 	lights [2]light // values of collections that are packed in their records or new
 	lit    int      // how many of them are in use
 
@@ -56,6 +58,9 @@ func (tx *Tx) run(c *Command, out Out) {
 // know takes over what is known of the command: what Place has worked out, where its key may be, and whether it counts.
 func (tx *Tx) know(c *Command, hint int) {
 	tx.quiet, tx.hint = c.Quiet, hint
+	if tx.txn != c.Txn {
+		tx.txn = c.Txn
+	}
 	if c.placed {
 		key := c.Args[1]
 		tx.lastKey, tx.lastLen, tx.lastSlot, tx.lastHash = &key[0], len(key), int(c.slot), c.hash
@@ -64,7 +69,7 @@ func (tx *Tx) know(c *Command, hint int) {
 
 // reset drops what would keep a connection's buffers alive while the Tx waits in the pool.
 func (tx *Tx) reset() {
-	tx.lastKey = nil
+	tx.lastKey, tx.txn = nil, nil
 	tx.trim(4096)
 }
 
@@ -130,6 +135,9 @@ func (tx *Tx) lock(spec *Spec, args [][]byte) {
 			tx.single.mu.RLock()
 		}
 		return
+	case tx.txn != nil:
+		tx.locked = shardSet{}
+		tx.lockTransaction(tx.txn)
 	default:
 		tx.locked = shardSet{}
 		tx.keys = spec.KeyPositions(args, tx.keys[:0])

@@ -85,7 +85,13 @@ func (d *Driver) addOwn(p *proposal, sweep bool) (size int) {
 
 // growthOf is what a command may add to the state at most, 0 if Redis executes it also when memory is short. Few commands add
 // more: those that copy other keys, or fill up a gap with zeros.
-func growthOf(c *fsm.Command) int64 {
+func growthOf(c *fsm.Command) (n int64) {
+	if c.Txn != nil {
+		for i := range c.Txn.Cmds {
+			n += growthOf(&c.Txn.Cmds[i])
+		}
+		return n
+	}
 	if c.Spec.Flags&fsm.FlagDenyOOM == 0 {
 		return 0
 	}
