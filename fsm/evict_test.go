@@ -322,8 +322,8 @@ func TestEvictionIsObserved(t *testing.T) {
 
 type observerFunc func(key []byte)
 
-func (f observerFunc) KeyChanged(key []byte, _ Out) { f(key) }
-func (f observerFunc) AllChanged(Out)               {}
+func (f observerFunc) KeyChanged(_ int, key []byte, _ bool, _ Out) { f(key) }
+func (f observerFunc) AllChanged(func(int, []byte) bool, Out)      {}
 
 func BenchmarkChoose(b *testing.B) {
 	s, _ := filled(b, "get")

@@ -1,16 +1,18 @@
 package fsm
 
-// Observer is told which keys entries change: what the caches of clients need. It looks on; nothing of the state
+// Observer is told which keys entries change: what the caches of clients need, and WATCH. It looks on; nothing of the state
 // depends on it.
 //
 // Its methods are called by the applier, under the exclusive locks of the keys concerned: they must return at once and
 // call nothing of the Store. A read that has not seen a change therefore ended before the Observer was told of it.
 type Observer interface {
-	// KeyChanged says that a key got another value or another deadline, came or went, in some database. One command may
-	// report a key several times. by is the Out of the command: it tells whose command it was. key is valid during the call.
-	KeyChanged(key []byte, by Out)
-	// AllChanged says that whole databases were dropped, exchanged or, with by nil, replaced by a snapshot.
-	AllChanged(by Out)
+	// KeyChanged says that a key of database db got another value or another deadline, came or went. One command may report a
+	// key several times. expired keys went because they were due. by is the Out of the command: it tells whose command it was.
+	// key is valid during the call.
+	KeyChanged(db int, key []byte, expired bool, by Out)
+	// AllChanged says that whole databases are dropped, exchanged or, with by nil, replaced by a snapshot. touched tells during
+	// the call whether that makes a difference to a key: whether it is there, before or after; nil means that nothing is known.
+	AllChanged(touched func(db int, key []byte) bool, by Out)
 }
 
 // SetObserver makes o the observer from the next change on; nil ends it. Any goroutine.
@@ -25,13 +27,30 @@ func (s *Store) SetObserver(o Observer) {
 // note tells the observer of the key at p.
 func (tx *Tx) note(p *place) {
 	if o := tx.s.observer.Load(); o != nil {
-		(*o).KeyChanged(p.key(), tx.by)
+		(*o).KeyChanged(p.num, p.key(), false, tx.by)
 	}
 }
 
-// noteAll tells the observer that whole databases changed.
-func (s *Store) noteAll(by Out) {
-	if o := s.observer.Load(); o != nil {
-		(*o).AllChanged(by)
+// noteExpired tells the observer of the key at p, which is going to be deleted because it is due.
+func (tx *Tx) noteExpired(p *place) {
+	if o := tx.s.observer.Load(); o != nil {
+		(*o).KeyChanged(p.num, p.key(), true, tx.by)
 	}
+}
+
+// noteAll tells the observer that whole databases change; see Observer.
+func (s *Store) noteAll(touched func(db int, key []byte) bool, by Out) {
+	if o := s.observer.Load(); o != nil {
+		(*o).AllChanged(touched, by)
+	}
+}
+
+// has says that database n holds the key and it is not due.
+func (tx *Tx) has(n int, key []byte) bool {
+	db := tx.s.dbs[n].Load()
+	if db == nil {
+		return false
+	}
+	_, _, rec := db.find(int(Slot(key)), hashKey(tx.s.seed, key), key, -1)
+	return rec != nil && !rec.expired(tx.now)
 }

@@ -16,14 +16,14 @@ type watcher struct {
 	by   Out
 }
 
-func (w *watcher) KeyChanged(key []byte, by Out) {
+func (w *watcher) KeyChanged(_ int, key []byte, _ bool, by Out) {
 	if w.keys == nil {
 		w.keys = map[string]Out{}
 	}
 	w.keys[string(key)] = by
 }
 
-func (w *watcher) AllChanged(by Out) { w.all, w.by = w.all+1, by }
+func (w *watcher) AllChanged(_ func(int, []byte) bool, by Out) { w.all, w.by = w.all+1, by }
 
 // TestObserverHearsEveryChange runs random commands and compares the hashes of the slots before and after each.
 func TestObserverHearsEveryChange(t *testing.T) {

@@ -53,7 +53,8 @@ func (tx *Tx) findWrite(n int, key []byte) (p place, ok bool) {
 	tx.hint = p.pos
 	p.objs = p.db.objects.dir.Load()
 	if p.expired(tx.now) {
-		tx.remove(&p)
+		tx.noteExpired(&p)
+		tx.drop(&p)
 		tx.s.expired.Add(1)
 		return p, false
 	}
@@ -208,6 +209,11 @@ func (tx *Tx) remove(p *place) {
 // take is remove for a key whose object, if it has one, goes to another key.
 func (tx *Tx) take(p *place) {
 	tx.note(p)
+	tx.drop(p)
+}
+
+// drop is remove that nobody is told of.
+func (tx *Tx) drop(p *place) {
 	tx.uncount(p)
 	tx.unlinkDeadline(p, 0)
 	p.db.mem.Add(-p.cost())

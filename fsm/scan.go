@@ -216,13 +216,13 @@ func flushMode(args [][]byte, out Out) bool {
 
 // flush empties the databases from one number to below another.
 func (tx *Tx) flush(from, to int) {
+	tx.s.noteAll(func(db int, key []byte) bool { return from <= db && db < to && tx.has(db, key) }, tx.by)
 	var all [Databases]*database
 	for db := from; db < to; db++ {
 		all[db] = tx.s.dbs[db].Swap(nil)
 	}
 	tx.s.drop(nil, all[:]...)
 	tx.s.dueMoved = true
-	tx.s.noteAll(tx.by)
 }
 
 func runSwapDB(tx *Tx, args [][]byte, out Out) {
@@ -240,9 +240,11 @@ func runSwapDB(tx *Tx, args [][]byte, out Out) {
 		out.Error(errDBIndex)
 		return
 	}
+	tx.s.noteAll(func(db int, key []byte) bool {
+		return a != b && (db == int(a) || db == int(b)) && (tx.has(int(a), key) || tx.has(int(b), key))
+	}, tx.by)
 	x, y := tx.s.dbs[a].Load(), tx.s.dbs[b].Load()
 	tx.s.dbs[a].Store(y)
 	tx.s.dbs[b].Store(x)
-	tx.s.noteAll(tx.by)
 	out.Simple("OK")
 }

@@ -135,7 +135,7 @@ func (s *Store) Restore(r io.Reader) error {
 	s.clock.Store(sr.clock)
 	s.applied.Store(sr.applied)
 	s.deadline.Store(s.earliest())
-	s.noteAll(nil)
+	s.noteAll(nil, nil)
 	for i := range s.shards {
 		s.shards[i].mu.Unlock()
 	}

@@ -177,10 +177,16 @@ func unknownType(arg []byte) string {
 // flags are the letters of CLIENT LIST for what a connection is and waits for. st.mu is held.
 func (c *conn) flags() string {
 	st, flags := &c.state, ""
+	if st.multi.Load() > 0 {
+		flags += "x"
+	}
 	if st.blocked.Load() {
 		flags += "b"
 	}
 	flags += c.cacheFlags()
+	if w := c.watched.Load(); w != nil && w.lost.Load() {
+		flags += "d"
+	}
 	if c.readOnly.Load() {
 		flags += "r"
 	}
@@ -230,14 +236,16 @@ func (c *conn) describe(b []byte, now time.Time) []byte {
 	for _, key := range []string{"sub", "psub", "ssub"} {
 		l.num(key, 0)
 	}
-	l.num("multi", -1)
+	l.num("multi", st.multi.Load()-1)
 	argv := st.argv.Load()
 	in, out := c.net.QueryBuffer()+st.request.Load(), c.net.OutputBuffer()
 	l.num("qbuf", in)
 	l.num("qbuf-free", 0)
 	l.num("argv-mem", argv)
 	// Replies have no buffer of fixed size here: what the socket did not take waits in one queue.
-	for _, key := range []string{"multi-mem", "rbs", "rbp", "obl"} {
+	queued := st.multiMem.Load()
+	l.num("multi-mem", queued)
+	for _, key := range []string{"rbs", "rbp", "obl"} {
 		l.num(key, 0)
 	}
 	events, queues := "r", int64(0)
@@ -246,7 +254,7 @@ func (c *conn) describe(b []byte, now time.Time) []byte {
 	}
 	l.num("oll", queues)
 	l.num("omem", out)
-	l.num("tot-mem", in+argv+out)
+	l.num("tot-mem", in+argv+queued+out)
 	l.word("events", events)
 	l.word("cmd", cmd)
 	l.word("user", defaultUser)

@@ -89,9 +89,14 @@ func auth(c *conn, args [][]byte) {
 // defaultUser is the only user: the one that requirepass protects.
 const defaultUser = "default"
 
-// login checks a name and a password; without a password any will do.
+// mayLogin checks a name and a password; without a password any will do.
+func (c *conn) mayLogin(user, pass []byte) bool {
+	return string(user) == defaultUser && (c.srv.password() == "" || c.srv.passwordIs(pass))
+}
+
+// login is mayLogin that counts who is refused, and lets in who is not.
 func (c *conn) login(user, pass []byte) bool {
-	if string(user) != defaultUser || c.srv.password() != "" && !c.srv.passwordIs(pass) {
+	if !c.mayLogin(user, pass) {
 		c.srv.stats.denied.Add(1)
 		return false
 	}
@@ -140,6 +145,29 @@ func hello(c *conn, args [][]byte) {
 	}
 	c.setProto(proto)
 	c.greet(proto)
+}
+
+// helloProto is the protocol that a HELLO will choose; false if it chooses none or will fail.
+func (c *conn) helloProto(args [][]byte) (proto int, ok bool) {
+	if len(args) < 2 {
+		return 0, false
+	}
+	n, ok := parseInt(args[1])
+	if !ok || n != 2 && n != 3 {
+		return 0, false
+	}
+	for i := 2; i < len(args); i++ {
+		left := len(args) - 1 - i
+		switch {
+		case is(args[i], "auth") && left >= 2 && c.mayLogin(args[i+1], args[i+2]):
+			i += 2
+		case is(args[i], "setname") && left >= 1 && validName(args[i+1]):
+			i++
+		default:
+			return 0, false
+		}
+	}
+	return int(n), true
 }
 
 // greet answers HELLO.
@@ -253,7 +281,7 @@ func (c *conn) waitFor(want, ms int64) int {
 	if c.lastWrite == 0 { // nothing to wait for: every other node has nothing of this connection
 		return c.others()
 	}
-	if want <= 0 {
+	if want <= 0 || c.tx != nil { // as in Redis a transaction does not wait
 		return c.srv.node().Wait(c.lastWrite, 0, 1)
 	}
 	c.flush()

@@ -63,7 +63,7 @@ func (s *Server) memory() memoryFacts {
 	}
 	f.dataset = min(f.objects, uint64(max(0, data)))
 	for _, c := range s.clients() {
-		f.clients += uint64(c.net.QueryBuffer()) + uint64(c.net.OutputBuffer())
+		f.clients += uint64(c.net.QueryBuffer()) + uint64(c.net.OutputBuffer()) + uint64(c.state.multiMem.Load())
 		f.connections++
 	}
 	return f

@@ -38,29 +38,33 @@ type conn struct {
 	db        int
 	authed    bool
 	reply     replyMode
-	ended     bool   // nothing more is executed: QUIT, CLIENT KILL of itself, a broken socket
-	lastWrite uint64 // log index of this connection's newest write; what WAIT waits for
+	ended     bool         // nothing more is executed: QUIT, CLIENT KILL of itself, a broken socket
+	tx        *transaction // open since MULTI, else nil
+	lastWrite uint64       // log index of this connection's newest write; what WAIT waits for
 
-	readMode node.ReadMode // RAFT READMODE
-	maxStale int64         // ns; with node.ReadStale
-	readOnly atomic.Bool   // READONLY mode; any goroutine may read
-	cache    cacheState    // CLIENT TRACKING
+	readMode node.ReadMode           // RAFT READMODE
+	maxStale int64                   // ns; with node.ReadStale
+	readOnly atomic.Bool             // READONLY mode; any goroutine may read
+	watched  atomic.Pointer[watches] // by WATCH, else nil; any goroutine may read
+	cache    cacheState              // CLIENT TRACKING
 	state    clientState
 }
 
 // clientState is what CLIENT LIST of other connections shows.
 type clientState struct {
-	id      uint64
-	created time.Time
-	addr    string // of the client
-	laddr   string
-	fd      int64                   // of the socket, -1 when it has none
-	last    atomic.Pointer[command] // newest command executed, nil before the first
-	blocked atomic.Bool             // waits in WAIT or CLIENT PAUSE
-	request atomic.Int64            // bytes of the command of this package that is being executed, as it came
-	argv    atomic.Int64            // bytes of its arguments
-	db      atomic.Int32
-	proto   atomic.Int32
+	id       uint64
+	created  time.Time
+	addr     string // of the client
+	laddr    string
+	fd       int64                   // of the socket, -1 when it has none
+	last     atomic.Pointer[command] // newest command executed, nil before the first
+	blocked  atomic.Bool             // waits in WAIT or CLIENT PAUSE
+	request  atomic.Int64            // bytes of the command of this package that is being executed, as it came
+	argv     atomic.Int64            // bytes of its arguments
+	multi    atomic.Int64            // 0 = no transaction is open, else one more than the commands it has queued
+	multiMem atomic.Int64            // bytes of the commands queued
+	db       atomic.Int32
+	proto    atomic.Int32
 
 	mu      sync.Mutex
 	name    string
@@ -159,6 +163,10 @@ func (c *conn) dispatch(rc *redcon.Command) {
 		return // the guard swallows empty commands; nothing to answer
 	}
 	x, v := c.judge(rc.Args)
+	if c.tx != nil {
+		c.queue(x, v, rc)
+		return
+	}
 	if c.cache.on {
 		c.track(x, v, rc.Args)
 	}
@@ -193,6 +201,7 @@ func (c *conn) flush() {
 
 // reset brings the connection back to where it began, but for its id and socket.
 func (c *conn) reset() {
+	c.endTransaction()
 	c.trackOff()
 	c.setDB(0)
 	c.setProto(2)

@@ -25,8 +25,10 @@ type command struct {
 	run  handler // nil for data commands and containers
 	tips []string
 	own  bool // of this package: spec.Categories is complete
-	subs map[string]*command
-	list []*command // subs in the order of the table
+	// atOnce: a transaction does not queue it
+	atOnce bool
+	subs   map[string]*command
+	list   []*command // subs in the order of the table
 
 	stats commandStats
 }
@@ -60,10 +62,13 @@ func newTable() *table {
 	for _, s := range fsm.Specs() {
 		t.add(dataCommand(s, ""))
 	}
-	for _, group := range [][]entry{connectionCommands, serverCommands, clusterCommands} {
+	for _, group := range [][]entry{connectionCommands, serverCommands, clusterCommands, transactionCommands} {
 		for i := range group {
 			t.add(ownCommand(&group[i], ""))
 		}
+	}
+	for _, name := range atOnce {
+		t.byName[name].atOnce = true
 	}
 	return t
 }
@@ -225,6 +230,9 @@ func (c *conn) reject(x *command, v verdict, args [][]byte) {
 		c.fail(errDebugOff)
 	default:
 		c.fail(errLoading)
+	}
+	if x != nil && x.name == "exec" {
+		c.abort()
 	}
 }
 

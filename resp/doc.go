@@ -11,6 +11,9 @@
 //	from a write on    node.Client.Write: one proposal; reads behind the write ride along, within bounds
 //	anything else      ends the run and is executed by the connection's goroutine itself
 //
+// Between MULTI and EXEC commands are checked and queued (transaction.go). EXEC has those on data executed as one
+// fsm.Transaction: by node.Client.Write if any of them writes, else by Read. What a connection watches, watching.go tells.
+//
 // Replies gather in one Encoder and leave with one write(2) per pipeline, unless they grow or a command has to wait.
 //
 // # The guard

@@ -30,6 +30,15 @@ const (
 	errDiskFull     = "MISCONF The disk of the leader has no room for writes: less than raft-disk-reserve-bytes would stay free. Commands that may modify the data set are disabled until there is room again. Please check the logs and INFO persistence for details."
 	errInternal     = "ERR internal error"
 
+	errNestedMulti  = "ERR MULTI calls can not be nested"
+	errExecAlone    = "ERR EXEC without MULTI"
+	errDiscardAlone = "ERR DISCARD without MULTI"
+	errWatchInside  = "ERR WATCH inside MULTI is not allowed"
+	errNoMulti      = "ERR Command not allowed inside a transaction"
+	errExecAbort    = "EXECABORT Transaction discarded because of previous errors."
+	errExecAbortFor = "EXECABORT Transaction discarded because of: "
+	errLargeMulti   = "ERR the transaction is too large: its commands must fit into client-query-buffer-limit, and with the watched keys into 512 MiB"
+
 	errNoLeader    = "CLUSTERDOWN No raft leader"
 	errStopped     = "CLUSTERDOWN The node is shutting down"
 	errUncertain   = "UNCERTAIN the write was proposed, but its outcome is unknown: it may still take effect"

@@ -124,7 +124,10 @@ func (f *fake) Write(b *node.Batch) {
 
 // grows says that Redis would refuse a command of b when memory is short.
 func grows(b *node.Batch) bool {
-	return slices.ContainsFunc(b.Cmds, func(c fsm.Command) bool { return c.Spec.Flags&fsm.FlagDenyOOM != 0 })
+	denied := func(c fsm.Command) bool { return c.Spec.Flags&fsm.FlagDenyOOM != 0 }
+	return slices.ContainsFunc(b.Cmds, func(c fsm.Command) bool {
+		return denied(c) || c.Txn != nil && slices.ContainsFunc(c.Txn.Cmds, denied)
+	})
 }
 
 // follow has the node heed the settings, as the program does.

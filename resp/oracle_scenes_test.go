@@ -14,7 +14,8 @@ import (
 
 // A scene is what several connections do, one step after the other: "a: command" sends and notes the reply, "a> command"
 // only sends, "a< n" notes n replies, "a!" notes whether the server has closed the connection, "a- command" sends and
-// expects that no reply comes before that of the next one. $a.id, $a.addr and $a.laddr stand for facts of a connection.
+// expects that no reply comes before that of the next one; "a wait b" waits until one connection is blocked, "a sleep n" for n
+// ms, for what is due then. $a.id, $a.addr and $a.laddr stand for facts of a connection.
 var scenes = map[string][]string{
 	"kill by id":              {"a: PING", "b: PING", "a: CLIENT KILL ID $b.id", "b!", "a: CLIENT KILL ID $b.id", "a: CLIENT KILL ID $a.id", "a: CLIENT KILL ID $a.id SKIPME no", "a!"},
 	"kill by address":         {"a: PING", "b: PING", "a: CLIENT KILL $b.addr", "b!", "a: CLIENT KILL $b.addr", "a: CLIENT KILL $a.addr", "a!"},
@@ -41,7 +42,7 @@ var scenes = map[string][]string{
 }
 
 // facts are fields of CLIENT LIST that cannot be equal; the sizes of buffers are those of Redis' own.
-var facts = regexp.MustCompile(` (id|addr|laddr|fd|age|idle|qbuf|qbuf-free|argv-mem|rbs|rbp|tot-mem)=\S*`)
+var facts = regexp.MustCompile(` (id|addr|laddr|fd|age|idle|qbuf|qbuf-free|argv-mem|multi-mem|rbs|rbp|tot-mem)=\S*`)
 
 // lib are fields that Redis 7.0 does not have.
 var lib = regexp.MustCompile(` lib-name=\S* lib-ver=\S*`)
@@ -103,7 +104,14 @@ func perform(t *testing.T, addr string, steps []string) (notes []string) {
 			}
 		case '!':
 			c.closed()
-		case ' ': // a wait b
+		case ' ': // a wait b, a sleep 10
+			if ms := 0; strings.HasPrefix(line, "sleep") {
+				_, err := fmt.Sscan(line[5:], &ms)
+				require.NoError(t, err)
+				due := time.Now().Add(time.Duration(ms) * time.Millisecond)
+				require.Eventually(t, func() bool { return time.Now().After(due) }, 10*time.Second, time.Millisecond)
+				continue
+			}
 			require.Eventually(t, func() bool {
 				return strings.Contains(c.do("INFO clients"), "\r\nblocked_clients:1\r\n")
 			}, 10*time.Second, time.Millisecond)

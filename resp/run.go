@@ -349,7 +349,7 @@ func (c *conn) accountErrors(from, to, mark int) {
 
 // runOwn executes a command of this package.
 func (c *conn) runOwn(x *command, args [][]byte) {
-	c.paused(x, x.is(fsm.FlagWrite|fsm.FlagMayReplicate))
+	c.paused(x, x.is(fsm.FlagWrite|fsm.FlagMayReplicate) || c.execWrites(x))
 	if c.ended {
 		return
 	}

@@ -228,6 +228,7 @@ func (s *Server) left(rc redcon.Conn, _ error) {
 		return
 	}
 	c.trackOff()
+	c.endTransaction()
 	s.mu.Lock()
 	delete(s.conns, c.state.id)
 	s.stats.netIn += c.net.BytesIn()

@@ -27,9 +27,10 @@ const heldLimit = 1 << 20
 
 // tracker is the server's table of who caches what.
 type tracker struct {
-	srv  *Server
-	wake chan struct{} // capacity 1: the queue is not empty
-	busy atomic.Int64  // len(keys) + len(prefixes): the applier looks no further while it is 0
+	srv     *Server
+	watched watchTable
+	wake    chan struct{} // capacity 1: the queue is not empty
+	busy    atomic.Int64  // len(keys) + len(prefixes): the applier looks no further while it is 0
 
 	mu       sync.Mutex
 	clients  int               // with tracking on
@@ -119,9 +120,8 @@ func (t *tracker) enable(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !c.cache.on {
-		if t.clients++; t.clients == 1 {
-			t.srv.node().Store().SetObserver(t)
-		}
+		t.clients++
+		t.observe()
 	}
 	for _, p := range c.cache.prefixes {
 		if t.prefixes[p] == nil {
@@ -142,7 +142,7 @@ func (t *tracker) disable(c *conn) {
 		}
 	}
 	if t.clients--; t.clients == 0 {
-		t.srv.node().Store().SetObserver(nil)
+		t.observe()
 		t.forget()
 	}
 	t.count()
@@ -153,11 +153,18 @@ func (t *tracker) move(exchange func()) {
 	t.mu.Lock()
 	t.srv.node().Store().SetObserver(nil)
 	exchange()
-	if t.clients > 0 {
-		t.srv.node().Store().SetObserver(t)
-	}
+	t.observe()
 	t.mu.Unlock()
-	t.AllChanged(nil)
+	t.AllChanged(nil, nil)
+}
+
+// observe makes the state machine report changes while anybody wants to know of them. mu is held.
+func (t *tracker) observe() {
+	if t.clients > 0 || t.watched.clients > 0 {
+		t.srv.node().Store().SetObserver(t)
+	} else {
+		t.srv.node().Store().SetObserver(nil)
+	}
 }
 
 // forget empties the table. mu is held.
@@ -207,7 +214,10 @@ func (t *tracker) take(key string) []uint64 {
 }
 
 // KeyChanged implements fsm.Observer.
-func (t *tracker) KeyChanged(name []byte, by fsm.Out) {
+func (t *tracker) KeyChanged(db int, name []byte, expired bool, by fsm.Out) {
+	if !expired {
+		t.watched.changed(db, name)
+	}
 	if t.busy.Load() == 0 {
 		return
 	}
@@ -230,9 +240,13 @@ func (t *tracker) KeyChanged(name []byte, by fsm.Out) {
 }
 
 // AllChanged implements fsm.Observer.
-func (t *tracker) AllChanged(by fsm.Out) {
+func (t *tracker) AllChanged(touched func(db int, key []byte) bool, by fsm.Out) {
+	t.watched.allChanged(touched)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.clients == 0 {
+		return
+	}
 	t.forget()
 	t.count()
 	if n := len(t.queue); n == 0 || !t.queue[n-1].all {
@@ -424,7 +438,8 @@ func (c *conn) releasePushes() {
 func (c *conn) track(x *command, v verdict, args [][]byte) {
 	s := &c.cache
 	caching := s.caching
-	s.caching = caching && x != nil && strings.HasPrefix(x.name, "client|") // as Redis: CLIENT commands do not count
+	// As in Redis CLIENT commands do not count, and a transaction counts as one.
+	s.caching = caching && x != nil && (strings.HasPrefix(x.name, "client|") || x.name == "multi")
 	if v != accepted || !x.data() || !x.is(fsm.FlagReadonly) || s.bcast || s.optin && !caching || s.optout && caching {
 		return
 	}

@@ -333,7 +333,7 @@ func TestTrackingQueueIsBounded(t *testing.T) {
 	for i := range queueLimit + 10 {
 		k := []byte("k" + strconv.Itoa(i))
 		tr.remember(7, k)
-		tr.KeyChanged(k, nil)
+		tr.KeyChanged(0, k, false, nil)
 	}
 	require.Len(t, tr.queue, 10)
 	require.True(t, tr.queue[0].all)
