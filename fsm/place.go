@@ -53,8 +53,7 @@ func (tx *Tx) findWrite(n int, key []byte) (p place, ok bool) {
 	tx.hint = p.pos
 	p.objs = p.db.objects.dir.Load()
 	if p.expired(tx.now) {
-		tx.noteExpired(&p)
-		tx.drop(&p)
+		tx.removeDue(&p)
 		tx.s.expired.Add(1)
 		return p, false
 	}
@@ -200,20 +199,32 @@ func (tx *Tx) move(p *place, size int) {
 
 // remove takes the key at p out of its database, and its value out of the state.
 func (tx *Tx) remove(p *place) {
-	if p.enc() == encObject {
-		tx.s.release(p.objs.at(p.handle()))
-	}
-	tx.take(p)
+	tx.note(p)
+	tx.drop(p)
+}
+
+// removeDue is remove for a key that is due.
+func (tx *Tx) removeDue(p *place) {
+	tx.noteExpired(p)
+	tx.drop(p)
 }
 
 // take is remove for a key whose object, if it has one, goes to another key.
 func (tx *Tx) take(p *place) {
 	tx.note(p)
-	tx.drop(p)
+	tx.unlink(p)
 }
 
 // drop is remove that nobody is told of.
 func (tx *Tx) drop(p *place) {
+	if p.enc() == encObject {
+		tx.s.release(p.objs.at(p.handle()))
+	}
+	tx.unlink(p)
+}
+
+// unlink is take that nobody is told of.
+func (tx *Tx) unlink(p *place) {
 	tx.uncount(p)
 	tx.unlinkDeadline(p, 0)
 	p.db.mem.Add(-p.cost())

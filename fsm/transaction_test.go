@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// exec makes a transaction of lines such as "set k 1"; a line "select 3" changes the database of what follows.
-func exec(t require.TestingT, watches []Watch, lines ...string) Command {
+// execOf makes a transaction of lines such as "set k 1"; a line "select 3" changes the database of what follows.
+func execOf(t require.TestingT, watches []Watch, lines ...string) Command {
 	txn, db := &Transaction{Watches: watches}, 0
 	for _, l := range lines {
 		words := strings.Fields(l)
@@ -61,15 +61,15 @@ func (m *machine) watch(db int, keys ...string) (list []Watch) {
 func TestTransaction(t *testing.T) {
 	m := newMachine(t)
 	require.Equal(t, "*4 +OK :2 $1 2 -ERR value is not an integer or out of range",
-		m.apply(exec(t, nil, "set a 1", "incr a", "get a", "incrby a x")))
-	require.Equal(t, "*2 +OK $-1", m.apply(exec(t, nil, "select 3", "set a 3", "select 4", "get a")))
-	require.Equal(t, "*0", m.apply(exec(t, nil)))
+		m.apply(execOf(t, nil, "set a 1", "incr a", "get a", "incrby a x")))
+	require.Equal(t, "*2 +OK $-1", m.apply(execOf(t, nil, "select 3", "set a 3", "select 4", "get a")))
+	require.Equal(t, "*0", m.apply(execOf(t, nil)))
 	// Reads alone are in no entry.
-	c := exec(t, m.watch(0, "a"), "get a", "select 3", "get a", "keys *")
+	c := execOf(t, m.watch(0, "a"), "get a", "select 3", "get a", "keys *")
 	require.Zero(t, c.Spec.Flags&FlagWrite)
 	m.s.Read(&c, &m.out)
 	require.Equal(t, "*3\r\n$1\r\n2\r\n$1\r\n3\r\n*1\r\n$1\r\na\r\n", m.out.take())
-	m.apply(exec(t, nil, "set a 5"))
+	m.apply(execOf(t, nil, "set a 5"))
 	m.s.Read(&c, &m.out)
 	require.Equal(t, "*-1\r\n", m.out.take())
 	require.Equal(t, stateHash(m.s), stateHash(m.replay()))
@@ -81,7 +81,7 @@ func TestTransactionKeepsLocks(t *testing.T) {
 	m.do("mset", "a", "1", "b", "2")
 	for _, lines := range [][]string{{"keys *", "set a 2"}, {"lcs a b", "set a 3"}, {"flushall", "keys *", "set a 4", "keys *"}} {
 		held := false
-		c := exec(t, nil, lines...)
+		c := execOf(t, nil, lines...)
 		c.Txn.Before = func(int) {
 			sh := &m.s.shards[int(Slot([]byte("a")))/pageSlots]
 			held = !sh.mu.TryRLock()
@@ -136,7 +136,7 @@ func TestWatch(t *testing.T) {
 		restored := NewStore()
 		require.NoError(t, restored.Restore(strings.NewReader(string(payload(t, m.s)))))
 		for _, s := range []*Store{m.s, m.replay(), restored} {
-			cmd := exec(t, w, "set done 1")
+			cmd := execOf(t, w, "set done 1")
 			var out wire
 			s.Begin(m.index+1, m.now, 1)
 			s.Exec(&cmd, &out)
@@ -153,7 +153,7 @@ func TestWatch(t *testing.T) {
 	w := m.watch(0, "k", "absent")
 	m.do("del", "k")
 	m.do("set", "k", "1")
-	require.Equal(t, "*-1", m.apply(exec(t, w, "set done 1")), "deleted and created again")
+	require.Equal(t, "*-1", m.apply(execOf(t, w, "set done 1")), "deleted and created again")
 }
 
 // A version of an entry in execution is above Applied: see Versions.
