@@ -386,9 +386,10 @@ func HLLSelfTest() error {
 	}
 	sparse := newHLL(nil)
 	dense, _ = newHLL(nil).toDense(nil)
+	var element [8]byte
 	for n, next := uint64(1), uint64(1); n <= 200_000; n++ {
-		element := binary.LittleEndian.AppendUint64(nil, splitMix(n))
-		i, value := hllPlace(element)
+		binary.LittleEndian.PutUint64(element[:], splitMix(n))
+		i, value := hllPlace(element[:])
 		if dense.at(i) < value {
 			dense.put(i, value)
 		}
