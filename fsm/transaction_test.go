@@ -179,6 +179,8 @@ func TestTransactionsAgainstTwin(t *testing.T) {
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			m.now += rapid.Int64Range(0, 3).Draw(t, "ms")
 			twin.now = m.now
+			m.do("del", "none") // the clock goes on in front of what is looked at
+			twin.do("del", "none")
 			if rapid.IntRange(0, 3).Draw(t, "watch") == 0 {
 				watched = m.watch(0, "k0", "k1")
 			}
