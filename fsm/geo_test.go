@@ -27,6 +27,8 @@ func TestGeoReplies(t *testing.T) {
 		{"GEOADD s INCR 1 2 a", "-ERR syntax error", ""},
 		{"GEOADD s 200 2 a", "-ERR invalid longitude,latitude pair 200.000000,2.000000", ""},
 		{"GEOADD s 1 2 a 3 99 b", "-ERR invalid longitude,latitude pair 3.000000,99.000000", ""},
+		{"GEOADD s -inf 2 a", "-ERR invalid longitude,latitude pair -inf,2.000000", ""},
+		{"GEOADD s 1 +inf a", "-ERR invalid longitude,latitude pair 1.000000,inf", ""},
 		{"GEOADD s x 2 a", "-ERR value is not a valid float", ""},
 		{"GEOADD s 1 nan a", "-ERR value is not a valid float", ""},
 		{"ZCARD s", ":2", ""},

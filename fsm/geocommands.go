@@ -1,7 +1,7 @@
 package fsm
 
 import (
-	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -18,7 +18,19 @@ const (
 )
 
 func errGeoPlace(p geoPoint) string {
-	return fmt.Sprintf("ERR invalid longitude,latitude pair %f,%f", p.lon, p.lat)
+	return "ERR invalid longitude,latitude pair " + printDegrees(p.lon) + "," + printDegrees(p.lat)
+}
+
+// printDegrees prints as the %f of C does.
+func printDegrees(x float64) string {
+	switch {
+	case math.IsInf(x, 1):
+		return "inf"
+	case math.IsInf(x, -1):
+		return "-inf"
+	default:
+		return strconv.FormatFloat(x, 'f', 6, 64)
+	}
 }
 
 func errGeoFrom(name string) string {
