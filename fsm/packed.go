@@ -276,43 +276,35 @@ func (p packed) removeSwap(at, group int) packed {
 
 func (p packed) clone() packed { return append(packed(nil), p...) }
 
-// word is one element as it is held: a string of a large collection, or bytes or an integer of a packed one. It is valid
-// until the next change of the collection.
+// word is one element as it is held: bytes, or an integer of a packed collection. It is valid until the next change of the
+// collection.
 type word struct {
 	kind wordKind
 	n    int64
 	b    []byte
-	s    string
 }
 
 // wordKind says which field of a word counts.
 type wordKind uint8
 
 const (
-	wordString wordKind = iota
-	wordBytes
-	wordInt // stands for its digits
+	wordBytes wordKind = iota
+	wordInt            // stands for its digits
 )
 
 func (w *word) len() int {
-	switch w.kind {
-	case wordInt:
+	if w.kind == wordInt {
 		return intLen(w.n)
-	case wordBytes:
-		return len(w.b)
 	}
-	return len(w.s)
+	return len(w.b)
 }
 
 // appendTo appends the text of w.
 func (w *word) appendTo(dst []byte) []byte {
-	switch w.kind {
-	case wordInt:
+	if w.kind == wordInt {
 		return strconv.AppendInt(dst, w.n, 10)
-	case wordBytes:
-		return append(dst, w.b...)
 	}
-	return append(dst, w.s...)
+	return append(dst, w.b...)
 }
 
 // bytes returns the text of w, in buf unless it is bytes already.
@@ -323,41 +315,28 @@ func (w *word) bytes(buf []byte) []byte {
 	return w.appendTo(buf)
 }
 
-// text returns the text of w as a string, copied unless it is one.
+// text returns the text of w as a string.
 func (w *word) text() string {
-	switch w.kind {
-	case wordInt:
+	if w.kind == wordInt {
 		return strconv.FormatInt(w.n, 10)
-	case wordBytes:
-		return string(w.b)
 	}
-	return w.s
+	return string(w.b)
 }
 
 // integer returns the integer that w is in canonical form.
 func (w *word) integer() (int64, bool) {
-	switch w.kind {
-	case wordInt:
+	if w.kind == wordInt {
 		return w.n, true
-	case wordBytes:
-		return parseInt(w.b)
 	}
-	var buf [20]byte
-	if len(w.s) > len(buf) {
-		return 0, false
-	}
-	return parseInt(buf[:copy(buf[:], w.s)])
+	return parseInt(w.b)
 }
 
 // elem appends w as an element of a packed sequence.
 func (w *word) elem(dst []byte) []byte {
-	switch w.kind {
-	case wordInt:
+	if w.kind == wordInt {
 		return appendIntElem(dst, w.n)
-	case wordBytes:
-		return appendElem(dst, w.b)
 	}
-	return appendElem(dst, w.s)
+	return appendElem(dst, w.b)
 }
 
 // encode appends w as appendTo of collections does: the length, then the text.
@@ -367,37 +346,28 @@ func (w *word) encode(dst []byte) []byte {
 
 // reply answers w.
 func (w *word) reply(tx *Tx, out Out) {
-	switch w.kind {
-	case wordInt:
+	if w.kind == wordInt {
 		tx.buf = strconv.AppendInt(tx.buf[:0], w.n, 10)
 		out.Bulk(tx.buf)
-	case wordBytes:
-		out.Bulk(w.b)
-	default:
-		out.BulkString(w.s)
+		return
 	}
+	out.Bulk(w.b)
 }
 
 // equal reports whether e is the text of w.
 func (w *word) equal(e []byte) bool {
-	switch w.kind {
-	case wordInt:
+	if w.kind == wordInt {
 		n, ok := parseInt(e)
 		return ok && n == w.n
-	case wordBytes:
-		return string(w.b) == string(e)
 	}
-	return w.s == string(e)
+	return string(w.b) == string(e)
 }
 
 // matches reports whether w matches the glob pattern.
 func (w *word) matches(pattern []byte) bool {
-	switch w.kind {
-	case wordInt:
+	if w.kind == wordInt {
 		var buf [20]byte
 		return globMatch(pattern, strconv.AppendInt(buf[:0], w.n, 10))
-	case wordBytes:
-		return globMatch(pattern, w.b)
 	}
-	return globMatch(pattern, w.s)
+	return globMatch(pattern, w.b)
 }

@@ -79,7 +79,7 @@ func TestPackedElements(t *testing.T) {
 		got, ok := w.integer()
 		require.Equal(t, number, ok)
 		require.Equal(t, n, got)
-		large := word{s: s}
+		large := word{b: []byte(s)}
 		require.Equal(t, w.elem(nil), large.elem(nil))
 		_, pos := p.find(0, p[off:end], 1)
 		require.Equal(t, slices.Index(packedWords, s), pos, "%d", i)
@@ -299,7 +299,7 @@ func TestSetModel(t *testing.T) {
 			}
 			i := slices.Index(model.all, string(k))
 			require.Equal(t, i >= 0, s.has(k))
-			require.Equal(t, i >= 0, s.hasWord(word{s: string(k)}))
+			require.Equal(t, i >= 0, s.hasWord(word{b: k}))
 			if rapid.IntRange(0, 9).Draw(t, "op") < few {
 				require.Equal(t, i >= 0, s.remove(k))
 				if i >= 0 {
