@@ -69,6 +69,14 @@ func intArg(b []byte, out Out) (int64, bool) {
 	return n, ok
 }
 
+// rangeArgs reads a first and a last position, args[2] and args[3]; otherwise it answers the error.
+func rangeArgs(args [][]byte, out Out) (first, last int64, ok bool) {
+	if first, ok = intArg(args[2], out); ok {
+		last, ok = intArg(args[3], out)
+	}
+	return first, last, ok
+}
+
 // floatArg reads a double argument; otherwise it answers the error.
 func floatArg(b []byte, out Out) (float64, bool) {
 	f, ok := parseFloat(b)

@@ -139,11 +139,7 @@ func runBitCount(tx *Tx, args [][]byte, out Out) {
 		out.Error(errSyntax)
 		return
 	}
-	start, ok := intArg(args[2], out)
-	if !ok {
-		return
-	}
-	end, ok := intArg(args[3], out)
+	start, end, ok := rangeArgs(args, out)
 	if !ok {
 		return
 	}

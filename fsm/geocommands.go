@@ -112,18 +112,8 @@ func (s *geoShape) boxArg(args [][]byte, out Out) (ok bool) {
 func runGeoAdd(tx *Tx, args [][]byte, out Out) {
 	var o zaddOptions
 	i := 2
-options:
-	for ; i < len(args); i++ {
-		switch a := args[i]; {
-		case matchWord(a, "nx"):
-			o.nx = true
-		case matchWord(a, "xx"):
-			o.xx = true
-		case matchWord(a, "ch"):
-			o.ch = true
-		default:
-			break options
-		}
+	for i < len(args) && o.plain(args[i]) {
+		i++
 	}
 	triples := args[i:]
 	if len(triples)%3 != 0 || len(triples) == 0 || o.nx && o.xx {
@@ -207,22 +197,18 @@ func appendDegrees(dst []byte, f float64) []byte {
 }
 
 func runGeoHash(tx *Tx, args [][]byte, out Out) {
-	z, ok := readZSet(tx, args[1], out)
-	if !ok {
-		return
-	}
-	out.Array(len(args) - 2)
-	for _, m := range args[2:] {
-		if p, ok := memberPlace(z, m); ok {
-			text := geohashText(p)
-			out.Bulk(text[:])
-		} else {
-			out.Null()
-		}
-	}
+	eachPlace(tx, args, out, out.Null, func(p geoPoint) {
+		text := geohashText(p)
+		out.Bulk(text[:])
+	})
 }
 
 func runGeoPos(tx *Tx, args [][]byte, out Out) {
+	eachPlace(tx, args, out, out.NullArray, func(p geoPoint) { replyPlace(p, out) })
+}
+
+// eachPlace answers an array with the place of each of the members args[2:], or with none.
+func eachPlace(tx *Tx, args [][]byte, out Out, none func(), place func(p geoPoint)) {
 	z, ok := readZSet(tx, args[1], out)
 	if !ok {
 		return
@@ -230,9 +216,9 @@ func runGeoPos(tx *Tx, args [][]byte, out Out) {
 	out.Array(len(args) - 2)
 	for _, m := range args[2:] {
 		if p, ok := memberPlace(z, m); ok {
-			replyPlace(p, out)
+			place(p)
 		} else {
-			out.NullArray()
+			none()
 		}
 	}
 }

@@ -135,11 +135,7 @@ func runLLen(tx *Tx, args [][]byte, out Out) {
 }
 
 func runLRange(tx *Tx, args [][]byte, out Out) {
-	start, ok := intArg(args[2], out)
-	if !ok {
-		return
-	}
-	stop, ok := intArg(args[3], out)
+	start, stop, ok := rangeArgs(args, out)
 	if !ok {
 		return
 	}
@@ -278,11 +274,7 @@ func runLRem(tx *Tx, args [][]byte, out Out) {
 }
 
 func runLTrim(tx *Tx, args [][]byte, out Out) {
-	start, ok := intArg(args[2], out)
-	if !ok {
-		return
-	}
-	stop, ok := intArg(args[3], out)
+	start, stop, ok := rangeArgs(args, out)
 	if !ok {
 		return
 	}

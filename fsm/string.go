@@ -204,11 +204,7 @@ func runStrlen(tx *Tx, args [][]byte, out Out) {
 }
 
 func runGetRange(tx *Tx, args [][]byte, out Out) {
-	start, ok := intArg(args[2], out)
-	if !ok {
-		return
-	}
-	end, ok := intArg(args[3], out)
+	start, end, ok := rangeArgs(args, out)
 	if !ok {
 		return
 	}

@@ -25,17 +25,27 @@ type zaddOptions struct {
 	pairs                    int
 }
 
+// plain takes an option that GEOADD has as well.
+func (o *zaddOptions) plain(a []byte) bool {
+	switch {
+	case matchWord(a, "nx"):
+		o.nx = true
+	case matchWord(a, "xx"):
+		o.xx = true
+	case matchWord(a, "ch"):
+		o.ch = true
+	default:
+		return false
+	}
+	return true
+}
+
 func parseZAdd(args [][]byte, out Out) (o zaddOptions, ok bool) {
 	i := 2
 options:
 	for ; i < len(args); i++ {
 		switch a := args[i]; {
-		case matchWord(a, "nx"):
-			o.nx = true
-		case matchWord(a, "xx"):
-			o.xx = true
-		case matchWord(a, "ch"):
-			o.ch = true
+		case o.plain(a):
 		case matchWord(a, "incr"):
 			o.incr = true
 		case matchWord(a, "gt"):
