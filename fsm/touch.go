@@ -32,7 +32,11 @@ func (s *Store) ExecGroup(cmds []*Command, outs []Out) {
 		found[0] = -1
 	}
 	for i, c := range cmds {
-		s.exec(c, outs[i], int(found[i]))
+		hint := -1
+		if i < len(found) {
+			hint = int(found[i])
+		}
+		s.exec(c, outs[i], hint)
 	}
 }
 
