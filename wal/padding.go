@@ -10,7 +10,7 @@ import (
 //
 // A write behind the end of a file makes it longer, and a length is metadata: fdatasync then waits for a commit of the file
 // system's journal as well, which is a second write and two more threads that have to run. A write over zeros that are on the
-// disk is the data alone. Measured on ext4 with three nodes on two busy cores: 0.6 ms instead of 0.85 for a sync.
+// disk is the data alone. Measured on ext4, three nodes and 50 clients on two cores: 0.76 ms instead of 0.93 for a sync.
 //
 // A file of n bytes of records gets n/4 zeros at most, so a small log has none, and less than a fifth of a file is nothing. No
 // record begins with a zero (frame): where one stands and only zeros follow, the segment ends.
