@@ -6,6 +6,9 @@
 // not counted. An oracle may use so many CPU seconds, as of one core. On an unchanged tree all oracles must pass, and a
 // mutant whose old text is not there exactly once, or that does not compile, is an error.
 //
+// Every answer is kept in bin/mutants.json, so that a run that was interrupted goes on where it ended, and parts make a whole:
+// only what an answer depends on makes it be asked for again.
+//
 //	go run ./internal/mutants                    all of them; writes docs/mutants.md
 //	go run ./internal/mutants -only vote         those whose name matches; prints only
 //	go run ./internal/mutants -ask '^sim$'       only these oracles; prints only
@@ -13,6 +16,7 @@
 //	main.go    flags, the order of things
 //	table.go   reads mutants.txt, plants a mutant
 //	run.go     the copy of the tree, building and running oracles
+//	kept.go    answers of earlier runs
 //	report.go  docs/mutants.md
 //	hunt       the simulator as an oracle
 package main

@@ -9,48 +9,62 @@ import (
 	"slices"
 )
 
+// options are the flags.
+type options struct {
+	only, ask         string
+	list, page, store string
+	limit             int
+}
+
 func main() {
-	only := flag.String("only", "", "regular expression: mutants to try; the page is not written")
-	ask := flag.String("ask", "", "regular expression: oracles to ask; the page is not written")
-	limit := flag.Int("limit", 60, "CPU seconds for one oracle")
-	list := flag.String("table", "internal/mutants/mutants.txt", "the mutants")
-	page := flag.String("page", "docs/mutants.md", "where the result is written")
+	var o options
+	flag.StringVar(&o.only, "only", "", "regular expression: mutants to try; the page is not written")
+	flag.StringVar(&o.ask, "ask", "", "regular expression: oracles to ask; the page is not written")
+	flag.IntVar(&o.limit, "limit", 60, "CPU seconds for one oracle")
+	flag.StringVar(&o.list, "table", "internal/mutants/mutants.txt", "the mutants")
+	flag.StringVar(&o.page, "page", "docs/mutants.md", "where the result is written")
+	flag.StringVar(&o.store, "kept", "bin/mutants.json", "where answers are kept for the next run; empty for nowhere")
 	flag.Parse()
-	if err := run(*only, *ask, *list, *page, *limit); err != nil {
+	if err := o.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(only, ask, list, page string, limit int) (err error) {
-	mutants, err := regexp.Compile(only)
+func (opt *options) run() (err error) {
+	mutants, err := regexp.Compile(opt.only)
 	if err != nil {
 		return err
 	}
-	oracles, err := regexp.Compile(ask)
+	oracles, err := regexp.Compile(opt.ask)
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(list)
+	text, err := os.ReadFile(opt.list)
 	if err != nil {
 		return err
 	}
 	t, err := parse(string(text))
 	if err != nil {
-		return fmt.Errorf("%s: %w", list, err)
+		return fmt.Errorf("%s: %w", opt.list, err)
 	}
 	t.oracles = slices.DeleteFunc(t.oracles, func(o oracle) bool { return !oracles.MatchString(o.name) })
+	k, err := openKept(opt.store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, k.close()) }()
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	verdicts, err := t.run(".", dir, limit, mutants)
+	verdicts, err := t.run(".", dir, opt.limit, mutants, k)
 	if err != nil {
 		return err
 	}
-	if only == "" && ask == "" {
-		if err := os.WriteFile(page, []byte(report(t, verdicts, limit)), 0o644); err != nil {
+	if opt.only == "" && opt.ask == "" {
+		if err := os.WriteFile(opt.page, []byte(report(t, verdicts, opt.limit)), 0o644); err != nil {
 			return err
 		}
 	}
@@ -63,8 +77,8 @@ func run(only, ask, list, page string, limit int) (err error) {
 }
 
 // run tries the mutants that match in a copy of root, which it makes in dir.
-func (t *table) run(root, dir string, limit int, only *regexp.Regexp) ([]verdict, error) {
-	l, err := newLab(root, dir, limit)
+func (t *table) run(root, dir string, limit int, only *regexp.Regexp, k *kept) ([]verdict, error) {
+	l, err := newLab(root, dir, limit, k)
 	if err != nil {
 		return nil, err
 	}

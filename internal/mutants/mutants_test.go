@@ -56,6 +56,13 @@ func module(t *testing.T) string {
 	return dir
 }
 
+// forgetful keeps answers for one test.
+func forgetful(t *testing.T) *kept {
+	k, err := openKept("")
+	require.NoError(t, err)
+	return k
+}
+
 const smallTable = `oracle add ./add
 oracle use ./use -test.run=^TestLess$
 
@@ -85,7 +92,7 @@ func TestWhoNotices(t *testing.T) {
 	table, err := parse(smallTable)
 	require.NoError(t, err)
 	dir := t.TempDir()
-	verdicts, err := table.run(module(t), dir, 2, regexp.MustCompile(""))
+	verdicts, err := table.run(module(t), dir, 2, regexp.MustCompile(""), forgetful(t))
 	require.NoError(t, err)
 	require.Len(t, verdicts, 3)
 	require.Equal(t, "add", verdicts[0].oracle)
@@ -100,6 +107,51 @@ func TestWhoNotices(t *testing.T) {
 	require.Contains(t, text, "| same | `add/add.go` | nothing | 3 | nobody |  |  |")
 }
 
+// An interrupted run goes on where it ended, and asks again only what may have another answer.
+func TestAnswersAreKept(t *testing.T) {
+	table, err := parse(smallTable)
+	require.NoError(t, err)
+	dir, store := module(t), filepath.Join(t.TempDir(), "bin", "kept")
+	run := func() ([]verdict, int) {
+		k, err := openKept(store)
+		require.NoError(t, err)
+		verdicts, err := table.run(dir, t.TempDir(), 2, regexp.MustCompile("sum|same"), k)
+		require.NoError(t, err)
+		require.NoError(t, k.close())
+		return verdicts, len(k.answers)
+	}
+	change := func(path, text string) {
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+		require.NoError(t, err)
+		_, err = file.WriteString(text)
+		require.NoError(t, err)
+		require.NoError(t, file.Close())
+	}
+	first, n := run()
+	require.Equal(t, 2+1+2, n, "two oracles without a mutant, one about sum, two about same")
+	change(store, `{"key":"torn`)
+	change(filepath.Join(dir, "README.md"), "concerns no test")
+	again, n := run()
+	require.Equal(t, first, again, "with their times")
+	require.Equal(t, 5, n)
+	change(filepath.Join(dir, "add", "add_test.go"), "\nfunc TestMore(t *testing.T) { t.Log(Sub(3, 2)) }\n")
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "use", "testdata"), 0o755))
+	change(filepath.Join(dir, "use", "testdata", "script.txt"), "read by a test")
+	_, n = run()
+	require.Equal(t, 5+3+2, n, "what add says is of an older test, what use says of another script")
+	change(store, "nonsense\n")
+	_, err = openKept(store)
+	require.ErrorContains(t, err, "kept answers")
+}
+
+func TestPageNamesCommits(t *testing.T) {
+	m := &mutant{name: "m"}
+	text := report(&table{}, []verdict{{mutant: m, oracle: "o", commit: "a"}, {mutant: m, commit: "a"}}, 2)
+	require.Contains(t, text, "1 of 2 are caught. All were asked on commit a.\n")
+	text = report(&table{}, []verdict{{mutant: m, commit: "a"}, {mutant: m, commit: "b"}}, 2)
+	require.Contains(t, text, "commits a, b,")
+}
+
 func TestMutantsThatCannotBe(t *testing.T) {
 	for name, edit := range map[string][2]string{
 		"is 0 times":      {"-	return a + b", "-	return a * b"},
@@ -109,7 +161,7 @@ func TestMutantsThatCannotBe(t *testing.T) {
 	} {
 		table, err := parse(strings.Replace(smallTable, edit[0], edit[1], 1))
 		require.NoError(t, err)
-		l, err := newLab(module(t), t.TempDir(), 2)
+		l, err := newLab(module(t), t.TempDir(), 2, forgetful(t))
 		require.NoError(t, err)
 		_, err = l.try(&table.mutants[0], table.oracles[:1])
 		require.ErrorContains(t, err, name)
@@ -122,7 +174,7 @@ func TestTheTreeItselfMustPass(t *testing.T) {
 	dir := module(t)
 	broken := "package add\n\nfunc Add(a, b int) int { return 0 }\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "add/add.go"), []byte(broken), 0o644))
-	verdicts, err := table.run(dir, t.TempDir(), 2, regexp.MustCompile("same"))
+	verdicts, err := table.run(dir, t.TempDir(), 2, regexp.MustCompile("same"), forgetful(t))
 	require.ErrorContains(t, err, "does not pass without any mutant")
 	require.Empty(t, verdicts)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -24,7 +25,7 @@ func report(t *table, verdicts []verdict, limit int) string {
 	}
 	fmt.Fprintf(&b, "# Planted bugs, and who notices\n\n")
 	fmt.Fprintf(&b, "`make mutants` writes this page: it plants one bug after the other into a copy of the tree and asks these tests in turn\n")
-	fmt.Fprintf(&b, "until one fails, each for at most %d CPU seconds. %d of %d are caught.\n\n", limit, caught, len(verdicts))
+	fmt.Fprintf(&b, "until one fails, each for at most %d CPU seconds. %d of %d are caught. %s\n\n", limit, caught, len(verdicts), asked(verdicts))
 	fmt.Fprintf(&b, "| oracle | tests |\n|---|---|\n")
 	for _, o := range t.oracles {
 		fmt.Fprintf(&b, "| %s | `%s` |\n", o.name, strings.Join(append([]string{o.pkg}, o.args...), " "))
@@ -41,4 +42,18 @@ func report(t *table, verdicts []verdict, limit int) string {
 		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s | %s |\n", m.name, m.file, m.says, strings.ReplaceAll(m.rows, " ", ", "), by, test, seconds)
 	}
 	return b.String()
+}
+
+// asked says in which trees the verdicts were found.
+func asked(verdicts []verdict) string {
+	var commits []string
+	for i := range verdicts {
+		if c := verdicts[i].commit; !slices.Contains(commits, c) {
+			commits = append(commits, c)
+		}
+	}
+	if len(commits) == 1 {
+		return "All were asked on commit " + commits[0] + "."
+	}
+	return "They were asked on commits " + strings.Join(commits, ", ") + ",\nbetween which nothing changed that the answer depends on."
 }

@@ -18,10 +18,19 @@ import (
 
 // lab is a copy of the tree in which mutants live.
 type lab struct {
-	root  string // of the copy
-	bin   string // for test binaries
-	limit int    // CPU seconds of one oracle
-	clean map[string][sha256.Size]byte
+	root   string // of the copy
+	bin    string // for test binaries
+	limit  int    // CPU seconds of one oracle
+	commit string // of the tree that was copied
+	kept   *kept
+	clean  map[string]clean // by the oracle's name
+}
+
+// clean is what an oracle is without any mutant.
+type clean struct {
+	binary [sha256.Size]byte
+	print  [sha256.Size]byte // of all that its answers depend on
+	uses   map[string]bool   // directories of the tree, from the root, whose packages are in it
 }
 
 // verdict says who noticed a mutant.
@@ -30,14 +39,16 @@ type verdict struct {
 	oracle string // "" if nobody did
 	test   string // the first that failed
 	cpu    time.Duration
+	commit string // of the tree in which that was found out
 }
 
 // skipped directories hold nothing that a test needs.
 var skipped = []string{".git", "bin", "kvapp-dev", "bench-out", "node_modules"}
 
 // newLab copies the tree under root into dir.
-func newLab(root, dir string, limit int) (*lab, error) {
-	l := &lab{root: filepath.Join(dir, "tree"), bin: filepath.Join(dir, "bin"), limit: limit, clean: map[string][sha256.Size]byte{}}
+func newLab(root, dir string, limit int, k *kept) (*lab, error) {
+	l := &lab{root: filepath.Join(dir, "tree"), bin: filepath.Join(dir, "bin"), limit: limit, kept: k, clean: map[string]clean{}}
+	l.commit = commit(root)
 	if err := os.Mkdir(l.bin, 0o755); err != nil {
 		return nil, fmt.Errorf("copy the tree: %w", err)
 	}
@@ -71,8 +82,9 @@ func newLab(root, dir string, limit int) (*lab, error) {
 // build makes the test binary of o and returns its path and what it holds. Equal sources give equal bytes.
 func (l *lab) build(o *oracle) (string, [sha256.Size]byte, error) {
 	var sum [sha256.Size]byte
-	path := filepath.Join(l.bin, o.name+".test")
-	cmd := exec.Command("go", "test", "-c", "-trimpath", "-o", path, o.pkg)
+	path := filepath.Join(l.bin, strings.ReplaceAll(filepath.ToSlash(filepath.Clean(o.pkg)), "/", "-")+".test")
+	// What only debuggers read takes a third of the time.
+	cmd := exec.Command("go", "test", "-c", "-trimpath", "-ldflags=-s -w", "-o", path, o.pkg)
 	cmd.Dir = l.root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", sum, fmt.Errorf("build %s: %w\n%s", o.pkg, err, out)
@@ -82,6 +94,61 @@ func (l *lab) build(o *oracle) (string, [sha256.Size]byte, error) {
 		return "", sum, fmt.Errorf("build %s: %w", o.pkg, err)
 	}
 	return path, sha256.Sum256(text), nil
+}
+
+// uses returns the directories whose packages are in the tests of o.
+func (l *lab) uses(o *oracle) (map[string]bool, error) {
+	cmd := exec.Command("go", "list", "-deps", "-test", "-f", "{{with .Module}}{{.Path}}{{end}} {{.ImportPath}}", o.pkg)
+	cmd.Dir = l.root
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list what %s uses: %w", o.pkg, err)
+	}
+	dirs := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line) // a package that is built for the tests has a third word
+		if len(f) < 2 {
+			continue
+		}
+		if dir, ok := strings.CutPrefix(f[1], f[0]+"/"); ok {
+			dirs[filepath.FromSlash(dir)] = true
+		}
+	}
+	return dirs, nil
+}
+
+// print is of all that the answers of o depend on but the mutant: its line and limit, its tests and all that is in them,
+// and the files that they read.
+func (l *lab) print(o *oracle, binary [sha256.Size]byte) (sum [sha256.Size]byte, err error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %d %x", o.pkg, o.args, l.limit, binary)
+	data := filepath.Join(l.root, o.pkg, "testdata")
+	err = filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(h, "%q %x", strings.TrimPrefix(path, data), sha256.Sum256(text))
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return sum, fmt.Errorf("what %s reads: %w", o.pkg, err)
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
+}
+
+// commit names what is checked out under root; "-dirty" behind it says that files were changed since.
+func commit(root string) string {
+	cmd := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		return "without a name"
+	}
+	return strings.TrimSpace(string(out))
 }
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
@@ -133,6 +200,17 @@ func (l *lab) check(oracles []oracle) error {
 		if err != nil {
 			return err
 		}
+		c := clean{binary: sum}
+		if c.uses, err = l.uses(o); err != nil {
+			return err
+		}
+		if c.print, err = l.print(o, sum); err != nil {
+			return err
+		}
+		l.clean[o.name] = c
+		if _, ok := l.kept.answers[key(nil, c.print)]; ok {
+			continue
+		}
 		test, cpu, output, err := l.ask(o, binary)
 		if err != nil {
 			return err
@@ -140,7 +218,9 @@ func (l *lab) check(oracles []oracle) error {
 		if test != "" || !bytes.HasSuffix(bytes.TrimSpace(output), []byte("PASS")) {
 			return fmt.Errorf("%s does not pass without any mutant: %s after %v\n%s", o.name, test, cpu, output)
 		}
-		l.clean[o.name] = sum
+		if err := l.kept.put(answer{Key: key(nil, c.print), Oracle: o.name, CPU: cpu, Commit: l.commit}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -155,21 +235,37 @@ func (l *lab) try(m *mutant, oracles []oracle) (v verdict, err error) {
 	v = verdict{mutant: m}
 	for i := range oracles {
 		o := &oracles[i]
-		binary, sum, err := l.build(o)
-		if err != nil {
-			return v, fmt.Errorf("mutant %s: %w", m.name, err)
-		}
-		if sum == l.clean[o.name] {
+		c := l.clean[o.name]
+		if c.uses != nil && !c.uses[filepath.Dir(m.file)] {
 			continue // the mutant is not in there
 		}
-		test, cpu, _, err := l.ask(o, binary)
-		if err != nil {
-			return v, fmt.Errorf("mutant %s: %w", m.name, err)
+		a, ok := l.kept.answers[key(m, c.print)]
+		if !ok {
+			if a, err = l.answer(m, o); err != nil {
+				return v, fmt.Errorf("mutant %s: %w", m.name, err)
+			}
 		}
-		if test != "" {
-			v.oracle, v.test, v.cpu = o.name, test, cpu
+		v.commit = a.Commit
+		if a.Test != "" {
+			v.oracle, v.test, v.cpu = o.name, a.Test, a.CPU
 			return v, nil
 		}
 	}
 	return v, nil
+}
+
+// answer is what o says about the tree, in which m is planted; it is kept.
+func (l *lab) answer(m *mutant, o *oracle) (answer, error) {
+	c := l.clean[o.name]
+	a := answer{Key: key(m, c.print), Mutant: m.name, Oracle: o.name, Commit: l.commit}
+	binary, sum, err := l.build(o)
+	if err != nil {
+		return a, err
+	}
+	if sum != c.binary { // else the linker left out what m changes
+		if a.Test, a.CPU, _, err = l.ask(o, binary); err != nil {
+			return a, err
+		}
+	}
+	return a, l.kept.put(a)
 }
