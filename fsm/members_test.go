@@ -249,6 +249,27 @@ func TestMembersMoveTogether(t *testing.T) {
 	}
 }
 
+// While a view is open no member moves, also if the view was opened since it was looked for.
+func TestViewsStopMovesOfMembers(t *testing.T) {
+	m := newMachine(t)
+	for _, k := range memberKinds {
+		addMembers(m, k, kindNames[k], 0, 8000, 0)
+		removeMembers(m, k, kindNames[k], 0, 8000, 2)
+	}
+	require.NotZero(t, m.s.memory.arena.Slack())
+	at := hold(t, m.s)
+	for stuck := false; !stuck; {
+		var moved int
+		moved, stuck = m.s.compactMembers(10)
+		require.Zero(t, moved)
+	}
+	require.NotZero(t, m.s.Moves().Refused)
+	at.verify(t)
+	moved, _ := m.s.compactMembers(10)
+	require.NotZero(t, moved)
+	require.NoError(t, m.s.Check())
+}
+
 // A database that is flushed gives back its members alone, also those that a view shows for some time.
 func TestFlushOneDatabase(t *testing.T) {
 	m := newMachine(t)

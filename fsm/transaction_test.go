@@ -154,6 +154,16 @@ func TestWatch(t *testing.T) {
 	m.do("del", "k")
 	m.do("set", "k", "1")
 	require.Equal(t, "*-1", m.apply(execOf(t, w, "set done 1")), "deleted and created again")
+	m.db = 3
+	m.do("set", "k", "1")
+	w = m.watch(3, "k")
+	m.db = 0
+	m.do("set", "k", "2")
+	require.Equal(t, "*1 +OK", m.apply(execOf(t, w, "set done 1")), "the k of another database")
+	m.db = 3
+	m.do("set", "k", "2")
+	require.Equal(t, "*-1", m.apply(execOf(t, w, "set done 2")))
+	require.Equal(t, stateHash(m.s), stateHash(m.replay()))
 }
 
 // A version of an entry in execution is above Applied: see Versions.

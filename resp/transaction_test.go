@@ -125,6 +125,23 @@ func TestWatchersCome(t *testing.T) {
 	require.Empty(t, tab.by)
 }
 
+// A key that is as absent as before has no version that would tell: who watched it is told by the node.
+func TestWatchedKeyCameAndWent(t *testing.T) {
+	_, s, c := one(t)
+	d := dial(t, addrOf(s))
+	for _, between := range [][]string{
+		{"SET k 1", "DEL k"}, {"SET k 1", "FLUSHALL"}, {"SELECT 1", "SET k 1", "SWAPDB 0 1", "SWAPDB 0 1", "DEL k", "SELECT 0"},
+	} {
+		require.Equal(t, "+OK", c.lines("WATCH k")[0])
+		d.lines(between...)
+		require.Equal(t, []string{"+OK", "+QUEUED", "*-1"}, c.lines("MULTI", "EXISTS k", "EXEC"), between)
+		require.Equal(t, []string{"+OK", "+OK", "+QUEUED", "*1 :0"}, c.lines("WATCH k", "MULTI", "EXISTS k", "EXEC"), between)
+	}
+	c.lines("WATCH k")
+	d.lines("SELECT 2", "SET k 1", "FLUSHDB", "SELECT 0")
+	require.Equal(t, "*1 :0", c.lines("MULTI", "EXISTS k", "EXEC")[2], "the k of another database")
+}
+
 // While an entry is executed a version may not be what it seems; see conn.versions.
 func TestWatchDuringEntry(t *testing.T) {
 	f, _, c := one(t)

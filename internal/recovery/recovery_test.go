@@ -90,4 +90,11 @@ func TestWhoFounds(t *testing.T) {
 	require.Equal(t, raft.HardState{Term: 6, Commit: 1}, hard)
 	require.Equal(t, raft.HardState{Term: 6, Commit: 2}, own)
 	require.Equal(t, []uint64{4, 6}, []uint64{e.Index, e.Term})
+	m, err := raft.DecodeMembership(e.Data)
+	require.NoError(t, err)
+	var members []string
+	for _, member := range m.Members {
+		members = append(members, member.Name)
+	}
+	require.Equal(t, []string{"n2", "n4"}, members, "who is lost has no vote")
 }
