@@ -176,6 +176,7 @@ type counter struct {
 	n int
 }
 
+func (c *counter) Bulk(b []byte)       { c.n += len(b) }
 func (c *counter) BulkString(s string) { c.n += len(s) }
 func (c *counter) Len() int            { return c.n + len(c.b) }
 func (c *counter) Truncate(int)        { c.n, c.b = 0, c.b[:0] }

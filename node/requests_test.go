@@ -141,7 +141,7 @@ func TestTransferUnderLoad(t *testing.T) {
 		}
 		for i := range 6 {
 			old := w.leader()
-			<-time.After(time.Second)
+			<-time.After(200 * time.Millisecond)
 			gap.Store(0)
 			require.NoError(t, w.nodes[i%3].get().Transfer(0, 2000))
 			next := w.leader(old)

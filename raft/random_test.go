@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"kvapp/internal/race"
 )
 
 // world is a cluster with faults. The checks of cluster run after every step.
@@ -438,7 +440,7 @@ func TestRandomClusters(t *testing.T) {
 // small numbers. Every one of corners must have been reached.
 func TestSeededClusters(t *testing.T) {
 	seen := situations{}
-	for seed := range uint64(*seeds) {
+	for seed := range uint64(race.Share(*seeds)) {
 		t.Run(fmt.Sprint(*firstSeed+seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(*firstSeed+seed, 1))
 			w := newWorld(t, func(_ string, n int) int { return rng.IntN(n) })
@@ -452,7 +454,7 @@ func TestSeededClusters(t *testing.T) {
 		})
 	}
 	t.Logf("situations: %v", seen)
-	if *seeds < 150 {
+	if race.Share(*seeds) < 150 {
 		return // too few to get everywhere
 	}
 	for _, name := range corners {

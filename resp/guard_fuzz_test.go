@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/redcon"
+
+	"kvapp/internal/race"
 )
 
 // cutConn is a socket whose input comes in given pieces, one per Read, and then ends.
@@ -318,7 +320,7 @@ const badFragments = 29
 // Random sequences of good and bad fragments, in random pieces, give the commands and the error that the twin finds.
 func TestGuardReadsLikeItsTwin(t *testing.T) {
 	parts := fragments()
-	for seed := range uint64(200) {
+	for seed := range uint64(race.Share(200)) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		var in []byte
 		for range 1 + rng.IntN(12) {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"kvapp/internal/race"
 )
 
 // Worlds that found a bug once must hold for ever.
@@ -16,7 +18,7 @@ func TestKeptSeeds(t *testing.T) {
 	cases, err := ParseCases(f)
 	require.NoError(t, err)
 	require.NotEmpty(t, cases)
-	for i := range cases {
+	for i := range race.Share(len(cases)) {
 		r := cases[i].Run(Config{})
 		require.Nil(t, r.Failure, "%s%v", cases[i].String(), r.Failure)
 	}
@@ -34,8 +36,8 @@ func suspicious(w *World) string {
 // out.
 func TestShrink(t *testing.T) {
 	cfg := Config{suspect: suspicious}
-	found := 0
-	for seed := uint64(1); seed < 200 && found < 3; seed++ {
+	found, wanted := 0, race.Share(3)
+	for seed := uint64(1); seed < 200 && found < wanted; seed++ {
 		c := Case{Preset: Small, Seed: seed}
 		if r := c.Run(cfg); r.Failure == nil {
 			continue
@@ -56,7 +58,7 @@ func TestShrink(t *testing.T) {
 			require.Nil(t, less.Run(cfg).Failure, "%s is not needed", s.Case.Only[i])
 		}
 	}
-	require.Equal(t, 3, found)
+	require.Equal(t, wanted, found)
 	sound := Shrink(Case{Preset: Small, Seed: 1}, 10, Config{})
 	require.Nil(t, sound.Failure)
 	require.Equal(t, 1, sound.Runs)

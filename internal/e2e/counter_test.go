@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/e2e/cluster"
+	"kvapp/internal/race"
 )
 
 // failoverPromise is what README and issue promise for the median of ten kills with the defaults.
@@ -159,7 +160,7 @@ func checkFailover(t *testing.T, gaps []time.Duration, busy int) {
 	if measured() {
 		promise = killPromise
 	}
-	if !cluster.Race {
+	if !race.Enabled {
 		require.Less(t, median, promise)
 	}
 }

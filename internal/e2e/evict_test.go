@@ -56,8 +56,8 @@ func highest(t *testing.T, c *cluster.Cluster, i int) (stop func() int64) {
 // More is written than may stay: with a policy nobody gets an error, and the keys never take much more than they may, whoever
 // leads; without one writes are refused, and all else goes on.
 func TestMaxmemory(t *testing.T) {
-	const limit, writes = 10 << 20, 100_000
-	c := cluster.Start(t, cluster.Options{Args: []string{"--maxmemory", "10mb", "--maxmemory-policy", "allkeys-lru", "--raft-election-ms", "1000"}})
+	const limit, writes = 5 << 20, 50_000
+	c := cluster.Start(t, cluster.Options{Args: []string{"--maxmemory", "5mb", "--maxmemory-policy", "allkeys-lru", "--raft-election-ms", "1000"}})
 	ctx := context.Background()
 	lead := c.Leader()
 	for range 2 {
@@ -83,7 +83,7 @@ func TestMaxmemory(t *testing.T) {
 	lead = c.Leader()
 	cl := c.Client(lead)
 	for i := range c.Nodes() {
-		require.NoError(t, c.Client(i+1).Do(ctx, "CONFIG", "SET", "maxmemory", "5mb", "maxmemory-policy", "noeviction").Err())
+		require.NoError(t, c.Client(i+1).Do(ctx, "CONFIG", "SET", "maxmemory", "2mb", "maxmemory-policy", "noeviction").Err())
 	}
 	require.EqualError(t, cl.Set(ctx, "new", "1", 0).Err(), "OOM command not allowed when used memory > 'maxmemory'.")
 	key, err := cl.RandomKey(ctx).Result()
@@ -95,7 +95,7 @@ func TestMaxmemory(t *testing.T) {
 	require.NoError(t, cl.ConfigSet(ctx, "maxmemory-policy", "allkeys-lfu").Err())
 	require.NoError(t, cluster.Until(10*time.Second, "the keys are evicted", func() error {
 		n, err := figure(cl, "memory", "used_memory_counted")
-		if err == nil && n > 5<<20 {
+		if err == nil && n > 2<<20 {
 			err = fmt.Errorf("%d bytes", n)
 		}
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/e2e/cluster"
+	"kvapp/internal/race"
 )
 
 // Clients flood a leader that has lost its quorum: their own sockets stop them, and the leader's memory stays bounded.
@@ -84,7 +85,7 @@ func TestFloodWithoutQuorum(t *testing.T) {
 	t.Logf("%d MiB sent, at most %d MiB by one client; %d MiB more memory", total>>20, largest>>20, most>>20)
 	require.Positive(t, total)
 	require.Less(t, largest, int64(mostSent))
-	if !cluster.Race {
+	if !race.Enabled {
 		require.Less(t, most, mostMore)
 	}
 	for _, i := range []int{1, 2, 3} {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/e2e/cluster"
+	"kvapp/internal/race"
 )
 
 // flood writes in big pipelines over several connections to the leader until ctx ends or limit writes are acknowledged.
@@ -74,7 +75,7 @@ func movedOn(err error) bool {
 // Acceptance 8.
 func TestStoppedFollowerCatchesUpBySnapshot(t *testing.T) {
 	writes, pad := int64(1_000_000), ""
-	if cluster.Race {
+	if race.Enabled {
 		writes, pad = 200_000, strings.Repeat("x", 200) // as many bytes
 	}
 	c := cluster.Start(t, cluster.Options{Args: []string{"--raft-snapshot-bytes", "4mb"}})

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/e2e/cluster"
+	"kvapp/internal/race"
 )
 
 // startPromise is what the issue promises for a start on empty directories, endPromise what is reasonable for SIGTERM.
@@ -53,7 +54,7 @@ func TestStartOnEmptyDirectories(t *testing.T) {
 	})
 	t.Logf("start to ready: %v", times)
 	for _, took := range times {
-		if !cluster.Race {
+		if !race.Enabled {
 			require.Less(t, took, startPromise)
 		}
 	}
@@ -76,7 +77,7 @@ func TestSigtermUnderLoad(t *testing.T) {
 	})
 	t.Logf("SIGTERM to exit: %v", times)
 	for _, took := range times {
-		if !cluster.Race {
+		if !race.Enabled {
 			require.Less(t, took, endPromise)
 		}
 	}

@@ -51,7 +51,7 @@ func (f *source) mayImport(r rule, p string) bool {
 	switch {
 	case first == "kvapp":
 		p = strings.TrimPrefix(p, "kvapp/")
-		return slices.Contains(r.kvapp, p) || f.test && (p == f.dir || slices.Contains(r.tests, p))
+		return slices.Contains(r.kvapp, p) || f.test && (p == f.dir || p == testPackage || slices.Contains(r.tests, p))
 	case strings.Contains(first, "."):
 		return within(p, r.modules) || f.test && (within(p, r.tests) || within(p, testModules))
 	default:
@@ -74,6 +74,8 @@ func TestImportRules(t *testing.T) {
 	assert.True(t, code.mayImport(rules["raft"], "slices"))
 	assert.True(t, test.mayImport(rules["raft"], "github.com/stretchr/testify/require"))
 	assert.False(t, test.mayImport(rules["raft"], "kvapp/fsm"))
+	assert.True(t, test.mayImport(rules["raft"], "kvapp/internal/race"))
+	assert.False(t, code.mayImport(rules["raft"], "kvapp/internal/race"))
 	assert.False(t, (&source{dir: "node"}).mayImport(rules["node"], "kvapp/wal"))
 	assert.False(t, (&source{dir: "resp"}).mayImport(rules["resp"], "github.com/redis/go-redis/v9"))
 }

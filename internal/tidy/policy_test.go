@@ -10,8 +10,10 @@ type rule struct {
 	banned  []string // packages of the standard library
 }
 
-// testModules may be imported by every test.
+// testModules and testPackage may be imported by every test.
 var testModules = []string{"github.com/stretchr/testify", "pgregory.net/rapid", "go.uber.org/goleak"}
+
+const testPackage = "internal/race"
 
 // rules has a row for every package; one without a row of its own has that of its nearest parent. Whatever stands in no
 // row may not be imported.
@@ -60,6 +62,7 @@ var rules = map[string]rule{
 	"internal/journal":  {kvapp: []string{"node", "raft", "wal"}},
 	"internal/recovery": {kvapp: []string{"raft", "wal"}},
 	"internal/words":    {},
+	"internal/race":     {},
 	"internal/nonblock": {modules: []string{"golang.org/x/sys"}},
 	"internal/config":   {kvapp: []string{"internal/words"}, tests: []string{"internal/e2e/cluster"}},
 	"internal/status": {
@@ -85,7 +88,7 @@ var rules = map[string]rule{
 		tests:   []string{"internal/e2e/cluster", "github.com/redis/go-redis"},
 	},
 	// End to end: these start the program and know it by its ports and files.
-	"internal/e2e/cluster": {modules: []string{"github.com/redis/go-redis"}},
+	"internal/e2e/cluster": {kvapp: []string{"internal/race"}, modules: []string{"github.com/redis/go-redis"}},
 	"internal/e2e":         endToEnd,
 	"internal/clients":     endToEnd,
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"kvapp/internal/race"
 	"kvapp/raft"
 	"kvapp/wal"
 )
@@ -439,7 +440,7 @@ func (n *node) reads(sn wal.Snapshot) error {
 // once more while the node starts again.
 func TestCrashAnywhere(t *testing.T) {
 	const steps = 14
-	for seed := range uint64(4) {
+	for seed := range uint64(race.Share(4)) {
 		whole := newNode(seed)
 		require.NoError(t, whole.run(steps))
 		total := int(whole.d.Ops())

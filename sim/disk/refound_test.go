@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"kvapp/internal/race"
 )
 
 // founder is a node whose log is about to become another cluster's.
@@ -55,7 +57,8 @@ func (f *founder) finishes(d *Disk) (done bool, err error) {
 // attempt ends it.
 func TestRefoundCrashes(t *testing.T) {
 	left := map[bool]int{}
-	for seed := range uint64(100) {
+	seeds := race.Share(100)
+	for seed := range uint64(seeds) {
 		for k := 1; ; k++ {
 			f := newFounder(t, seed)
 			f.d.CrashAfter(k)
@@ -82,8 +85,8 @@ func TestRefoundCrashes(t *testing.T) {
 			}
 		}
 	}
-	require.Greater(t, left[false], 500)
-	require.Greater(t, left[true], 500)
+	require.Greater(t, left[false], 5*seeds)
+	require.Greater(t, left[true], 5*seeds)
 }
 
 // An error of the disk is told, and the log not used again; the next process finds one of the two states.

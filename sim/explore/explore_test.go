@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"kvapp/internal/race"
 	"kvapp/raft"
 )
 
@@ -60,7 +61,7 @@ var large = []World{
 }
 
 func TestWorlds(t *testing.T) {
-	worlds := small
+	worlds := small[:race.Share(len(small))]
 	if *deep {
 		worlds = slices.Concat(small, large)
 	}

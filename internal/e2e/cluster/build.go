@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9/logging"
+
+	"kvapp/internal/race"
 )
 
 // built is the program under test, shared by all tests of this process.
@@ -46,7 +48,7 @@ func build() (string, error) {
 		return "", err
 	}
 	args := []string{"build", "-o", filepath.Join(dir, "kvapp")}
-	if Race {
+	if race.Enabled {
 		args = append(args, "-race")
 	}
 	out, err := exec.Command("go", append(args, "kvapp/cmd/kvapp")...).CombinedOutput()
