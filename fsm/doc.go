@@ -79,6 +79,10 @@
 // state alone, positions and forms included, and not on how a value is held (sum.go). So replicas can compare it at equal
 // indices. View.Verify computes it anew from all keys; a snapshot is written and read only if both are the same.
 //
+// # Serialized values
+//
+// DUMP and RESTORE speak the format of Redis, which is in package rdb; dump.go is between it and the values here.
+//
 // # Adding a command
 //
 // Write its Spec and function into the file of its type; COMMAND, arity checks, locks, routing and documentation

@@ -33,6 +33,12 @@ const (
 	errNotLFU      = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " + errSwitching
 	errLFU         = "ERR An LFU maxmemory policy is selected, idle time not tracked. " + errSwitching
 	errSwitching   = "Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+	errBusyKey     = "BUSYKEY Target key name already exists."
+	errDumpFooter  = "ERR DUMP payload version or checksum are wrong"
+	errDumpFormat  = "ERR Bad data format"
+	errRestoreTTL  = "ERR Invalid TTL value, must be >= 0"
+	errRestoreIdle = "ERR Invalid IDLETIME value, must be >= 0"
+	errRestoreFreq = "ERR Invalid FREQ value, must be >= 0 and <= 255"
 	errLCSMemory   = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
 )
 

@@ -33,6 +33,13 @@ var genericCommands = []*Spec{
 		Args:       []Arg{argKey("key").many()},
 	},
 	{
+		Name: "dump", Arity: 2, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Categories: "keyspace", Since: "2.6.0", Group: "generic", Run: runDump,
+		Summary:    "Returns a value in the format of Redis' dump files, for RESTORE.",
+		Complexity: "O(N) in the size of the value",
+		Args:       []Arg{argKey("key")},
+	},
+	{
 		Name: "exists", Arity: -2, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: -1, KeyStep: 1,
 		KeyFlags: []string{"RO"}, Categories: "keyspace", Since: "1.0.0", Group: "generic", Run: runExists,
 		Summary:    "Returns how many of the keys exist; a key named twice counts twice.",
@@ -147,6 +154,15 @@ var genericCommands = []*Spec{
 		Summary:    "Gives a value another key, if that key does not exist.",
 		Complexity: "O(1)",
 		Args:       []Arg{argKey("key"), argKeyOf("newkey", 1)},
+	},
+	{
+		Name: "restore", Arity: -4, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"OW", "update"}, Categories: "keyspace dangerous", Since: "2.6.0", Group: "generic", Run: runRestore,
+		Summary:    "Gives a key the value that DUMP has returned, here or on a server of Redis up to 7.2.",
+		Complexity: "O(N) in the size of the value, O(N*log(N)) for sorted sets",
+		Args: []Arg{argKey("key"), argInt("ttl"), argString("serialized-value"),
+			argToken("replace", "REPLACE").since("3.0.0").optional(), argToken("absttl", "ABSTTL").since("5.0.0").optional(),
+			argInt("seconds").with("IDLETIME").since("5.0.0").optional(), argInt("frequency").with("FREQ").since("5.0.0").optional()},
 	},
 	{
 		Name: "scan", Arity: -2, Flags: FlagReadonly | FlagAllKeys,

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"bytes"
+	"fmt"
 	"hash/maphash"
 	"strings"
 	"testing"
@@ -76,6 +77,9 @@ func (m *machine) doOut(out *wire, args ...string) string {
 	m.s.End()
 	return out.take()
 }
+
+// bulkReply is a bulk string as a reply.
+func bulkReply(s string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(s), s) }
 
 // line is do with the line ends shown as spaces.
 func (m *machine) line(cmd string) string {

@@ -96,6 +96,16 @@ func (s *Store) idle(use uint32) uint64 {
 	return uint64((uint32(now) - use) & useMask)
 }
 
+// usedAs is what the record of a key notes whose last use was so many seconds ago, or whose counter stands so high; the way that
+// does not fit the policy is ignored, and -1 = not known.
+func (s *Store) usedAs(idle, freq int64) (use uint32, ok bool) {
+	now := s.use.Load()
+	if now&useLFU != 0 {
+		return uint32(now>>useMinutes)&minutesMask<<countBits | uint32(freq)&mostCount, freq >= 0
+	}
+	return (uint32(now) - uint32(min(idle, useMask))) & useMask, idle >= 0
+}
+
 // changeUse notes a use by a write of the key at p, once for each key in a row: a command may look its key up several times.
 func (tx *Tx) changeUse(p *place, now uint64) {
 	if tx.used == p.num<<slotBits|p.slot && tx.usedHash == p.hash {

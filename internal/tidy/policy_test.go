@@ -24,7 +24,7 @@ var rules = map[string]rule{
 	}},
 	// fsm is deterministic: replicas apply the same bytes to the same state.
 	"fsm": {
-		kvapp:   []string{"fsm/dict", "fsm/slab"},
+		kvapp:   []string{"fsm/dict", "fsm/rdb", "fsm/slab"},
 		modules: []string{"github.com/tidwall/btree"},
 		tests:   []string{"golang.org/x/sys"}, // benchmarks count CPU time
 		banned:  []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "context", "log", "log/slog", "unsafe"},
@@ -34,6 +34,8 @@ var rules = map[string]rule{
 		kvapp:  []string{"fsm/slab"},
 		banned: []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "sync", "context", "log", "log/slog", "unsafe"},
 	},
+	// rdb is a format: bytes in, bytes out.
+	"fsm/rdb": {banned: []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "io", "net", "sync", "context", "log", "log/slog", "unsafe"}},
 	// Atomic words in bytes off the heap need unsafe: slab has it, behind a check of the bounds, and nobody else.
 	"fsm/slab":  {banned: []string{"time", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "context", "log", "log/slog"}},
 	"wal":       {kvapp: []string{"raft"}, modules: []string{"github.com/tidwall/wal", "golang.org/x/sys"}},
@@ -117,7 +119,7 @@ var modules = map[string]string{
 }
 
 // deterministic packages have no goroutine, no clock and no range over a map whose order can reach state or reply.
-var deterministic = []string{"raft", "fsm", "fsm/dict"}
+var deterministic = []string{"raft", "fsm", "fsm/dict", "fsm/rdb"}
 
 // mapRanges are the functions of the deterministic packages that may range over a map, and why the order is harmless.
 var mapRanges = map[string]string{}
