@@ -187,6 +187,7 @@ func (s *Store) tidyMembers(n int, oldest uint64, purge bool) Rest {
 	mem, stuck := s.memory, false
 	if n > 0 {
 		mem.arena.Tidy()
+		mem.tables.arena.Tidy()
 		n = mem.drain(n, oldest)
 	}
 	fixed := s.views.Load() != 0 || mem.fixed()
@@ -197,10 +198,10 @@ func (s *Store) tidyMembers(n int, oldest uint64, purge bool) Rest {
 	}
 	moves := settle(mem.arena, &mem.compacting, purge)
 	switch {
-	case mem.arena.Untidy() || mem.ready(oldest):
+	case mem.arena.Untidy() || mem.tables.arena.Untidy() || mem.ready(oldest):
 		return RestMore
 	default:
-		return leftOver(moves, mem.fixed(), stuck || fixed)
+		return leftOver(moves, mem.held(), stuck || fixed)
 	}
 }
 

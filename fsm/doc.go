@@ -30,13 +30,14 @@
 //
 //	Store     16 databases, 256 shards, the clock, the entry in execution
 //	database  256 slotPages, an arena, a table of objects, keys per slot as a Fenwick tree, the order of expiry, counters
-//	memory    the records of the members of large hashes, sets and sorted sets of all databases, in an arena of their own
+//	memory    the records of the members of large hashes, sets and sorted sets of all databases, in an arena of their own, and
+//	          the tables by which they are found, in another one
 //	slotPage  the dictionaries of one shard's slots (nil when empty), and the sums of the state hash; package dict
 //	record    one key in the arena: version, use, deadline, key, and a string, an integer, a short packed collection or the
 //	          handle of an object; package slab
 //	object    any other collection, or a string that is long or changed in place: on the Go heap, named by its handle
 //	members   the elements of an object that is a large hash, set or sorted set: a dictionary of references to records in the
-//	          memory, and of a sorted set a tree of references; none of it has pointers that grow with every element
+//	          memory, and of a sorted set a tree of references; on the Go heap are some directories of both
 //	packed    a collection in one sequence of bytes, while its form is a small one
 //	light     a packed collection as a command sees it: a value for the time of the command, not kept anywhere
 //	Tx        what a command sees

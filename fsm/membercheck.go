@@ -29,6 +29,9 @@ func (s *Store) checkMemory() error {
 			}
 		}
 	}
+	if err := s.memory.checkTables(); err != nil {
+		return err
+	}
 	return s.memory.check(owned, live, len(s.dropped) > 0)
 }
 
@@ -48,6 +51,32 @@ func (mem *memory) check(owned int, live uint64, more bool) error {
 		return &InvariantError{"numbers of collections", fmt.Sprintf("%d in use, %d not free", used, n)}
 	}
 	return nil
+}
+
+// checkTables verifies that every table is one of a collection, or of one that is being freed.
+func (mem *memory) checkTables() error {
+	sum := uint64(0)
+	for _, m := range mem.owners {
+		if m != nil {
+			sum += m.tableBytes()
+		}
+	}
+	for i := range mem.dropped {
+		sum += mem.dropped[i].m.tableBytes()
+	}
+	if live := mem.tables.arena.Live(); live != sum {
+		return &InvariantError{"tables are in a collection", fmt.Sprintf("%d bytes; counted %d", live, sum)}
+	}
+	return nil
+}
+
+// tableBytes is what dictionary and tree take outside of the Go heap.
+func (m *members) tableBytes() uint64 {
+	n := m.dict.Bytes()
+	if m.tree != nil {
+		n += m.tree.bytes()
+	}
+	return n
 }
 
 // check verifies the counts of a collection, and that every element is found where it stands.

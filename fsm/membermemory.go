@@ -8,7 +8,7 @@ import (
 
 // A memory holds the records of members. The store has one, in an arena, for all collections of all databases: so MOVE and
 // SWAPDB take no time. It is another one than those of the keys' records, because whoever moves a record must know what it
-// is.
+// is. With it go the tables by which the members are found (membertables.go).
 //
 // A collection that no key has yet, such as the result of SUNION or what is read from a snapshot, has a memory of its own on
 // the Go heap, in blocks of bytes; any goroutine may have one. It becomes part of the store's when a key gets it, and not
@@ -17,7 +17,8 @@ import (
 // What a command frees of a collection that it deletes is freed later: DEL of millions of members takes no time. The
 // bytes are taken out of the arena's count at once, so that it is a function of the state.
 type memory struct {
-	arena *slab.Arena // nil = blocks
+	arena  *slab.Arena // nil = blocks
+	tables *tables     // nil = they are on the Go heap
 
 	blocks [][]byte
 	filled int // bytes of the last block
@@ -46,7 +47,9 @@ const (
 	blockUnits = blockBits - 3
 )
 
-func newMemory() *memory { return &memory{arena: slab.New(), owners: make([]*members, 1)} }
+func newMemory() *memory {
+	return &memory{arena: slab.New(), tables: newTables(), owners: make([]*members, 1)}
+}
 
 // from returns the bytes from the beginning of a record on.
 func (mem *memory) from(r slab.Ref) []byte {
@@ -123,8 +126,10 @@ func (mem *memory) adopt(m *members) {
 	}
 	if m.tree != nil {
 		m.tree.root.each(func(it *zitem) { it.ref = refs[m.position(m.tree.key(it), it.ref)] })
+		m.tree.enter(mem.tables)
 	}
 	m.mem = mem
+	m.dict.Enter(mem.tables)
 	for i, ref := range refs {
 		m.dict.Set(i, ref)
 	}
@@ -146,7 +151,7 @@ const (
 
 // earned returns how many records an entry frees because others were made.
 func (mem *memory) earned() int {
-	if len(mem.dropped) == 0 && mem.retired.n == 0 {
+	if len(mem.dropped) == 0 && mem.retired.n == 0 && mem.tables.retired.n == 0 {
 		mem.credit = 0
 		return 0
 	}
@@ -155,13 +160,14 @@ func (mem *memory) earned() int {
 	return n * freesPerRecord
 }
 
-// drain frees up to n records that no view older than oldest could show, and returns how many are left of n.
+// drain frees up to n records and tables that views older than oldest could show, and returns how many are left of n.
 func (mem *memory) drain(n int, oldest uint64) int {
 	for ; n > 0 && mem.retired.ready(oldest); n-- {
 		r := &mem.retired.first.items[mem.retired.from]
 		mem.arena.Release(r.ref, r.size)
 		mem.retired.pop()
 	}
+	n = mem.tables.drain(n, oldest)
 	for n > 0 && len(mem.dropped) > 0 && mem.dropped[0].epoch < oldest {
 		d := &mem.dropped[0]
 		for ; n > 0 && d.left > 0; n-- {
@@ -169,7 +175,9 @@ func (mem *memory) drain(n int, oldest uint64) int {
 			ref := d.m.dict.At(d.left)
 			mem.arena.Release(ref, d.m.read(mem.from(ref)).size)
 		}
-		if d.left == 0 {
+		for ; n > 0 && d.left == 0 && d.m.freeStep(); n-- {
+		}
+		if n > 0 {
 			mem.spare = append(mem.spare, d.m.owner)
 			*d = droppedMembers{}
 			if mem.dropped = mem.dropped[1:]; len(mem.dropped) == 0 {
@@ -182,8 +190,14 @@ func (mem *memory) drain(n int, oldest uint64) int {
 
 // ready says that there is something to free that no view older than oldest shows.
 func (mem *memory) ready(oldest uint64) bool {
-	return mem.retired.ready(oldest) || len(mem.dropped) > 0 && mem.dropped[0].epoch < oldest
+	return mem.retired.ready(oldest) || mem.tables.retired.ready(oldest) || len(mem.dropped) > 0 && mem.dropped[0].epoch < oldest
 }
+
+// freeStep frees some of the tables of a dropped collection, and reports whether there were any.
+func (m *members) freeStep() bool { return m.tree != nil && m.tree.freeStep() || m.dict.FreeStep() }
+
+// held says that something is not freed yet.
+func (mem *memory) held() bool { return mem.fixed() || mem.tables.retired.n != 0 }
 
 // ownerOf returns the collection that a record is of, nil if there is none.
 func (mem *memory) ownerOf(r slab.Ref) *members {

@@ -10,7 +10,7 @@ import (
 )
 
 // members are the elements of a large hash, set or sorted set: a dictionary (package dict) of references to records in a
-// memory (memory.go). Neither has pointers that the garbage collector follows.
+// memory (membermemory.go). Neither has pointers that the garbage collector follows, and of a key's value neither is on the Go heap.
 //
 // The order of the dictionary is the state: it is the history of the collection (append; removal moves the last element into
 // the hole), hence equal on all replicas, and it alone decides what a client sees: SMEMBERS, SPOP, SSCAN. Elements are
@@ -28,7 +28,7 @@ import (
 //
 // Not safe for concurrent use, except that any number of goroutines may read while none writes.
 type members struct {
-	dict  slotdict.Dict
+	dict  slotdict.Table
 	mem   *memory
 	kind  kind
 	owner uint32 // in the table of mem; 0 = mem is of this collection alone
@@ -292,13 +292,17 @@ func (m *members) fork(epoch uint64) *members {
 }
 
 // thaw says that no view shows the collection any more.
-func (m *members) thaw() { m.frozen, m.fresh = false, nil }
+func (m *members) thaw() {
+	m.frozen, m.fresh = false, nil
+	m.dict.Alone()
+}
 
 // clone returns a copy in a memory: the store's, or one of its own.
 func (m *members) clone(mem *memory) *members {
 	c := &members{kind: m.kind, mem: mem}
 	if mem.arena != nil {
 		mem.enter(c)
+		c.dict.Enter(mem.tables)
 	}
 	for i := range m.len() {
 		e := m.at(i)

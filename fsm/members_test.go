@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -162,6 +163,7 @@ func TestMembersHistory(t *testing.T) {
 		settled(t, m.s)
 		require.NoError(t, m.s.Check())
 		require.Zero(t, m.s.memory.arena.Live())
+		require.Zero(t, m.s.memory.tables.arena.Live())
 	})
 }
 
@@ -199,6 +201,85 @@ func TestMembersAreFreedInSteps(t *testing.T) {
 			require.Less(t, mapped, uint64(4<<20))
 		}
 	}
+}
+
+// Large collections lose and gain elements while views show them, shrink until they are small, and are deleted: tables are
+// where they should be, and nothing of them is left behind.
+func TestTablesOfLargeMembers(t *testing.T) {
+	for _, k := range memberKinds {
+		m := newMachine(t)
+		const n = 3 * 4096
+		for at := 0; at < n; at += 1024 {
+			addMembers(m, k, "k", at, 1024, 0)
+		}
+		var views []snapshotAt
+		for round := range 4 {
+			views = append(views, hold(t, m.s))
+			removeMembers(m, k, "k", round*1000, 4000, 3)
+			addMembers(m, k, "k", round*1000+500, 1500, 0)
+			require.NoError(t, m.s.Check())
+			if round%2 == 1 {
+				views[0].verify(t)
+				views = views[1:]
+			}
+		}
+		m.do("copy", "k", "c")
+		m.do("rename", "c", "d")
+		removeMembers(m, k, "k", 0, n, 2)
+		removeMembers(m, k, "k", 1, n, 2)
+		removeMembers(m, k, "d", 100, n, 1)
+		require.NoError(t, m.s.Check())
+		m.do("del", "k")
+		require.Equal(t, RestBlocked, tidied(m.s))
+		for _, v := range views {
+			v.verify(t)
+		}
+		settled(t, m.s)
+		require.Zero(t, m.s.memory.tables.retired.n)
+		require.NoError(t, m.s.Check())
+		require.Equal(t, payload(t, m.s), payload(t, m.replay()))
+		m.do("del", "d")
+		settled(t, m.s)
+		require.Zero(t, m.s.memory.tables.arena.Live())
+	}
+}
+
+// tidied tidies up as long as there is something to do, and returns what is left.
+func tidied(s *Store) (rest Rest) {
+	for rest = RestMore; rest == RestMore; {
+		rest = s.Tidy(100)
+	}
+	return rest
+}
+
+// More members are no more work for the collector of garbage: a collection has a few objects on the Go heap, however many
+// members there are.
+func TestMembersAreNoGarbage(t *testing.T) {
+	objects := func() int64 {
+		runtime.GC()
+		var ms runtime.MemStats
+		runtime.ReadMemStats(&ms)
+		return int64(ms.HeapObjects)
+	}
+	m := newMachine(t)
+	fill := func(from, to int) {
+		for at := from; at < to; at += 1000 {
+			hash, set, zset := []string{"hset", "h"}, []string{"sadd", "s"}, []string{"zadd", "z"}
+			for i := at; i < at+1000; i++ {
+				name := strconv.Itoa(i)
+				hash, set, zset = append(hash, name, name), append(set, "s"+name), append(zset, name, name)
+			}
+			m.do(hash...)
+			m.do(set...)
+			m.do(zset...)
+			m.log = nil
+		}
+	}
+	fill(0, 10_000)
+	before := objects()
+	fill(10_000, 110_000)
+	require.Less(t, objects()-before, int64(150), "100000 members of each kind have come")
+	runtime.KeepAlive(m)
 }
 
 // While a view is open the first change of an element makes another record, and those that follow do not.
@@ -300,7 +381,7 @@ func TestFailedRestoreGivesMembersBack(t *testing.T) {
 	}
 	want, live := payload(t, m.s), m.s.memory.arena.Live()
 	require.ErrorIs(t, m.s.Restore(bytes.NewReader(want[:len(want)-1])), errSnapshot)
-	require.Len(t, m.s.dropped, 2, "the records of keys, and those of members")
+	require.Len(t, m.s.dropped, 3, "the records of keys, those of members, and their tables")
 	settled(t, m.s)
 	require.Empty(t, m.s.dropped)
 	require.Equal(t, live, m.s.memory.arena.Live())

@@ -97,6 +97,7 @@ func (s *Store) drain() {
 	oldest := s.oldest.Load()
 	s.closeDropped(oldest)
 	s.memory.arena.Tidy()
+	s.memory.tables.arena.Tidy()
 	s.memory.drain(n+s.memory.earned(), oldest)
 	for i := range s.dbs {
 		if db := s.dbs[i].Load(); db != nil {
@@ -113,7 +114,7 @@ func (s *Store) drain() {
 	}
 }
 
-// droppedArena holds the records of a database that was dropped whole, or those of members.
+// droppedArena holds the records of a database that was dropped whole, or the records or tables of members.
 type droppedArena struct {
 	arena *slab.Arena
 	epoch uint64 // the store's when it was dropped: views with a higher number do not show it
@@ -142,7 +143,7 @@ func (s *Store) drop(next *memory, all ...*database) {
 		s.dropped[i].objects = nil
 	}
 	if s.memory.used() {
-		s.dropped = append(s.dropped, droppedArena{arena: s.memory.arena, epoch: s.epoch})
+		s.dropMemory(s.memory)
 		if next == nil {
 			next = newMemory()
 		}
@@ -150,6 +151,11 @@ func (s *Store) drop(next *memory, all ...*database) {
 	if next != nil {
 		s.memory = next
 	}
+}
+
+// dropMemory takes a memory that was in use out of the state.
+func (s *Store) dropMemory(mem *memory) {
+	s.dropped = append(s.dropped, droppedArena{arena: mem.arena, epoch: s.epoch}, droppedArena{arena: mem.tables.arena, epoch: s.epoch})
 }
 
 // closeDropped gives some of the memory of dropped databases back that no view older than oldest shows, in some

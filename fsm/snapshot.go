@@ -156,7 +156,7 @@ func (s *Store) discard(unseen *Store) {
 		}
 	}
 	if unseen.memory.used() {
-		s.dropped = append(s.dropped, droppedArena{arena: unseen.memory.arena, epoch: s.epoch})
+		s.dropMemory(unseen.memory)
 	}
 	for i := range s.shards {
 		s.shards[i].mu.Unlock()

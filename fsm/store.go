@@ -171,8 +171,8 @@ func (s *Store) measure() {
 			mapped += db.arena.Mapped()
 		}
 	}
-	live += s.memory.arena.Live()
-	mapped += s.memory.arena.Mapped()
+	live += s.memory.arena.Live() + s.memory.tables.arena.Live()
+	mapped += s.memory.arena.Mapped() + s.memory.tables.arena.Mapped()
 	for i := range s.dropped {
 		mapped += s.dropped[i].arena.Mapped()
 	}
@@ -184,7 +184,8 @@ func (s *Store) measure() {
 	}
 }
 
-// Records returns the bytes of all records, and of the memory that the system has given for them, as of the last entry.
+// Records returns the bytes of all records and of the tables of members, and of the memory that the system has given for them, as
+// of the last entry.
 // MemoryUsed models the whole state and is equal on all nodes; this is what one part of it takes on this node, where the
 // Go heap does not show it: both are zero in builds that keep records on the Go heap. Any goroutine.
 func (s *Store) Records() (live, mapped uint64) {

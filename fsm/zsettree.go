@@ -12,14 +12,15 @@ import (
 // them, so that rank and access by rank are O(log n). Its leaves refer to the records of the members, which it does not own;
 // a member must be in the tree no longer than its record is.
 //
-// There is one tree for a collection and what was forked from it: views do not look at it.
+// There is one tree for a collection and what was forked from it: views do not look at it. So what leaves is freed at once.
 type ztree struct {
-	m    *members
-	root znode // without items = empty
+	m      *members
+	tables *tables // where the items of leaves stand; nil = on the Go heap
+	root   znode   // without items = empty
 }
 
 const (
-	// zleafMax is the most items of a leaf: an insertion moves half of them, and the collector of garbage looks at each leaf.
+	// zleafMax is the most items of a leaf: an insertion moves half of them.
 	zleafMax  = 512
 	zleafStep = 64 // items by which the room of a leaf grows
 	zinnerMax = 64 // children
@@ -31,9 +32,12 @@ type zitem struct {
 	ref   slab.Ref
 }
 
+const zitemBytes = 16
+
 // znode is a leaf (inner == nil) that holds items in order, or an inner node.
 type znode struct {
 	items []zitem
+	ref   slab.Ref // of the items; 0 = there are none, or they are on the Go heap
 	inner *zinner
 }
 
@@ -145,14 +149,11 @@ func (n *znode) size() int {
 
 // each calls f for all items, in order.
 func (n *znode) each(f func(it *zitem)) {
-	for i := range n.items {
-		f(&n.items[i])
-	}
-	if n.inner != nil {
-		for i := range n.inner.kids {
-			n.inner.kids[i].each(f)
+	n.leaves(func(n *znode) {
+		for i := range n.items {
+			f(&n.items[i])
 		}
-	}
+	})
 }
 
 // rank returns the number of items below b.
@@ -275,39 +276,97 @@ func (t *ztree) insertBelow(n *znode, it zitem, b *zbound) (_ zsep, _ znode, spl
 func (t *ztree) insertLeaf(n *znode, it zitem, b *zbound) (_ zsep, r znode, split bool) {
 	i := t.cut(n.items, b)
 	if len(n.items) < zleafMax {
-		n.insert(i, it)
+		t.insertItem(n, i, it)
 		return zsep{}, r, false
 	}
 	if i == zleafMax {
-		r.insert(0, it)
+		t.insertItem(&r, 0, it)
 	} else {
 		const at = zleafMax / 2
-		r.items = roomy(n.items[at:])
-		n.items = roomy(n.items[:at])
+		t.fill(&r, n.items[at:], at+zleafStep)
+		t.fill(n, n.items[:at], at+zleafStep)
 		if i <= at {
-			n.insert(i, it)
+			t.insertItem(n, i, it)
 		} else {
-			r.insert(i-at, it)
+			t.insertItem(&r, i-at, it)
 		}
 	}
 	return t.between(&n.items[len(n.items)-1], &r.items[0]), r, true
 }
 
-// roomy returns a copy with some room.
-func roomy(items []zitem) []zitem {
-	return append(make([]zitem, 0, min(len(items)+zleafStep, zleafMax)), items...)
+// fill gives a leaf these items, which may be its own, in memory that has room for so many; zleafMax is enough.
+func (t *ztree) fill(n *znode, items []zitem, room int) {
+	old := *n
+	room = min(room, zleafMax)
+	if t.tables == nil {
+		n.items = make([]zitem, 0, room)
+	} else {
+		var b []byte
+		n.ref, b = t.tables.Alloc(slab.Size(room * zitemBytes))
+		n.items = slab.As[zitem](b)[:0]
+	}
+	n.items = append(n.items, items...)
+	t.free(&old)
 }
 
-// insert adds an item to a leaf that is not full.
-func (n *znode) insert(i int, it zitem) {
+// free ends the memory of a leaf.
+func (t *ztree) free(n *znode) {
+	if n.ref != 0 {
+		t.tables.Free(n.ref, cap(n.items)*zitemBytes)
+	}
+}
+
+// insertItem adds an item to a leaf that is not full.
+func (t *ztree) insertItem(n *znode, i int, it zitem) {
 	if c := cap(n.items); len(n.items) == c {
+		room := c + zleafStep
 		if c < zleafStep {
-			n.items = append(make([]zitem, 0, max(2, 2*c)), n.items...)
-		} else {
-			n.items = roomy(n.items)
+			room = max(2, 2*c)
 		}
+		t.fill(n, n.items, room)
 	}
 	n.items = slices.Insert(n.items, i, it)
+}
+
+// enter moves the leaves from the Go heap to where tables stand.
+func (t *ztree) enter(to *tables) {
+	t.tables = to
+	t.root.leaves(func(n *znode) { t.fill(n, n.items, cap(n.items)) })
+}
+
+// leaves calls f for all leaves, in order.
+func (n *znode) leaves(f func(n *znode)) {
+	if n.inner == nil {
+		f(n)
+		return
+	}
+	for i := range n.inner.kids {
+		n.inner.kids[i].leaves(f)
+	}
+}
+
+// freeStep frees a leaf, and reports whether there are more. Once it was called the tree is only good for more of it.
+func (t *ztree) freeStep() (more bool) {
+	n, up := &t.root, (*zinner)(nil)
+	for n.inner != nil && len(n.inner.kids) > 0 {
+		up = n.inner
+		n = &up.kids[len(up.kids)-1]
+	}
+	t.free(n)
+	if *n = (znode{}); up != nil {
+		up.kids = up.kids[:len(up.kids)-1]
+	}
+	return up != nil
+}
+
+// bytes is what the leaves take outside of the Go heap.
+func (t *ztree) bytes() (sum uint64) {
+	t.root.leaves(func(n *znode) {
+		if n.ref != 0 {
+			sum += uint64(cap(n.items) * zitemBytes)
+		}
+	})
+	return sum
 }
 
 // between returns the shortest separator of two neighbours.
@@ -343,7 +402,7 @@ func (t *ztree) removeBelow(n *znode, r int) zitem {
 		it := n.items[r]
 		n.items = slices.Delete(n.items, r, r+1)
 		if c := cap(n.items); c > zleafStep && len(n.items) < c/4 {
-			n.items = roomy(n.items)
+			t.fill(n, n.items, len(n.items)+zleafStep)
 		}
 		return it
 	}
@@ -366,10 +425,12 @@ func (t *ztree) balance(n *zinner, i int) {
 		all := slices.Concat(l.items, r.items)
 		if both = len(all) > zleafMax; both {
 			at := len(all) / 2
-			l.items, r.items = roomy(all[:at]), roomy(all[at:])
+			t.fill(l, all[:at], at+zleafStep)
+			t.fill(r, all[at:], len(all)-at+zleafStep)
 			n.seps[i] = t.between(&l.items[at-1], &r.items[0])
 		} else {
-			l.items = roomy(all)
+			t.fill(l, all, len(all)+zleafStep)
+			t.free(r)
 		}
 	} else {
 		both = balanceInner(l.inner, r.inner, &n.seps[i])
@@ -403,7 +464,7 @@ func balanceInner(l, r *zinner, sep *zsep) bool {
 // buildTree makes the tree of a sorted set anew. In ascending order an insertion touches the last leaf only and leaves full
 // ones behind.
 func (m *members) buildTree() {
-	t := &ztree{m: m}
+	t := &ztree{m: m, tables: m.mem.tables}
 	items := make([]zitem, m.len())
 	for i := range items {
 		items[i] = zitem{m.at(i).score, m.dict.At(i)}

@@ -21,7 +21,8 @@ const (
 	wideMask   = 1<<wideBits - 1
 )
 
-// Dict is a dictionary; the zero value is empty. It is one cache line long.
+// Dict is a dictionary; the zero value is empty. It is one cache line long. Its tables are on the Go heap: see Table for one
+// whose tables are not.
 //
 // Not safe for concurrent use, except that any number of goroutines may read while none writes.
 type Dict struct {
@@ -167,7 +168,18 @@ func (d *Dict) nextLinear(tag, at uint32) (pos int, next uint32) {
 
 // Own must be called before the first change after the header was copied: epoch is the number of copies so far, and
 // shared says that one of them may still be read. Calling it again with the same epoch does nothing.
-func (d *Dict) Own(epoch uint64, shared bool) {
+func (d *Dict) Own(epoch uint64, shared bool) { d.own(epoch, shared, nil) }
+
+// Put appends a key that is not present and returns its position.
+func (d *Dict) Put(tag uint32, r slab.Ref) int { return d.put(tag, r, nil) }
+
+// Set replaces the reference at a position; the key stays.
+func (d *Dict) Set(pos int, r slab.Ref) { d.set(pos, r, nil) }
+
+// Del removes the key at a position; the last one takes its place.
+func (d *Dict) Del(pos int) { d.del(pos, nil) }
+
+func (d *Dict) own(epoch uint64, shared bool, h *home) {
 	if d.epoch == epoch {
 		return
 	}
@@ -176,62 +188,61 @@ func (d *Dict) Own(epoch uint64, shared bool) {
 	case d.large != nil:
 		d.large = d.large.own(epoch, shared)
 	case shared:
-		d.refs = resized(d.refs, len(d.refs)+1)
+		d.resize(len(d.refs)+1, true, h)
 	}
 }
 
-// resized returns a copy with room for at least want.
-func resized(refs []uint64, want int) []uint64 {
-	c := append([]uint64(nil), make([]uint64, max(want, len(refs)))...) // all that the allocator rounds up to
-	copy(c, refs)
-	return c[:len(refs)]
+// resize gives the references room for at least want. Shown says that copies of the header may still show them where they are.
+func (d *Dict) resize(want int, shown bool, h *home) {
+	next, ref := h.newRefs(max(want, len(d.refs)))
+	next = append(next, d.refs...)
+	h.dropRefs(d, shown)
+	h.setRefs(d, next, ref)
 }
 
-// Put appends a key that is not present and returns its position.
-func (d *Dict) Put(tag uint32, r slab.Ref) int {
+func (d *Dict) put(tag uint32, r slab.Ref, h *home) int {
 	if d.large != nil {
-		return d.large.put(pack(tag, r), d.epoch)
+		return d.large.put(pack(tag, r), d.epoch, h)
 	}
 	pos := len(d.refs)
 	if pos == smallMax {
-		d.large = newLarge(d.refs, d.epoch)
-		d.refs, d.index = nil, nil
-		return d.large.put(pack(tag, r), d.epoch)
+		d.large = newLarge(d.refs, d.epoch, h)
+		h.dropRefs(d, false)
+		h.dropIndex(d)
+		return d.large.put(pack(tag, r), d.epoch, h)
 	}
 	if pos == cap(d.refs) {
-		d.refs = resized(d.refs, pos+pos/16+2)
+		d.resize(pos+pos/16+2, false, h)
 	}
 	d.refs = append(d.refs, pack(tag, r))
 	switch n := pos + 1; {
 	case len(d.index) == 0 && n <= linearMax:
 	case n*4 > d.words()*3:
-		d.reindex()
+		d.reindex(h)
 	default:
 		d.link(tag, pos)
 	}
 	return pos
 }
 
-// Set replaces the reference at a position; the key stays.
-func (d *Dict) Set(pos int, r slab.Ref) {
-	w := d.word(pos)
+func (d *Dict) set(pos int, r slab.Ref, h *home) {
+	w := d.word(pos, h)
 	*w = pack(tagOf(*w), r)
 }
 
 // word returns the reference at pos for changing it.
-func (d *Dict) word(pos int) *uint64 {
+func (d *Dict) word(pos int, h *home) *uint64 {
 	if d.large != nil {
-		return d.large.change(pos, d.epoch)
+		return d.large.change(pos, d.epoch, h)
 	}
 	return &d.refs[pos]
 }
 
-// Del removes the key at a position; the last one takes its place.
-func (d *Dict) Del(pos int) {
+func (d *Dict) del(pos int, h *home) {
 	if d.large != nil {
-		d.large.del(pos, d.epoch)
+		d.large.del(pos, d.epoch, h)
 		if d.large.n <= smallMax/4 {
-			d.shrink()
+			d.shrink(h)
 		}
 		return
 	}
@@ -246,40 +257,41 @@ func (d *Dict) Del(pos int) {
 	d.refs = d.refs[:last]
 	switch {
 	case last <= linearMax/2:
-		d.index = nil
+		h.dropIndex(d)
 	case len(d.index) > 0 && last*minLoad < d.words():
-		d.reindex()
+		d.reindex(h)
 	}
 	switch c := cap(d.refs); {
 	case last == 0:
-		d.refs = nil
+		h.dropRefs(d, false)
 	case c > linearMax && last < c/4:
-		d.refs = resized(d.refs, last+last/8+2)
+		d.resize(last+last/8+2, false, h)
 	}
 }
 
 // shrink makes a large dictionary small.
-func (d *Dict) shrink() {
+func (d *Dict) shrink(h *home) {
 	l := d.large
 	d.large = nil
-	d.refs = make([]uint64, l.n, l.n+l.n/8)
-	for i := range d.refs {
-		d.refs[i] = *l.at(i)
+	d.resize(l.n+l.n/8, false, h)
+	for i := range l.n {
+		d.refs = append(d.refs, *l.at(i))
 	}
-	d.reindex()
+	l.drop(d.epoch, h)
+	d.reindex(h)
 }
 
 // reindex builds the index anew, at most half full.
-func (d *Dict) reindex() {
+func (d *Dict) reindex(h *home) {
 	size := 2 * linearMax
 	for size < 2*len(d.refs) {
 		size *= 2
 	}
 	if size > narrowMax {
-		d.index = make([]uint16, 2*size)
-	} else {
-		d.index = make([]uint16, size)
+		size *= 2
 	}
+	h.dropIndex(d)
+	h.newIndex(d, size)
 	for i, w := range d.refs {
 		d.link(tagOf(w), i)
 	}
@@ -323,7 +335,7 @@ func (d *Dict) unlink(pos int) {
 // View is what can be read of a copied header while its owner goes on.
 type View struct {
 	refs   []uint64
-	chunks []*chunk
+	chunks []chunk
 	n      int
 }
 
@@ -341,7 +353,7 @@ func (v *View) Len() int { return v.n }
 // At returns the reference at a position below Len.
 func (v *View) At(pos int) slab.Ref {
 	if v.chunks != nil {
-		return refOf(v.chunks[pos/chunkLen][pos%chunkLen])
+		return refOf(v.chunks[pos/chunkLen].words[pos%chunkLen])
 	}
 	return refOf(v.refs[pos])
 }

@@ -30,8 +30,8 @@
 // under the race detector, and elsewhere it is a byte slice of the Go heap, and smaller: the same code, the same Live.
 // If the system refuses a mapping, the slice of the Go heap takes its place too.
 //
-// Every access is checked against the bounds of its region. Package unsafe serves for one thing, here and nowhere else: words of
-// objects that several goroutines change are atomic, see word.go.
+// Every access is checked against the bounds of its region, or of an object. Package unsafe serves for two things, here and nowhere
+// else, see word.go: words of objects that several goroutines change are atomic, and the bytes of an object are looked at as numbers.
 //
 // # Goroutines
 //
