@@ -11,7 +11,8 @@ import (
 type owner struct{ _ byte }
 
 // listChunks is a large list: a directory of packed chunks. Both ends take and give elements in O(1); an inner position is
-// found by walking the directory (200 or more short elements per step) and then one chunk, from the nearer end.
+// found by walking the directory (200 or more short elements per step) and then one chunk, from the nearer end. The more bytes
+// there are the larger are chunks (chunkLen), so that both walks grow with the square root.
 //
 // An element in a chunk is {uvarint length, bytes, the size of both so far, readable backwards}. Slices that methods
 // return point into a chunk and are valid until the next change of the list. Chunks are shared between clones: they carry the
@@ -25,7 +26,7 @@ type listChunks struct {
 	quick bool         // the form is listQuick
 	dir   []*listChunk // dir[:front] is room for pushes at the head
 	front int
-	spare *listChunk // an emptied chunk of full size, for reuse
+	spare *listChunk // an emptied chunk of listChunkLen bytes or more, for reuse
 	poly  listSum
 }
 
@@ -39,9 +40,27 @@ type listChunk struct {
 }
 
 const (
-	listChunkLen = 4096 // bytes; a longer element has a chunk of its own
 	listChunkMin = 64
+	listChunkLen = 4 << 10 // bytes; a longer element has a chunk of its own
+	// Beyond listMedium bytes chunks are of listChunkMedium, and beyond listHuge of listChunkHuge. The collector of garbage looks
+	// at each.
+	listMedium      = 1 << 20
+	listChunkMedium = 16 << 10
+	listHuge        = 16 << 20
+	listChunkHuge   = 64 << 10
 )
+
+// chunkLen is the most bytes of a chunk of several elements.
+func (l *listChunks) chunkLen() int {
+	switch held := l.bytes + 2*l.n; {
+	case held < listMedium:
+		return listChunkLen
+	case held < listHuge:
+		return listChunkMedium
+	default:
+		return listChunkHuge
+	}
+}
 
 func uvarintLen(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
 
@@ -111,13 +130,13 @@ func (c *listChunk) seek(i int) int {
 func (c *listChunk) used() int { return c.tail - c.head }
 
 // room makes place for need bytes before head or behind tail, by moving the content or growing the buffer. false if
-// the chunk would become too large.
-func (c *listChunk) room(need int, front bool) bool {
+// the chunk would have more than most.
+func (c *listChunk) room(need, most int, front bool) bool {
 	if front && c.head >= need || !front && c.tail+need <= len(c.buf) {
 		return true
 	}
 	want := c.used() + need
-	if want > listChunkLen {
+	if want > most {
 		return false
 	}
 	if want*4 <= len(c.buf)*3 {
@@ -133,7 +152,7 @@ func (c *listChunk) room(need int, front bool) bool {
 	for size < want {
 		size *= 2
 	}
-	size = min(size, listChunkLen)
+	size = min(size, most)
 	at := 0
 	if front {
 		at = size - c.used()
@@ -163,11 +182,11 @@ func (l *listChunks) writable(i int) *listChunk {
 
 // fresh returns an empty chunk that has room for need bytes.
 func (l *listChunks) fresh(need int) *listChunk {
-	if c := l.spare; c != nil && need <= listChunkLen {
+	if c := l.spare; c != nil && need <= len(c.buf) {
 		l.spare = nil
 		return c
 	}
-	size := max(listChunkLen, need)
+	size := max(l.chunkLen(), need)
 	if len(l.chunks()) == 0 {
 		size = max(listChunkMin, need)
 	}
@@ -188,7 +207,7 @@ func (l *listChunks) pushBack(e []byte) {
 	if k := len(l.chunks()); k > 0 {
 		c = l.writable(k - 1)
 	}
-	if c == nil || !c.room(need, false) {
+	if c == nil || !c.room(need, l.chunkLen(), false) {
 		c = l.fresh(need)
 		c.head, c.tail = 0, 0
 		l.appendChunk(c)
@@ -205,7 +224,7 @@ func (l *listChunks) pushFront(e []byte) {
 	if len(l.chunks()) > 0 {
 		c = l.writable(0)
 	}
-	if c == nil || !c.room(need, true) {
+	if c == nil || !c.room(need, l.chunkLen(), true) {
 		c = l.fresh(need)
 		c.head, c.tail = len(c.buf), len(c.buf)
 		l.insertChunk(0, c)
@@ -275,7 +294,8 @@ func (l *listChunks) insertChunk(i int, c *listChunk) {
 // removeChunk drops chunk i, which belongs to this list alone.
 func (l *listChunks) removeChunk(i int) {
 	c := l.dir[l.front+i]
-	if len(c.buf) == listChunkLen && c.own == l.own {
+	l.spare = nil
+	if room := len(c.buf); room >= listChunkLen && room <= l.chunkLen() && c.own == l.own {
 		c.n = 0
 		l.spare = c
 	}
@@ -408,7 +428,7 @@ func (l *listChunks) insertInto(k, off, pos int, e []byte) {
 	c := l.dir[l.front+k]
 	need := listElemLen(len(e))
 	rel := off - c.head
-	if c.room(need, false) {
+	if c.room(need, l.chunkLen(), false) {
 		off = c.head + rel
 		copy(c.buf[off+need:], c.buf[off:c.tail])
 		putElem(c.buf[off:], e)
@@ -438,11 +458,11 @@ func (l *listChunks) join(k int) bool {
 		return false
 	}
 	a, b := l.dir[l.front+k-1], l.dir[l.front+k]
-	if a.used()+b.used() > listChunkLen {
+	if a.used()+b.used() > l.chunkLen() {
 		return false
 	}
 	a = l.writable(k - 1)
-	if !a.room(b.used(), false) {
+	if !a.room(b.used(), l.chunkLen(), false) {
 		return false
 	}
 	a.tail += copy(a.buf[a.tail:], b.buf[b.head:b.tail])

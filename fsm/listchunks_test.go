@@ -16,7 +16,7 @@ func (l *listChunks) check() ([]string, error) {
 	var all []string
 	sum := 0
 	for i, c := range l.chunks() {
-		if c.n == 0 || c.head > c.tail || c.tail > len(c.buf) || len(c.buf) > listChunkLen && c.n != 1 {
+		if c.n == 0 || c.head > c.tail || c.tail > len(c.buf) || len(c.buf) > listChunkHuge && c.n != 1 {
 			return nil, fmt.Errorf("chunk %d: n %d, %d:%d of %d", i, c.n, c.head, c.tail, len(c.buf))
 		}
 		off := c.head
@@ -179,6 +179,10 @@ func TestListQueueAllocatesNothing(t *testing.T) {
 	for range 100000 {
 		l.pushFront(e)
 	}
+	for range 200000 { // until all chunks are of the size that this list has
+		l.pushFront(e)
+		l.pop(false)
+	}
 	require.Zero(t, int(testing.AllocsPerRun(10, func() {
 		for range 1000 {
 			l.pushFront(e)
@@ -186,4 +190,38 @@ func TestListQueueAllocatesNothing(t *testing.T) {
 		}
 	})))
 	require.Equal(t, 100000, l.n)
+}
+
+// The chunks of a list of many bytes are larger, also where they split and join; and are small again when it is.
+func TestListChunksGrow(t *testing.T) {
+	l := &listChunks{}
+	var want []string
+	for i := range 20_000 {
+		want = append(want, fmt.Sprintf("%01000d", i))
+		l.push([]byte(want[i]), false)
+	}
+	require.Less(t, len(l.chunks()), listMedium/listChunkLen+listHuge/listChunkMedium+5<<20/listChunkHuge)
+	for i := 100; i < len(want); i += 1999 {
+		l.insert(i, []byte("inserted"))
+		want = slices.Insert(want, i, "inserted")
+		l.set(i/2, []byte("set"))
+		want[i/2] = "set"
+	}
+	require.Equal(t, 10, l.removeEqual([]byte("inserted"), 20, true))
+	want = slices.DeleteFunc(want, func(e string) bool { return e == "inserted" })
+	all, err := l.check()
+	require.NoError(t, err)
+	require.True(t, slices.Equal(want, all))
+	for i := 0; i < len(want); i += 777 {
+		require.Equal(t, want[i], string(l.at(i)))
+	}
+	l.trim(10_000, len(want)-10_200)
+	for range 190 {
+		l.pop(true)
+	}
+	all, err = l.check()
+	require.NoError(t, err)
+	require.Equal(t, want[10_190:10_200], all)
+	require.Equal(t, listChunkLen, l.chunkLen())
+	require.Nil(t, l.spare, "a small list keeps no large chunk")
 }
