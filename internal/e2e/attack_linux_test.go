@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/e2e/cluster"
+	"kvapp/internal/race"
 )
 
 // resident is the memory in bytes that a process occupies.
@@ -120,7 +121,7 @@ func TestAttacks(t *testing.T) {
 	base := resident(t, pid)
 	a := &attackers{t: t, addr: c.Addr(1)}
 	most := base
-	for round := range 2 {
+	for round := range race.Share(2) {
 		a.everything()
 		for i := range 20 {
 			key := fmt.Sprintf("k%d-%d", round, i)

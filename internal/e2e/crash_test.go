@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/e2e/cluster"
+	"kvapp/internal/race"
 )
 
 // writer is one client that writes under its own name and remembers what it was told. It pipelines: command n of it is
@@ -143,7 +144,11 @@ func newWriters(n int) []*writer {
 func TestEverybodyIsKilledAtOnce(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{Args: []string{"--raft-snapshot-bytes", "300kb"}})
 	writers := newWriters(8)
-	for round := range 20 {
+	rounds := 20
+	if race.Enabled {
+		rounds = 5
+	}
+	for round := range rounds {
 		before := c.Client(c.Leader()).LLen(context.Background(), writers[0].list()).Val()
 		from := writers[0].tried
 		stop := load(c, writers)
