@@ -98,10 +98,11 @@ func freeze(t require.TestingT, s *Store) snapshotAt {
 	go func() {
 		defer close(at.written)
 		var b bytes.Buffer
-		if _, err := at.view.WriteTo(&b); err == nil {
+		_, err := at.view.WriteTo(&b)
+		at.view.Close() // before the payload is there: who has that may count on it
+		if err == nil {
 			at.written <- b.Bytes()
 		}
-		at.view.Close()
 	}()
 	return at
 }
