@@ -180,6 +180,9 @@ func (g *differGen) value(s *Spec, a *Arg) string {
 	case "cursor":
 		return g.pick("0", "0", "0", "0", "0", "x", "", "-1", "1 ", " 1", "18446744073709551615", "18446744073709551616", "7")
 	case "pattern":
+		if strings.HasPrefix(s.Name, "sort") {
+			return g.pick("k*", "h*->f1", "#", "nosort", "*", "h*->", "b*", "{k1}*")
+		}
 		return g.pattern()
 	case "type":
 		return g.pick("string", "list", "SET", "zset", "hash", "stream", "x", "")
@@ -411,6 +414,9 @@ func (g *differGen) tame(s *Spec, args []string) []string {
 		}
 	}
 	isLexKey := func(k string) bool { return k == "q1" || k == "q2" }
+	if strings.HasPrefix(s.Name, "sort") {
+		g.tameSort(args)
+	}
 	if n := 0; s.Name == "restore" && len(args) > 2 {
 		if n, _ = strconv.Atoi(args[2]); n > 0 && n < shortTTL-10 {
 			args[2] = "0" // must not pass before it is looked at
@@ -442,6 +448,23 @@ func (g *differGen) tame(s *Spec, args []string) []string {
 		}
 	}
 	return args
+}
+
+// tameSort keeps SORT away from sets that are not sorted, which Redis orders by chance, and from sorted sets, which it unpacks. What
+// has no order among equal weights is not sorted by keys as texts.
+func (g *differGen) tameSort(args []string) {
+	if len(args) > 1 && !strings.HasPrefix(args[1], "l") {
+		args[1] = g.pick("l1", "l2", "s1")
+	}
+	by := slices.ContainsFunc(args, func(a string) bool { return strings.EqualFold(a, "by") })
+	if by && args[1] == "s1" {
+		args[1] = "l1"
+	}
+	for i, a := range args {
+		if by && i > 1 && strings.EqualFold(a, "alpha") {
+			args[i] = "ASC"
+		}
+	}
 }
 
 // tameGeo keeps a search away from distances that are stored, whose last bits may differ, and from the first few of members

@@ -33,6 +33,7 @@ const (
 	errNotLFU      = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " + errSwitching
 	errLFU         = "ERR An LFU maxmemory policy is selected, idle time not tracked. " + errSwitching
 	errSwitching   = "Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+	errSortScore   = "ERR One or more scores can't be converted into double"
 	errBusyKey     = "BUSYKEY Target key name already exists."
 	errDumpFooter  = "ERR DUMP payload version or checksum are wrong"
 	errDumpFormat  = "ERR Bad data format"

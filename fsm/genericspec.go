@@ -10,6 +10,14 @@ func expireArgs(when Arg) []Arg {
 var flushArgs = []Arg{argOneOf("async", argToken("async", "ASYNC").since("4.0.0"),
 	argToken("sync", "SYNC").since("6.2.0")).optional()}
 
+// sortArgs documents the arguments of SORT and SORT_RO.
+func sortArgs() []Arg {
+	by, get := argPattern("pattern").with("BY").optional(), argPattern("pattern").with("GET").optional().many().eachWith()
+	by.Group, get.Group = 1, 1
+	return []Arg{argKey("key"), by, argBlock("offset_count", argInt("offset"), argInt("count")).with("LIMIT").optional(), get,
+		argOneOf("order", argToken("asc", "ASC"), argToken("desc", "DESC")).optional(), argToken("sorting", "ALPHA").optional()}
+}
+
 var genericCommands = []*Spec{
 	{
 		Name: "copy", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 2, KeyStep: 1,
@@ -171,6 +179,24 @@ var genericCommands = []*Spec{
 		Complexity: "O(1) per call, O(N) in the number of keys for a whole iteration",
 		Args: []Arg{argInt("cursor"), argPattern("pattern").with("MATCH").optional(),
 			argInt("count").with("COUNT").optional(), argString("type").with("TYPE").since("6.0.0").optional()},
+	},
+	{
+		Name: "sort", Arity: -2, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Keys: sortKeys, Wide: sortWide,
+		KeySpecs:   []KeySpec{oneKey(1, "RO", "access"), madeKeys("RO", "access"), {Flags: []string{"OW", "update"}, Find: sortStore}},
+		Categories: "set sortedset list dangerous", Since: "1.0.0", Group: "generic", Run: runSort,
+		Summary:    "Returns or stores the elements of a list, a set or a sorted set in order.",
+		Complexity: "O(N*log(N)) in the number of elements, O(N) when they are not sorted",
+		Args:       append(sortArgs(), argKeyOf("destination", 2).with("STORE").optional()),
+	},
+	{
+		Name: "sort_ro", Arity: -2, Flags: FlagReadonly | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Keys: firstKey, Wide: sortWide,
+		KeySpecs:   []KeySpec{oneKey(1, "RO", "access"), madeKeys("RO", "access")},
+		Categories: "set sortedset list dangerous", Since: "7.0.0", Group: "generic", Run: runSortRO,
+		Summary:    "Returns the elements of a list, a set or a sorted set in order.",
+		Complexity: "O(N*log(N)) in the number of elements, O(N) when they are not sorted",
+		Args:       sortArgs(),
 	},
 	{
 		Name: "swapdb", Arity: 3, Flags: FlagWrite | FlagFast | FlagAllKeys,

@@ -10,6 +10,8 @@ type KeySpec struct {
 	Step  int      // from key to key
 	// Counted groups have their size in the argument before them.
 	Counted bool
+	// Find finds the group where the fields above cannot: what COMMAND INFO calls unknown; nil = they can.
+	Find func(args [][]byte, dst []int) []int
 	// Keyword stands in front of the group, at Begin or later; empty = none does. Such a group may be missing.
 	Keyword string
 }
@@ -32,6 +34,11 @@ func keyBehind(word string, from int, flags ...string) KeySpec {
 	return KeySpec{Flags: flags, Begin: from, Step: 1, Keyword: word}
 }
 
+// madeKeys is a group of keys whose names no argument holds.
+func madeKeys(flags ...string) KeySpec {
+	return KeySpec{Flags: flags, Find: func(_ [][]byte, dst []int) []int { return dst }}
+}
+
 // KeyGroups returns the groups of the command's keys, nil for a command without keys.
 func (s *Spec) KeyGroups() []KeySpec {
 	if s.KeySpecs != nil || s.FirstKey == 0 {
@@ -48,6 +55,8 @@ func (s *Spec) KeyGroups() []KeySpec {
 func (k *KeySpec) Positions(args [][]byte, dst []int) ([]int, bool) {
 	first, last := k.Begin, k.Begin+k.Last
 	switch {
+	case k.Find != nil:
+		return k.Find(args, dst), true
 	case k.Keyword != "":
 		for at := k.Begin; at < len(args)-1; at++ {
 			if bytes.EqualFold(args[at], []byte(k.Keyword)) {

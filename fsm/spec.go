@@ -43,6 +43,7 @@ type Spec struct {
 	KeyStep    int
 	KeyFlags   []string                             // RW, access, update, ...; with KeySpecs they stand there
 	Keys       func(args [][]byte, dst []int) []int // movable keys: appends their positions; nil = by FirstKey, LastKey, KeyStep
+	Wide       func(args [][]byte) bool             // the command looks at keys that it does not name; nil = it does not
 	KeySpecs   []KeySpec                            // groups of keys; nil = one, by KeyFlags, FirstKey, LastKey, KeyStep
 	VaryFlags  func(args [][]byte) []string         // flags of the first group that depend on the arguments; nil = they do not
 	Categories string                               // ACL categories beyond those that follow from flags and group, such as "string bitmap"
@@ -68,7 +69,7 @@ type Spec struct {
 type Arg struct {
 	Name, Type, Token, Since string
 	Deprecated               string // since which version; empty = it is not
-	Group                    int    // of a key: index in Spec.KeyGroups
+	Group                    int    // of a key, or of a pattern that makes keys: index in Spec.KeyGroups
 	Optional, Multiple       bool
 	MultipleToken            bool // Token stands before every one of Multiple
 	Args                     []Arg

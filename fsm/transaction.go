@@ -176,7 +176,7 @@ func (tx *Tx) lockTransaction(t *Transaction) {
 	}
 	for i := range t.Cmds {
 		c := &t.Cmds[i]
-		if c.Spec.Flags&FlagAllKeys != 0 {
+		if c.Spec.Flags&FlagAllKeys != 0 || c.Spec.Wide != nil && c.Spec.Wide(c.Args) {
 			tx.locked = allShards
 			return
 		}

@@ -135,6 +135,8 @@ func (tx *Tx) lock(spec *Spec, args [][]byte) {
 			tx.single.mu.RLock()
 		}
 		return
+	case spec.Wide != nil && spec.Wide(args):
+		tx.locked = allShards
 	case tx.txn != nil:
 		tx.locked = shardSet{}
 		tx.lockTransaction(tx.txn)

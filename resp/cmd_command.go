@@ -25,7 +25,7 @@ var categoryOrder = []string{"keyspace", "read", "write", "set", "sortedset", "l
 	"geo", "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting"}
 
 // groupCategories are the categories that follow from a data command's group.
-var groupCategories = map[string]string{"generic": "keyspace", "string": "string", "list": "list", "set": "set",
+var groupCategories = map[string]string{"string": "string", "list": "list", "set": "set",
 	"sorted-set": "sortedset", "sorted_set": "sortedset", "hash": "hash", "stream": "stream", "bitmap": "bitmap",
 	"hyperloglog": "hyperloglog", "geo": "geo", "pubsub": "pubsub", "transactions": "transaction", "scripting": "scripting"}
 
@@ -140,6 +140,13 @@ func (c *conn) showKeySpecs(s *fsm.Spec) {
 		c.statusSet("", g.Flags)
 		c.out.BulkString("begin_search")
 		c.out.Map(2)
+		if g.Find != nil {
+			c.unknownPlace()
+			c.out.BulkString("find_keys")
+			c.out.Map(2)
+			c.unknownPlace()
+			continue
+		}
 		if g.Keyword != "" {
 			c.pair("type", "keyword")
 			c.out.BulkString("spec")
@@ -170,6 +177,13 @@ func (c *conn) showKeySpecs(s *fsm.Spec) {
 		c.number("keystep", int64(g.Step))
 		c.number("limit", 0)
 	}
+}
+
+// unknownPlace says that no rule for a part of the arguments finds a key.
+func (c *conn) unknownPlace() {
+	c.pair("type", "unknown")
+	c.out.BulkString("spec")
+	c.out.Map(0)
 }
 
 func commandGetKeys(c *conn, args [][]byte) { c.findKeys(args[2:], false) }

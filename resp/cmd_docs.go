@@ -66,10 +66,11 @@ func (c *conn) showArgs(args []fsm.Arg) {
 	c.out.Array(len(args))
 	for i := range args {
 		a := &args[i]
-		c.out.Map(fields(2, a.Type == "key", a.Token != "", a.Since != "", a.Deprecated != "", a.Optional || a.Multiple, len(a.Args) > 0))
+		inGroup := a.Type == "key" || a.Group > 0
+		c.out.Map(fields(2, inGroup, a.Token != "", a.Since != "", a.Deprecated != "", a.Optional || a.Multiple, len(a.Args) > 0))
 		c.pair("name", a.Name)
 		c.pair("type", a.Type)
-		if a.Type == "key" {
+		if inGroup {
 			c.number("key_spec_index", int64(a.Group))
 		}
 		if a.Token != "" {
