@@ -105,7 +105,7 @@ func checkPlace(it *item) error {
 	}
 	small, inRecord := c.packed(), it.enc() >= encPacked
 	switch {
-	case c.len() == 0:
+	case c.len() == 0 && c.kind() != kindStream:
 		return &InvariantError{"collections have elements", fmt.Sprintf("%q", it.key())}
 	case inRecord != (small != nil && len(*small) <= maxPacked):
 		return &InvariantError{"small collections stand in their records", fmt.Sprintf("%q: %v", it.key(), inRecord)}

@@ -1,6 +1,6 @@
 package fsm
 
-// collection is a value with elements: a list, a set, a hash or a sorted set.
+// collection is a value with elements: a list, a set, a hash, a sorted set or a stream.
 //
 // Packed in up to maxPacked bytes a collection stands in its key's record, and there is no object. Commands need not know:
 // lookup and lookupWrite give them a value that holds the bytes of the record, or a copy of them for changing, and store
@@ -154,9 +154,9 @@ func asValue[T collection](c collection, ok bool, out Out) (v T, _ bool) {
 }
 
 // store makes c the value of key, which keeps its deadline: c is new, or is what lookupWrite returned for the key. Without
-// elements the key is deleted.
+// elements the key is deleted, unless it is a stream.
 func (tx *Tx) store(key []byte, c collection) {
-	if c.len() == 0 {
+	if c.len() == 0 && c.kind() != kindStream {
 		tx.delete(key)
 		return
 	}
@@ -175,7 +175,7 @@ func (tx *Tx) replace(key []byte, c collection) {
 }
 
 // save gives the key at p the collection c and a deadline in Unix ms, 0 = none. REQUIRES: c is the object at p, or in no
-// record. It has elements.
+// record. It has elements, or is a stream.
 func (tx *Tx) save(p *place, key []byte, c collection, at int64) {
 	small := c.packed()
 	switch {

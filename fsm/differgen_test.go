@@ -45,6 +45,9 @@ func newDifferGen(seed int64) *differGen {
 	// A round has a focus: some of the commands, and those that make data.
 	focus := g.rnd.Intn(3)
 	for _, s := range Specs() {
+		if s.Group == "stream" { // its ids follow the clock; see TestOracleStreams
+			continue
+		}
 		if focus == 0 || g.rnd.Intn(3) == 0 {
 			g.names = append(g.names, s.Name)
 		}

@@ -31,7 +31,7 @@ func (d *digest) mixNumber(n int) { d.mix(binary.BigEndian.AppendUint32(nil, uin
 func (d *digest) String() string { return fmt.Sprintf("%x", d[:]) }
 
 // digestTypes are the numbers of the types in Redis.
-var digestTypes = [kindCount]int{kindString: 0, kindList: 1, kindSet: 2, kindZSet: 3, kindHash: 4}
+var digestTypes = [kindCount]int{kindString: 0, kindList: 1, kindSet: 2, kindZSet: 3, kindHash: 4, kindStream: 6}
 
 // value mixes a key's value, and whether it has a deadline.
 func (d *digest) value(it *item) {
@@ -66,6 +66,12 @@ func (d *digest) value(it *item) {
 			pair.mix(appendDouble(nil, c.score))
 			d.xor(pair[:])
 		}
+	case *streamValue:
+		v.walk(streamID{}, maxStreamID, false, func(e *streamEntry) bool {
+			d.mix(fmt.Appendf(nil, "%d.%d", e.id.ms, e.id.seq))
+			e.each(func(w word) { d.mix(w.appendTo(nil)) })
+			return true
+		})
 	default:
 		d.mix(it.appendString(nil))
 	}

@@ -38,6 +38,7 @@
 //	object    any other collection, or a string that is long or changed in place: on the Go heap, named by its handle
 //	members   the elements of an object that is a large hash, set or sorted set: a dictionary of references to records in the
 //	          memory, and of a sorted set a tree of references; on the Go heap are some directories of both
+//	blocks    the entries of a stream: packed, in a tree that views share until it changes; see stream.go
 //	packed    a collection in one sequence of bytes, while its form is a small one
 //	light     a packed collection as a command sees it: a value for the time of the command, not kept anywhere
 //	Tx        what a command sees
@@ -86,7 +87,7 @@
 //
 // # Adding a command
 //
-// Write its Spec and function into the file of its type; COMMAND, arity checks, locks, routing and documentation
+// Write its Spec and function into the file of its type, sub-commands into the Spec of their container (XGROUP); COMMAND, arity checks, locks, routing and documentation
 // follow. A read that would change something now and then has a second Spec for the log (Spec.Logged). A new type implements
 // object and sets its decoder in init. What changes an object in place ends with Tx.touched.
 package fsm

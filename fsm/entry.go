@@ -67,10 +67,12 @@ func (r *entryReader) next(c *Command) error {
 	}
 	spec := r.last
 	if spec == nil || !matchWord(args[0], spec.Name) {
-		if spec, err = writeSpec(args[0]); err != nil {
+		if spec, err = writeSpec(args); err != nil {
 			return err
 		}
-		r.last = spec
+		if r.last = spec; !matchWord(args[0], spec.Name) {
+			r.last = nil // a sub-command
+		}
 	}
 	if !spec.CheckArity(len(args)) {
 		return fmt.Errorf("%w: %s with %d arguments", errEntry, spec.Name, len(args))
@@ -88,14 +90,17 @@ func (r *entryReader) next(c *Command) error {
 	return nil
 }
 
-// writeSpec finds the write command with a name.
-func writeSpec(name []byte) (*Spec, error) {
-	spec := lookupAny(name)
+// writeSpec finds the write command that args begin with.
+func writeSpec(args [][]byte) (*Spec, error) {
+	spec := lookupAny(args[0])
+	if spec != nil && spec.Subs != nil {
+		spec = Find(args)
+	}
 	if spec != nil && spec.Logged != nil {
 		spec = spec.Logged
 	}
 	if spec == nil || spec.Run == nil || spec.Flags&FlagWrite == 0 {
-		return nil, fmt.Errorf("%w: %.64q is no write command", errEntry, name)
+		return nil, fmt.Errorf("%w: %.64q is no write command", errEntry, args[0])
 	}
 	return spec, nil
 }

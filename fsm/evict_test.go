@@ -298,7 +298,7 @@ func TestReplicasEvictAlike(t *testing.T) {
 // monkeyWrite draws a write command.
 func monkeyWrite(t *rapid.T) []string {
 	for {
-		if args := monkeyCommand(t); Lookup([]byte(args[0])).Flags&FlagWrite != 0 {
+		if args := monkeyCommand(t); Find(asBytes(args)).Flags&FlagWrite != 0 {
 			return args
 		}
 	}

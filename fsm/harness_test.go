@@ -25,9 +25,24 @@ var subSpecs = map[string]*Spec{"object encoding": ObjectEncoding, "object refco
 	"memory usage": MemoryUsage,
 	"debug digest": DebugDigest, "debug digest-value": DebugDigestValue, "debug listpack": DebugListpack, "debug object": DebugObject}
 
+// eachCommand calls f for every command with the words that it begins with, sub-commands in place of their containers.
+func eachCommand(f func(words []string, s *Spec)) {
+	for _, s := range Specs() {
+		for _, sub := range s.Subs {
+			f([]string{s.Name, sub.Name}, sub)
+		}
+		if s.Subs == nil {
+			f([]string{s.Name}, s)
+		}
+	}
+}
+
 // command parses a command as a connection would.
 func command(t require.TestingT, db int, args ...string) Command {
 	spec := lookupAny([]byte(args[0]))
+	if spec != nil && spec.Subs != nil {
+		spec = Find(asBytes(args))
+	}
 	if spec == nil && len(args) > 1 {
 		spec = subSpecs[strings.ToLower(args[0]+" "+args[1])]
 	}

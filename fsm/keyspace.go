@@ -21,11 +21,12 @@ const (
 	kindSet    kind = 3
 	kindHash   kind = 4
 	kindZSet   kind = 5
-	kindCount       = 6
+	kindStream kind = 6
+	kindCount       = 7
 )
 
 // kindNames are the words of the TYPE command.
-var kindNames = [kindCount]string{"none", "string", "list", "set", "hash", "zset"}
+var kindNames = [kindCount]string{"none", "string", "list", "set", "hash", "zset", "stream"}
 
 // object is the value of a key that does not stand in its record. The applier mutates an object only after tx.lookupWrite
 // returned it; everyone else only reads.

@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -25,16 +26,12 @@ var monkeyWords = func() []string {
 			collect(a.Args)
 		}
 	}
-	for _, s := range Specs() {
-		collect(s.Args)
-	}
+	eachCommand(func(_ []string, s *Spec) { collect(s.Args) })
 	return words
 }()
 
-var monkeyNames = func() (names []string) {
-	for _, s := range Specs() {
-		names = append(names, s.Name)
-	}
+var monkeyNames = func() (names [][]string) {
+	eachCommand(func(words []string, _ *Spec) { names = append(names, words) })
 	return names
 }()
 
@@ -68,11 +65,13 @@ func monkeyArg(t *rapid.T, a *Arg, args []string) []string {
 }
 
 func monkeyCommand(t *rapid.T) []string {
-	s := Lookup([]byte(rapid.SampledFrom(monkeyNames).Draw(t, "name")))
+	words := rapid.SampledFrom(monkeyNames).Draw(t, "name")
+	s := Find(asBytes(words))
 	if s.Flags&FlagAllKeys != 0 && s.Flags&FlagWrite != 0 && rapid.IntRange(0, 9).Draw(t, "spare") > 0 {
-		s = Lookup([]byte("set"))
+		words = []string{"set"}
+		s = Find(asBytes(words))
 	}
-	args := []string{s.Name}
+	args := slices.Clone(words)
 	for i := range s.Args {
 		args = monkeyArg(t, &s.Args[i], args)
 	}
@@ -222,7 +221,7 @@ func TestReadsChangeNothing(t *testing.T) {
 		out := &wire{}
 		for range 50 {
 			args := monkeyCommand(t)
-			if Lookup([]byte(args[0])).Flags&FlagReadonly != 0 {
+			if Find(asBytes(args)).Flags&FlagReadonly != 0 {
 				c := command(t, 0, args...)
 				m.s.Read(&c, out)
 				require.NotEmpty(t, out.take(), args)

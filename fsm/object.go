@@ -28,6 +28,8 @@ const (
 
 	zsetPacked form = 1
 	zsetSkip   form = 2
+
+	streamBlocks form = 1
 )
 
 // formNames are the words of OBJECT ENCODING. They are those of Redis 7.2; 7.0 has no packed lists and sets yet.
@@ -37,6 +39,7 @@ var formNames = [kindCount][4]string{
 	kindSet:    {setInts: "intset", setPacked: "listpack", setTable: "hashtable"},
 	kindHash:   {hashPacked: "listpack", hashTable: "hashtable"},
 	kindZSet:   {zsetPacked: "listpack", zsetSkip: "skiplist"},
+	kindStream: {streamBlocks: "stream"},
 }
 
 // The limits, as the settings of the same names have them by default in Redis 7.2.

@@ -400,12 +400,15 @@ func describeArgs(args []Arg) string {
 // TestOracleDocs compares arguments, group and key flags with COMMAND DOCS and COMMAND INFO.
 func TestOracleDocs(t *testing.T) {
 	o := startRedis(t)
-	for _, s := range Specs() {
-		docs := fields(o.ask("command", "docs", s.Name).([]any)[1])
+	eachCommand(func(words []string, s *Spec) {
+		docs := fields(o.ask("command", "docs", words[0]).([]any)[1])
+		if len(words) > 1 {
+			docs = fields(fields(docs["subcommands"])[words[0]+"|"+words[1]])
+		}
 		require.Equal(t, docs["since"], s.Since, s.Name)
 		require.Equal(t, strings.ReplaceAll(docs["group"].(string), "-", "_"), strings.ReplaceAll(s.Group, "-", "_"), s.Name)
 		require.Equal(t, describeDocs(docs["arguments"]), describeArgs(s.Args), s.Name)
-		info := o.ask("command", "info", s.Name).([]any)[0].([]any)
+		info := o.ask("command", "info", strings.Join(words, "|")).([]any)[0].([]any)
 		keySpecs, groups := info[8].([]any), s.KeyGroups()
 		require.Len(t, groups, len(keySpecs), s.Name)
 		for i := range groups {
@@ -419,14 +422,14 @@ func TestOracleDocs(t *testing.T) {
 		for _, word := range []string{"keyspace", "dangerous"} {
 			require.Equal(t, strings.Contains(categories, "@"+word), strings.Contains(s.Categories, word), "%s %s", s.Name, word)
 		}
-	}
+	})
 }
 
 // TestOracleTable compares what the table says about the commands with COMMAND INFO.
 func TestOracleTable(t *testing.T) {
 	o := startRedis(t)
-	for _, s := range Specs() {
-		f := strings.Split(o.do("command", "info", s.Name), "\r\n")
+	eachCommand(func(words []string, s *Spec) {
+		f := strings.Split(o.do("command", "info", strings.Join(words, "|")), "\r\n")
 		require.Equal(t, fmt.Sprintf(":%d", s.Arity), f[4], s.Name)
 		n, err := strconv.Atoi(f[5][1:])
 		require.NoError(t, err)
@@ -441,5 +444,5 @@ func TestOracleTable(t *testing.T) {
 		}
 		require.Equal(t, []string{fmt.Sprintf(":%d", s.FirstKey), fmt.Sprintf(":%d", s.LastKey), fmt.Sprintf(":%d", s.KeyStep)},
 			f[6+n:9+n], s.Name)
-	}
+	})
 }

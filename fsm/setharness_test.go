@@ -99,7 +99,7 @@ func (b *bench) do(args ...string) string {
 	for _, a := range args {
 		c.Args = append(c.Args, []byte(a))
 	}
-	c.Spec = Lookup(c.Args[0])
+	c.Spec = Find(c.Args)
 	if c.Spec == nil && len(args) > 1 {
 		c.Spec = subSpecs[strings.ToLower(args[0]+" "+args[1])]
 	}

@@ -23,7 +23,7 @@ func samples() []object {
 			h.put(m, bytes.Repeat([]byte("v"), i%200))
 			z.put(m, float64(i%7)-3)
 		}
-		all = append(all, l, s, h, z)
+		all = append(all, l, s, h, z, sampleStream(n))
 	}
 	z := &zsetValue{}
 	z.put([]byte("low"), math.Inf(-1))
@@ -45,6 +45,8 @@ func validate(o object) error {
 	case *hashValue:
 		return v.check()
 	case *zsetValue:
+		return v.check()
+	case *streamValue:
 		return v.check()
 	}
 	return nil

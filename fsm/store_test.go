@@ -46,9 +46,11 @@ func TestLookup(t *testing.T) {
 	require.Nil(t, Lookup(make([]byte, 1000)))
 	require.Zero(t, testing.AllocsPerRun(100, func() { Lookup([]byte("INCRBYFLOAT")) }))
 	last := ""
-	for _, s := range Specs() {
-		require.Less(t, last, s.Name)
-		last = s.Name
+	eachCommand(func(words []string, s *Spec) {
+		name := strings.Join(words, " ")
+		require.Less(t, last, name)
+		last = name
+		require.Equal(t, s, Find(asBytes(words)))
 		require.NotNil(t, s.Run, s.Name)
 		require.NotEmpty(t, s.Summary, s.Name)
 		require.NotEmpty(t, s.Complexity, s.Name)
@@ -56,7 +58,9 @@ func TestLookup(t *testing.T) {
 		require.NotEmpty(t, s.Group, s.Name)
 		require.True(t, (s.Flags&FlagWrite != 0) != (s.Flags&FlagReadonly != 0), s.Name)
 		require.Zero(t, s.Flags&FlagInternal, s.Name)
-	}
+	})
+	require.Nil(t, Find(asBytes([]string{"xinfo"})))
+	require.Nil(t, Find(asBytes([]string{"xinfo", "nope"})))
 }
 
 func TestKeyPositions(t *testing.T) {

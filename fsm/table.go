@@ -4,7 +4,7 @@ import "sort"
 
 // specs lists every data command, sorted by name.
 var specs = collect(stringCommands, genericCommands, listCommands, setCommands, hashCommands, zsetCommands,
-	bitmapCommands, hllCommands, geoCommands)
+	bitmapCommands, hllCommands, geoCommands, streamCommands)
 
 // byName finds any command, also internal ones, by its lower-case name. It is never ranged over.
 var byName = indexSpecs(specs, internalCommands)
@@ -50,6 +50,23 @@ func lookupAny(name []byte) *Spec {
 		lower[i] = c
 	}
 	return byName[string(lower[:len(name)])]
+}
+
+// Find returns the data command that a client asks for with args, a sub-command if the first word names a container of them; nil if
+// there is none. REQUIRES: there is a first word.
+func Find(args [][]byte) *Spec {
+	s := Lookup(args[0])
+	if s == nil || s.Subs == nil {
+		return s
+	}
+	if len(args) > 1 {
+		for _, sub := range s.Subs {
+			if matchWord(args[1], sub.Name) {
+				return sub
+			}
+		}
+	}
+	return nil
 }
 
 // Specs returns every data command except internal ones, sorted by name. The caller must not change it.

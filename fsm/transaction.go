@@ -153,7 +153,7 @@ func parseWrite(raw []byte) (c Command, err error) {
 	if err != nil {
 		return c, err
 	}
-	spec, err := writeSpec(args[0])
+	spec, err := writeSpec(args)
 	switch {
 	case err != nil:
 		return c, err

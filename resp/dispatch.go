@@ -83,6 +83,9 @@ func dataCommand(s *fsm.Spec, parent string) *command {
 	for _, sub := range s.Subs {
 		x.addSub(dataCommand(sub, s.Name+"|"))
 	}
+	if help, ok := dataHelp[s.Name]; ok && s.Subs != nil {
+		x.addSub(ownCommand(&help, s.Name+"|"))
+	}
 	return x
 }
 

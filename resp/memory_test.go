@@ -19,6 +19,7 @@ func TestLimitsOfEncodings(t *testing.T) {
 		"set-max-intset-entries": fsm.SetMaxIntsetEntries, "set-max-listpack-entries": fsm.SetMaxListpackEntries,
 		"set-max-listpack-value": fsm.SetMaxListpackValue, "hll-sparse-max-bytes": fsm.HLLSparseMaxBytes, "zset-max-listpack-entries": fsm.ZSetMaxListpackEntries,
 		"zset-max-listpack-value": fsm.ZSetMaxListpackValue, "list-max-listpack-size": fsm.ListMaxListpackSize,
+		"stream-node-max-bytes": fsm.StreamNodeMaxBytes, "stream-node-max-entries": fsm.StreamNodeMaxEntries,
 	} {
 		require.Equal(t, strconv.Itoa(want), config.Lookup(name).Default(), name)
 	}

@@ -96,7 +96,8 @@ func TestDataSameAsRedis(t *testing.T) {
 		failures := 0
 		for range 3000 {
 			spec := fsm.Specs()[rnd.Intn(len(fsm.Specs()))]
-			if spec.Name == "spop" || spec.Name == "dbsize" { // the sets would differ behind it; due keys count or not
+			// The sets would differ behind it; due keys count or not; ids follow the clock.
+			if spec.Name == "spop" || spec.Name == "dbsize" || spec.Group == "stream" {
 				continue
 			}
 			if strings.Contains(spec.Name, "flush") && rnd.Intn(10) > 0 {

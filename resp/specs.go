@@ -230,6 +230,18 @@ var clusterSubs = []entry{
 		"Maps slots to nodes."), "7.0.0", "CLUSTER SHARDS")},
 }
 
+// dataHelp are the HELP sub-commands of containers of data commands. They look at no data, so every node answers for itself.
+var dataHelp = map[string]entry{
+	"xinfo": {run: xinfoHelp, spec: spec("help", 2, anyState, "stream", "5.0.0", "stream", "O(1)", "Lists the sub-commands.")},
+}
+
+func xinfoHelp(c *conn, _ [][]byte) {
+	c.help("XINFO",
+		"CONSUMERS <key> <groupname>", "    Lists the consumers of a group.",
+		"GROUPS <key>", "    Lists the groups of a stream.",
+		"STREAM <key> [FULL [COUNT <count>]]", "    Tells of a stream and, with FULL, of its entries, groups and consumers.")
+}
+
 // dataTips are the hints for clients about data commands, by full name, that COMMAND INFO shows.
 var dataTips = map[string][]string{
 	"dbsize": {"request_policy:all_shards", "response_policy:agg_sum"},
@@ -243,5 +255,6 @@ var dataTips = map[string][]string{
 	"hgetall":   tipsOrder, "hkeys": tipsOrder, "hvals": tipsOrder, "smembers": tipsOrder,
 	"sdiff": tipsOrder, "sinter": tipsOrder, "sunion": tipsOrder,
 	"hrandfield": tipsRandom, "hscan": tipsRandom, "sscan": tipsRandom, "zscan": tipsRandom, "spop": tipsRandom,
+	"xadd": tipsRandom, "xtrim": tipsRandom, "xinfo|consumers": tipsRandom,
 	"srandmember": tipsRandom, "zrandmember": tipsRandom, "ttl": tipsRandom, "pttl": tipsRandom, "dump": tipsRandom,
 }

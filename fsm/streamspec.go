@@ -1,0 +1,94 @@
+package fsm
+
+// argTrim is how XADD and XTRIM say what to remove.
+func argTrim() Arg {
+	return argBlock("trim", argOneOf("strategy", argToken("maxlen", "MAXLEN"), argToken("minid", "MINID").since("6.2.0")),
+		argOneOf("operator", argToken("equal", "="), argToken("approximately", "~")).optional(),
+		argString("threshold"), argInt("count").with("LIMIT").optional().since("6.2.0"))
+}
+
+var streamCommands = []*Spec{
+	{
+		Name: "xadd", Arity: -5, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "update"}, Since: "5.0.0", Group: "stream", Run: runXAdd,
+		Summary:    "Adds an entry to a stream, which a missing key becomes, and trims the stream.",
+		Complexity: "O(log N) in the blocks of the stream, and O(M) for M entries that are trimmed",
+		Args: []Arg{
+			argKey("key"), argToken("nomkstream", "NOMKSTREAM").optional().since("6.2.0"), argTrim().optional(),
+			argOneOf("id_or_auto", argToken("auto_id", "*"), argString("id")),
+			argBlock("field_value", argString("field"), argString("value")).many(),
+		},
+	},
+	{
+		Name: "xdel", Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "delete"}, Since: "5.0.0", Group: "stream", Run: runXDel,
+		Summary:    "Removes entries from a stream.",
+		Complexity: "O(log N) for each entry, in the blocks of the stream",
+		Args:       []Arg{argKey("key"), argString("id").many()},
+	},
+	{
+		Name: "xinfo", Arity: -2, Since: "5.0.0", Group: "stream",
+		Summary: "Commands that tell of streams, groups and consumers.", Complexity: "Depends on subcommand.",
+		Subs: []*Spec{
+			{
+				Name: "consumers", Arity: 4, Flags: FlagReadonly | FlagClock, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				KeyFlags: []string{"RO", "access"}, Since: "5.0.0", Group: "stream", Run: runXInfoConsumers,
+				Summary:    "Lists the consumers of a group.",
+				Complexity: "O(N) in the consumers",
+				Args:       []Arg{argKey("key"), argString("groupname")},
+			},
+			{
+				Name: "groups", Arity: 3, Flags: FlagReadonly, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				KeyFlags: []string{"RO", "access"}, Since: "5.0.0", Group: "stream", Run: runXInfoGroups,
+				Summary:    "Lists the groups of a stream.",
+				Complexity: "O(N) in the groups",
+				Args:       []Arg{argKey("key")},
+			},
+			{
+				Name: "stream", Arity: -3, Flags: FlagReadonly, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				KeyFlags: []string{"RO", "access"}, Since: "5.0.0", Group: "stream", Run: runXInfoStream,
+				Summary:    "Tells of a stream and, with FULL, of its entries, groups and consumers.",
+				Complexity: "O(N) in the blocks of the stream, and in what is shown",
+				Args:       []Arg{argKey("key"), argBlock("full", argInt("count").with("COUNT").optional()).with("FULL").optional()},
+			},
+		},
+	},
+	{
+		Name: "xlen", Arity: 2, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO"}, Since: "5.0.0", Group: "stream", Run: runXLen,
+		Summary:    "Returns the number of entries of a stream.",
+		Complexity: "O(1)",
+		Args:       []Arg{argKey("key")},
+	},
+	{
+		Name: "xrange", Arity: -4, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Since: "5.0.0", Group: "stream", Run: runXRange(false),
+		Summary:    "Returns the entries of a stream within a range of ids.",
+		Complexity: "O(log N) to find the first, and O(M) for M entries",
+		Args:       []Arg{argKey("key"), argString("start"), argString("end"), argInt("count").with("COUNT").optional()},
+	},
+	{
+		Name: "xrevrange", Arity: -4, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Since: "5.0.0", Group: "stream", Run: runXRange(true),
+		Summary:    "Returns the entries of a stream within a range of ids, the highest first.",
+		Complexity: "O(log N) to find the first, and O(M) for M entries",
+		Args:       []Arg{argKey("key"), argString("end"), argString("start"), argInt("count").with("COUNT").optional()},
+	},
+	{
+		Name: "xsetid", Arity: -3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "update"}, Since: "5.0.0", Group: "stream", Run: runXSetID,
+		Summary:    "Sets the highest id and the counters that a stream remembers.",
+		Complexity: "O(log N) in the blocks of the stream",
+		Args: []Arg{
+			argKey("key"), argString("last-id"), argInt("entries_added").with("ENTRIESADDED").optional().since("7.0.0"),
+			argString("max_deleted_entry_id").with("MAXDELETEDID").optional().since("7.0.0"),
+		},
+	},
+	{
+		Name: "xtrim", Arity: -4, Flags: FlagWrite, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "delete"}, Since: "5.0.0", Group: "stream", Run: runXTrim,
+		Summary:    "Removes entries from the front of a stream: all but so many, or those below an id.",
+		Complexity: "O(N) in the entries removed, in steps of whole blocks",
+		Args:       []Arg{argKey("key"), argTrim()},
+	},
+}
