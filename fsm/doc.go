@@ -87,7 +87,7 @@
 //
 // # Adding a command
 //
-// Write its Spec and function into the file of its type, sub-commands into the Spec of their container (XGROUP); COMMAND, arity checks, locks, routing and documentation
-// follow. A read that would change something now and then has a second Spec for the log (Spec.Logged). A new type implements
-// object and sets its decoder in init. What changes an object in place ends with Tx.touched.
+// Write its Spec and function into the file of its type, sub-commands into the Spec of their container; COMMAND, arity checks,
+// locks, routing and documentation follow. A read that would change something now and then has a second Spec for the log (Spec.Logged).
+// A new type implements object and sets its decoder in init. What changes an object in place ends with Tx.touched.
 package fsm
