@@ -30,6 +30,10 @@ func runDump(tx *Tx, args [][]byte, out Out) {
 		out.Null()
 		return
 	}
+	if it.kind() == kindStream {
+		out.Error(errDumpStream)
+		return
+	}
 	w, _ := dumpWriters.Get().(*rdb.Writer)
 	out.Bulk(it.dump(w, tx.light()))
 	w.Trim(dumpKeep)
