@@ -29,9 +29,13 @@ func distorted(to ...*peer) func(*raft.Message) {
 	}
 }
 
-// end waits until a node has stopped by itself, and returns why.
-func (p *peer) end() error {
-	err := <-p.done
+// end waits until a node has stopped by itself, and returns why; a minute at most.
+func (p *peer) end() (err error) {
+	select {
+	case err = <-p.done:
+	case <-time.After(time.Minute):
+		return errors.New("it goes on and on")
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.node = nil

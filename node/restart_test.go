@@ -82,7 +82,9 @@ func TestDamagedSnapshotComesFromTheLeader(t *testing.T) {
 			other.start()
 			w.until("it has a state", func() bool { return !victim.get().View().Loading })
 			require.Equal(t, lead, w.leader())
+			w.fill(520, 900)
 			w.settled()
+			w.snapshotOf(victim, f.Meta.Index+1) // its journal knows, and it takes snapshots again
 			victim.stop()
 			victim.start()
 			require.False(t, victim.get().View().Stateless, "its disk is whole again")
