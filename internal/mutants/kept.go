@@ -26,6 +26,7 @@ type answer struct {
 // again while these are what they were, whatever else has changed in the tree.
 type kept struct {
 	answers map[string]answer
+	alone   bool     // nothing else is asked
 	file    *os.File // answers, one JSON object a line; nil: they are forgotten with the process
 }
 

@@ -14,6 +14,7 @@ type options struct {
 	only, ask         string
 	list, page, store string
 	limit             int
+	known             bool
 }
 
 func main() {
@@ -24,6 +25,7 @@ func main() {
 	flag.StringVar(&o.list, "table", "internal/mutants/mutants.txt", "the mutants")
 	flag.StringVar(&o.page, "page", "docs/mutants.md", "where the result is written")
 	flag.StringVar(&o.store, "kept", "bin/mutants.json", "where answers are kept for the next run; empty for nowhere")
+	flag.BoolVar(&o.known, "known", false, "ask nothing: write the page from kept answers alone")
 	flag.Parse()
 	if err := o.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -54,6 +56,7 @@ func (opt *options) run() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, k.close()) }()
+	k.alone = opt.known
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
@@ -78,11 +81,8 @@ func (opt *options) run() (err error) {
 
 // run tries the mutants that match in a copy of root, which it makes in dir.
 func (t *table) run(root, dir string, limit int, only *regexp.Regexp, k *kept) ([]verdict, error) {
-	l, err := newLab(root, dir, limit, k)
+	l, err := newLab(root, dir, limit, k, t.mutants)
 	if err != nil {
-		return nil, err
-	}
-	if err := l.check(t.oracles); err != nil {
 		return nil, err
 	}
 	var verdicts []verdict

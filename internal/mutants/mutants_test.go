@@ -21,6 +21,7 @@ func TestMutantsFitTheTree(t *testing.T) {
 	require.GreaterOrEqual(t, len(table.mutants), 40)
 	rows := regexp.MustCompile(`^[1-9][0-9]?( [1-9][0-9]?)*$`)
 	packages := map[string]int{}
+	var alone []string
 	for i := range table.mutants {
 		m := &table.mutants[i]
 		source, err := os.ReadFile(filepath.Join(root, m.file))
@@ -33,7 +34,13 @@ func TestMutantsFitTheTree(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, string(source), string(before))
 		require.Regexp(t, rows, m.rows, m.name)
+		mutated, err := m.apply(source)
+		require.NoError(t, err)
+		if _, _, ok := alternative(source, mutated, 1); !ok {
+			alone = append(alone, m.name)
+		}
 	}
+	require.Less(t, len(alone), len(table.mutants)/5, "each takes as long as many that are woven: %q", alone)
 	for _, dir := range []string{"raft", "wal", "node", "fsm"} {
 		require.NotZero(t, packages[dir], "no mutant in %s", dir)
 	}
@@ -127,6 +134,13 @@ func TestAnswersAreKept(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, file.Close())
 	}
+	k, err := openKept("")
+	require.NoError(t, err)
+	k.alone = true
+	open, err := table.run(dir, t.TempDir(), 2, regexp.MustCompile("sum"), k)
+	require.NoError(t, err)
+	require.Empty(t, k.answers)
+	require.Contains(t, report(table, open, 2), "0 of 1 are caught, 1 have not been asked about yet. ")
 	first, n := run()
 	require.Equal(t, 2+1+2, n, "two oracles without a mutant, one about sum, two about same")
 	change(store, `{"key":"torn`)
@@ -161,7 +175,7 @@ func TestMutantsThatCannotBe(t *testing.T) {
 	} {
 		table, err := parse(strings.Replace(smallTable, edit[0], edit[1], 1))
 		require.NoError(t, err)
-		l, err := newLab(module(t), t.TempDir(), 2, forgetful(t))
+		l, err := newLab(module(t), t.TempDir(), 2, forgetful(t), table.mutants)
 		require.NoError(t, err)
 		_, err = l.try(&table.mutants[0], table.oracles[:1])
 		require.ErrorContains(t, err, name)
@@ -179,6 +193,12 @@ func TestTheTreeItselfMustPass(t *testing.T) {
 	require.Empty(t, verdicts)
 }
 
+func TestOrderOfOracles(t *testing.T) {
+	oracles := []oracle{{name: "a"}, {name: "b"}, {name: "c"}, {name: "d"}}
+	require.Equal(t, oracles, (&mutant{}).order(oracles))
+	require.Equal(t, []oracle{{name: "b"}, {name: "d"}, {name: "a"}, {name: "c"}}, (&mutant{first: []string{"d", "b"}}).order(oracles))
+}
+
 func TestFirstFailed(t *testing.T) {
 	text := "=== RUN\n--- FAIL: TestA (1s)\n    a_test.go:3: no\n    --- FAIL: TestA/x (1s)\n        --- FAIL: TestA/x/y (0s)\n--- FAIL: TestB (0s)\n"
 	require.Equal(t, "TestA/x/y", firstFailed([]byte(text)))
@@ -188,7 +208,8 @@ func TestFirstFailed(t *testing.T) {
 func TestTablesThatAreNone(t *testing.T) {
 	for _, text := range []string{
 		"", "oracle x\n", "rows 1\n", "oracle a ./a\n\nmutant x\nnonsense\n", "oracle a ./a\n\nmutant x\nfile f\nsays s\n",
-		"oracle a ./a\n\nmutant x\nfile f\nsays s\n-a\n+a\n", "oracle a ./a\n\nmutant x\nfile f\nsays s\n-a\n\nmutant x\nfile f\nsays s\n-a\n",
+		"oracle a ./a\n\nmutant x\nfile f\nsays s\n-a\n+a\n", "oracle a ./a\n\nmutant x\nfile f\nsays s\nfirst b\n-a\n",
+		"oracle a ./a\n\nmutant x\nfile f\nsays s\n-a\n\nmutant x\nfile f\nsays s\n-a\n",
 	} {
 		_, err := parse(text)
 		require.Error(t, err, text)
