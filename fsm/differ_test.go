@@ -220,7 +220,7 @@ func (d *differ) same(cmd []string, want, got string) bool {
 // sortedPayload prints the elements of a payload in a reply.
 func sortedPayload(t *testing.T, reply string) string {
 	r, err := rdb.Open([]byte(bulkBody(reply)))
-	if err != nil {
+	if err != nil || r.Kind() == rdb.Stream { // streams have one order
 		return reply
 	}
 	var all []string

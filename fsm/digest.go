@@ -134,8 +134,8 @@ func runDebugDigestValue(tx *Tx, args [][]byte, out Out) {
 	}
 }
 
-// runDebugObject answers in the words of Redis. The address is the place in the keyspace, the serialized length that in a
-// snapshot of this server; nothing notes when a key was used.
+// runDebugObject answers in the words of Redis. The address is the place in the keyspace, the serialized length that of
+// the object in the payload of DUMP; nothing notes when a key was used.
 func runDebugObject(tx *Tx, args [][]byte, out Out) {
 	it := tx.peek(args[2])
 	if it.absent() {
@@ -144,7 +144,7 @@ func runDebugObject(tx *Tx, args [][]byte, out Out) {
 	}
 	slot, hash := tx.address(args[2])
 	text := fmt.Sprintf("Value at:%#x refcount:1 encoding:%s serializedlength:%d",
-		uint64(slot)<<32|uint64(hash), formNames[it.kind()][it.form()], len(it.appendValue(nil, new(light))))
+		uint64(slot)<<32|uint64(hash), formNames[it.kind()][it.form()], tx.serializedLen(&it))
 	if l, ok := it.object().(*listValue); ok && l.form() == listQuick {
 		nodes := len(l.large.chunks())
 		text += fmt.Sprintf(" ql_nodes:%d ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:0 ql_uncompressed_size:%d",

@@ -30,14 +30,19 @@ func runDump(tx *Tx, args [][]byte, out Out) {
 		out.Null()
 		return
 	}
-	if it.kind() == kindStream {
-		out.Error(errDumpStream)
-		return
-	}
 	w, _ := dumpWriters.Get().(*rdb.Writer)
 	out.Bulk(it.dump(w, tx.light()))
 	w.Trim(dumpKeep)
 	dumpWriters.Put(w)
+}
+
+// serializedLen is the bytes of a value in the payload of DUMP, without what stands around it.
+func (tx *Tx) serializedLen(it *item) int {
+	w, _ := dumpWriters.Get().(*rdb.Writer)
+	n := len(it.dump(w, tx.light())) - rdb.Frame
+	w.Trim(dumpKeep)
+	dumpWriters.Put(w)
+	return n
 }
 
 // dump returns the payload of a value, valid until w is used again.
@@ -50,6 +55,8 @@ func (it *item) dump(w *rdb.Writer, l *light) []byte {
 	case *hashValue:
 		v.dump(w)
 	case *zsetValue:
+		v.dump(w)
+	case *streamValue:
 		v.dump(w)
 	default:
 		w.Begin(rdb.TypeString)
@@ -179,6 +186,8 @@ func restored(r *rdb.Reader) (collection, error) {
 	var c collection
 	added := true
 	switch r.Kind() {
+	case rdb.Stream:
+		return restoredStream(r)
 	case rdb.List:
 		l := &listValue{}
 		for r.Next() {

@@ -55,6 +55,7 @@ func (d *dumpTwin) exchange(key string, equal bool) {
 	theirs, ours := d.dumps(key)
 	if equal {
 		require.Equal(d.t, theirs, ours, "%s", key)
+		require.Equal(d.t, serializedLen(d.o.do("debug", "object", key)), serializedLen(d.m.do("debug", "object", key)), key)
 	}
 	require.Equal(d.t, "+OK\r\n", d.o.do("restore", key, "0", ours, "replace"), "%.300q", ours)
 	require.Equal(d.t, "+OK\r\n", d.m.do("restore", key, "0", theirs, "replace"), "%.300q", theirs)
@@ -63,6 +64,13 @@ func (d *dumpTwin) exchange(key string, equal bool) {
 	if want != got && got != "listpack" { // those of lists and sets came with Redis 7.2
 		require.Equal(d.t, want, got, key)
 	}
+}
+
+// serializedLen is what DEBUG OBJECT says of a value's length.
+func serializedLen(reply string) string {
+	_, text, _ := strings.Cut(reply, "serializedlength:")
+	n, _, _ := strings.Cut(text, " ")
+	return strings.TrimSpace(n)
 }
 
 // replayed executes a read on a follower.
@@ -164,8 +172,8 @@ func TestOracleRestoreDamaged(t *testing.T) {
 		if round >= len(payloads) {
 			body = damaged(rnd, body)
 		}
-		if t := rdb.Type(body[0]); t == rdb.TypeSetListpack {
-			continue // Redis 7.0 does not know it
+		if t := rdb.Type(body[0]); t == rdb.TypeSetListpack || t == rdb.TypeStreamActive {
+			continue // Redis 7.0 does not know them
 		}
 		payload := seal(body)
 		want, got := d.o.do("restore", "k", "0", payload, "replace"), d.m.do("restore", "k", "0", payload, "replace")
@@ -235,7 +243,7 @@ func oldPayloads() (payloads []string) {
 		"\x01\x03" + text("a") + text("") + "\xc0\x07", "\x03\x02" + text("a") + text("1.5") + text("b") + "\xfe", "\x03\x01" + text("a") + "\xff",
 		"\x03\x01" + text("a") + "\xfd", "\x09" + text(zipmap), "\x0a" + "\x40" + string(byte(len(zl))) + zl, "\x0c" + text(pairs), "\x0d" + text(pairs),
 		"\x0e\x02" + text(pairs) + text(ziplistOf("x")), "\x0e\x02" + text(ziplistOf()) + text(ziplistOf("x")), "\x12\x02\x01" + text("plain") + "\x02" + text("\x09\x00\x00\x00\x01\x00\x05\x01\xff"),
-		"\x05\x00", "\x02\x00", "\x0e\x01" + text(ziplistOf()), "\x04\x02" + text("a") + text("b") + text("a") + text("c"), "\x0f", "\x15", "\x06", "\xff", "\x00\x81\x00\x00\x00\x00\x00\x00\x00\x01x",
+		"\x05\x00", "\x02\x00", "\x0e\x01" + text(ziplistOf()), "\x04\x02" + text("a") + text("b") + text("a") + text("c"), "\x0f", "\x06", "\xff", "\x00\x81\x00\x00\x00\x00\x00\x00\x00\x01x",
 		"\x00\x80\x00\x00\x00\x02xy", "\x00\x40\x01z",
 	} {
 		payloads = append(payloads, seal([]byte(body)))

@@ -37,7 +37,6 @@ const (
 	errBusyKey     = "BUSYKEY Target key name already exists."
 	errDumpFooter  = "ERR DUMP payload version or checksum are wrong"
 	errDumpFormat  = "ERR Bad data format"
-	errDumpStream  = "ERR DUMP of a stream is not implemented"
 	errRestoreTTL  = "ERR Invalid TTL value, must be >= 0"
 	errRestoreIdle = "ERR Invalid IDLETIME value, must be >= 0"
 	errRestoreFreq = "ERR Invalid FREQ value, must be >= 0 and <= 255"

@@ -202,7 +202,6 @@ func TestStreamIDs(t *testing.T) {
 		{"xadd t * a 1", "$15 1700000000000-1"},
 		{"xadd u 5-18446744073709551615 a 1", "$22 5-18446744073709551615"},
 		{"xadd u 5-* a 1", "-ERR Elements are too large to be stored"},
-		{"dump u", "-ERR DUMP of a stream is not implemented"},
 		{"xadd u 6 a", "-ERR wrong number of arguments for 'xadd' command"},
 		{"xadd u 18446744073709551616 a 1", "-ERR Invalid stream ID specified as stream command argument"},
 	}...)

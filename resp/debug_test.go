@@ -67,7 +67,7 @@ func TestDebug(t *testing.T) {
 	} {
 		require.Equal(t, step[1], c.do(step[0]), step[0])
 	}
-	require.Regexp(t, `^\+Value at:0x[0-9a-f]+ refcount:1 encoding:int serializedlength:1\r\n$`, c.do("DEBUG OBJECT a"))
+	require.Regexp(t, `^\+Value at:0x[0-9a-f]+ refcount:1 encoding:int serializedlength:2\r\n$`, c.do("DEBUG OBJECT a"))
 	digest := c.do("DEBUG DIGEST")
 	require.NotContains(t, digest, "0000000000")
 	require.Equal(t, digest, follower.do("DEBUG DIGEST"), "every node answers for itself")

@@ -11,7 +11,8 @@
 // ziplist or a zipmap. A list is a sequence of such strings, its nodes.
 //
 // Writer writes what Redis 7.0 would, so that a server of that version or a later one reads it: for values whose order Redis
-// defines the same bytes, LZF included. Reader reads all that the versions up to 7.2 write, streams excepted.
+// defines the same bytes, LZF included. Reader reads all that the versions up to 7.2 write.
+// Streams are written and read piece by piece, see stream.go.
 //
 // # Hostile input
 //
@@ -35,39 +36,46 @@ type Type byte
 
 // The types, by the numbers that stand in payloads.
 const (
-	TypeString          Type = 0
-	TypeList            Type = 1
-	TypeSet             Type = 2
-	TypeZSetText        Type = 3 // scores as texts
-	TypeHash            Type = 4
-	TypeZSet            Type = 5
-	TypeHashZipmap      Type = 9
-	TypeListZiplist     Type = 10
-	TypeSetIntset       Type = 11
-	TypeZSetZiplist     Type = 12
-	TypeHashZiplist     Type = 13
-	TypeListZiplists    Type = 14 // nodes that are ziplists
-	TypeHashListpack    Type = 16
-	TypeZSetListpack    Type = 17
-	TypeListListpacks   Type = 18 // nodes that are listpacks or plain strings
-	TypeSetListpack     Type = 20 // since Redis 7.2
-	typeCount                = 21
-	nodePlain                = 1
-	nodePacked               = 2
-	footerBytes              = 10
-	lengthBits               = 0xc0 // of the first byte of a length: its width
-	length6                  = 0x00
-	length14                 = 0x40
-	length32                 = 0x80
-	length64                 = 0x81
-	lengthCode               = 0xc0 // no length: how a string is encoded follows
-	codeInt8                 = 0
-	codeInt16                = 1
-	codeInt32                = 2
-	codeLZF                  = 3
-	mostLength14             = 1<<14 - 1
-	minCompressed            = 21 // bytes from which a string is worth a try
-	longestSmallInteger      = 11 // digits that an integer of 32 bits may have
+	TypeString        Type = 0
+	TypeList          Type = 1
+	TypeSet           Type = 2
+	TypeZSetText      Type = 3 // scores as texts
+	TypeHash          Type = 4
+	TypeZSet          Type = 5
+	TypeHashZipmap    Type = 9
+	TypeListZiplist   Type = 10
+	TypeSetIntset     Type = 11
+	TypeZSetZiplist   Type = 12
+	TypeHashZiplist   Type = 13
+	TypeListZiplists  Type = 14 // nodes that are ziplists
+	TypeStream        Type = 15
+	TypeHashListpack  Type = 16
+	TypeZSetListpack  Type = 17
+	TypeListListpacks Type = 18 // nodes that are listpacks or plain strings
+	TypeStreamOffsets Type = 19 // with what was ever added and read
+	TypeSetListpack   Type = 20 // since Redis 7.2
+	TypeStreamActive  Type = 21 // with when consumers were given something, since Redis 7.2
+
+	typeCount = 22
+)
+
+const (
+	nodePlain           = 1
+	nodePacked          = 2
+	footerBytes         = 10
+	lengthBits          = 0xc0 // of the first byte of a length: its width
+	length6             = 0x00
+	length14            = 0x40
+	length32            = 0x80
+	length64            = 0x81
+	lengthCode          = 0xc0 // no length: how a string is encoded follows
+	codeInt8            = 0
+	codeInt16           = 1
+	codeInt32           = 2
+	codeLZF             = 3
+	mostLength14        = 1<<14 - 1
+	minCompressed       = 21 // bytes from which a string is worth a try
+	longestSmallInteger = 11 // digits that an integer of 32 bits may have
 )
 
 const (
@@ -75,6 +83,8 @@ const (
 	Version = 10
 	// MaxVersion is the highest version that Reader reads, that of Redis 7.2.
 	MaxVersion = 11
+	// Frame is the bytes of a payload around its object: the type and the footer.
+	Frame = 1 + footerBytes
 	// MaxText is the longest string in bytes that Reader reads, the longest that a client can write.
 	MaxText = 512 << 20
 )

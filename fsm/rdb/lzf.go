@@ -161,8 +161,10 @@ func expand(dst, in []byte, size int) ([]byte, bool) {
 		if n += 2; ref < from || n > end-len(dst) {
 			return dst, false
 		}
-		for i := range n { // what it repeats may be what it writes
-			dst = append(dst, dst[ref+i])
+		for n > 0 { // what it repeats may be what it writes: the more there is, the more goes at once
+			part := min(n, len(dst)-ref)
+			dst = append(dst, dst[ref:ref+part]...)
+			n -= part
 		}
 	}
 	return dst, len(dst) == end

@@ -81,7 +81,7 @@ func TestRead(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	for _, body := range []string{
-		"\x06", "\x0f\x00", "\x15\x00", "\xff", "\x00\xc4\x01", "\x00\x82\x01", "\x00\x81\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00", "\x02\x00", "\x04\x00", "\x05\x00",
+		"\x06", "\x16\x00", "\xff", "\x00\xc4\x01", "\x00\x82\x01", "\x00\x81\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00", "\x02\x00", "\x04\x00", "\x05\x00",
 		"\x01\xc0\x01a",        // a code in place of a number of elements
 		"\x03\x01\x01a\xfd",    // a score that is no number
 		"\x03\x01\x01a\x031_0", // or one by other rules
@@ -186,6 +186,40 @@ func TestCompressorGoesRound(t *testing.T) {
 	}
 }
 
+// The pieces of a stream come back as they were written; after the end everything is zero and an error.
+func TestStreamPieces(t *testing.T) {
+	var w Writer
+	w.Begin(TypeStreamOffsets)
+	w.Number(math.MaxUint64)
+	w.String([]byte("12345"))
+	w.Millis(-2)
+	w.Raw([]byte("raw"))
+	w.Listpack(2, []byte("\x81f\x02\x0c\x01"))
+	r, err := Open(w.Seal())
+	require.NoError(t, err)
+	require.Equal(t, Stream, r.Kind())
+	require.True(t, r.Offsets())
+	require.False(t, r.Active())
+	require.False(t, r.Next())
+	require.EqualValues(t, uint64(math.MaxUint64), r.Number())
+	require.Equal(t, "12345", string(r.Text()))
+	require.EqualValues(t, -2, r.Millis())
+	require.Equal(t, "raw", string(r.Raw(3)))
+	r.Listpack()
+	for _, want := range []string{"f", "12"} {
+		e, ok := r.Element()
+		require.True(t, ok)
+		require.Equal(t, want, string(e))
+	}
+	_, ok := r.Element()
+	require.False(t, ok)
+	require.NoError(t, r.Err())
+	require.Nil(t, r.Raw(11)) // there is no more than the footer
+	require.Zero(t, r.Number())
+	require.Nil(t, r.Text())
+	require.ErrorIs(t, r.Err(), ErrFormat)
+}
+
 // A few bytes that claim to be much take no memory.
 func TestMemoryIsBounded(t *testing.T) {
 	var before, after runtime.MemStats
@@ -217,6 +251,18 @@ func FuzzReader(f *testing.F) {
 		}
 		var w Writer
 		w.Begin(map[Kind]Type{String: TypeString, List: TypeList, Set: TypeSet, Hash: TypeHash, SortedSet: TypeZSet}[r.Kind()])
+		if r.Kind() == Stream {
+			require.False(t, r.Next())
+			for range body {
+				_, _, _, _ = r.Number(), r.Text(), r.Millis(), r.Raw(3)
+				for r.Listpack(); r.Err() == nil; {
+					if _, ok := r.Element(); !ok {
+						break
+					}
+				}
+			}
+			return
+		}
 		n, all := 0, Writer{}
 		for r.Next() {
 			n++

@@ -18,7 +18,7 @@ const (
 	SortedSet
 )
 
-// Reader takes one value apart: Open, then Next until it reports false, then Err.
+// Reader takes one value apart: Open, then Next until it reports false, then Err; for streams see stream.go.
 type Reader struct {
 	kind Kind
 	// Key is an element: the string, or an element of a list, a member, a field. Val is the value of a field, Score the score of a
@@ -59,6 +59,9 @@ var layouts = [typeCount]struct {
 	TypeZSetListpack:  {kind: SortedSet, packed: listpack},
 	TypeListListpacks: {kind: List, packed: listpack, nodes: true},
 	TypeSetListpack:   {kind: Set, packed: listpack},
+	TypeStream:        {kind: Stream},
+	TypeStreamOffsets: {kind: Stream},
+	TypeStreamActive:  {kind: Stream},
 }
 
 // Open checks version and checksum of a payload, and begins to read it. The payload must not change until the reader is done. It
@@ -76,7 +79,7 @@ func Open(payload []byte) (*Reader, error) {
 		return nil, ErrFormat
 	}
 	r := &Reader{kind: layouts[t].kind, t: t, in: payload[1:], left: 1}
-	if layouts[t].packed == 0 && t != TypeString || layouts[t].nodes {
+	if layouts[t].packed == 0 && t != TypeString && r.kind != Stream || layouts[t].nodes {
 		r.left = r.length()
 	}
 	return r, r.err
@@ -86,9 +89,9 @@ func Open(payload []byte) (*Reader, error) {
 func (r *Reader) Kind() Kind { return r.kind }
 
 // Err is ErrFormat if the value is malformed, which includes that it is a collection without elements. REQUIRES: Next has
-// reported false.
+// reported false, or the value is a stream.
 func (r *Reader) Err() error {
-	if r.err == nil && !r.found {
+	if r.err == nil && !r.found && r.kind != Stream {
 		return ErrFormat
 	}
 	return r.err
@@ -97,7 +100,7 @@ func (r *Reader) Err() error {
 // Next goes to the next element. It reports false behind the last one, and at a mistake.
 func (r *Reader) Next() bool {
 	layout := layouts[r.t]
-	for r.err == nil {
+	for r.err == nil && r.kind != Stream {
 		switch {
 		case r.inSeq:
 			if r.Key, r.inSeq = r.element(0); r.inSeq {

@@ -17,8 +17,11 @@ type Writer struct {
 func (w *Writer) Begin(t Type) { w.buf = append(w.buf[:0], byte(t)) }
 
 // Length writes a number, such as how many elements follow.
-func (w *Writer) Length(n int) {
-	switch v := uint64(n); {
+func (w *Writer) Length(n int) { w.Number(uint64(n)) }
+
+// Number writes a number of 64 bits.
+func (w *Writer) Number(v uint64) {
+	switch {
 	case v < 1<<6:
 		w.buf = append(w.buf, length6|byte(v))
 	case v <= mostLength14:
