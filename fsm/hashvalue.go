@@ -260,10 +260,11 @@ func decodeHash(b []byte) (collection, error) {
 	d := valueDecoder{b: b}
 	h := &hashValue{}
 	n := d.count()
-	if n <= HashMaxListpackEntries {
-		h.decodeSmall(&d, n, len(b))
-		n -= h.len()
+	if n > HashMaxListpackEntries {
+		return newMembers(kindHash).decode(d, n)
 	}
+	h.decodeSmall(&d, n, len(b))
+	n -= h.len()
 	for ; n > 0 && !d.bad; n-- {
 		f := d.bytes()
 		if v := d.bytes(); !d.bad && !h.put(f, v) {

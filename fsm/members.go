@@ -70,7 +70,17 @@ func memberHash(key []byte) uint32 { return uint32(maphash.Bytes(memberSeed, key
 func memberTag(key []byte) uint32 { return slotdict.Tag(memberHash(key)) }
 
 // newMembers returns an empty collection of a kind, with a memory of its own.
-func newMembers(k kind) *members { return &members{kind: k, mem: new(memory)} }
+func newMembers(k kind) *members { return newMembersIn(new(memory), k) }
+
+// newMembersIn returns an empty collection of a kind in a memory: the store's, or one of its own.
+func newMembersIn(mem *memory, k kind) *members {
+	m := &members{kind: k, mem: mem}
+	if mem.arena != nil {
+		mem.enter(m)
+		m.dict.Enter(mem.tables)
+	}
+	return m
+}
 
 func (m *members) len() int { return m.dict.Len() }
 
@@ -299,11 +309,7 @@ func (m *members) thaw() {
 
 // clone returns a copy in a memory: the store's, or one of its own.
 func (m *members) clone(mem *memory) *members {
-	c := &members{kind: m.kind, mem: mem}
-	if mem.arena != nil {
-		mem.enter(c)
-		c.dict.Enter(mem.tables)
-	}
+	c := newMembersIn(mem, m.kind)
 	for i := range m.len() {
 		e := m.at(i)
 		c.dict.Put(memberTag(e.key), c.put(e.key, e.part))
@@ -313,6 +319,49 @@ func (m *members) clone(mem *memory) *members {
 		c.buildTree()
 	}
 	return c
+}
+
+// decode adds the n elements that are encoded in d, which holds nothing else.
+func (m *members) decode(d valueDecoder, n int) (collection, error) {
+	for ; n > 0 && !d.bad; n-- {
+		key, p := d.bytes(), part{}
+		switch m.kind {
+		case kindHash:
+			p.val = d.bytes()
+		case kindZSet:
+			p.score = d.float()
+		}
+		if d.bad || m.find(key) >= 0 {
+			return nil, errDecode
+		}
+		m.add(key, p)
+	}
+	if !d.end() {
+		return nil, errDecode
+	}
+	switch m.kind {
+	case kindHash:
+		return &hashValue{large: m}, nil
+	case kindSet:
+		return &setValue{large: m}, nil
+	default:
+		m.buildTree()
+		return &zsetValue{large: m}, nil
+	}
+}
+
+// mostPacked is the most elements of a collection that may be anything else than members.
+func mostPacked(k kind) int {
+	switch k {
+	case kindHash:
+		return HashMaxListpackEntries
+	case kindSet:
+		return SetMaxIntsetEntries
+	case kindZSet:
+		return ZSetMaxListpackEntries
+	default:
+		return math.MaxInt
+	}
 }
 
 // recount is sum computed from the elements.

@@ -373,6 +373,32 @@ func TestFlushOneDatabase(t *testing.T) {
 	require.Equal(t, grown-stays, m.s.memory.arena.Live(), "the h that is left is as large as the one that is not")
 }
 
+// A snapshot's members are made where they stay: nothing of their size passes over the Go heap but their encoding.
+func TestRestoreMakesMembersOnce(t *testing.T) {
+	const n = 50_000
+	for _, k := range memberKinds {
+		m := newMachine(t)
+		for at := 0; at < n; at += 1000 {
+			addMembers(m, k, "k", at, 1000, 0)
+			m.log = nil
+		}
+		want := payload(t, m.s)
+		restored := NewStore()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		require.NoError(t, restored.Restore(bytes.NewReader(want)))
+		runtime.ReadMemStats(&after)
+		limit := 5 * len(want) // a buffer that grows to the encoding
+		if k == kindZSet {
+			limit += n * zitemBytes // what is sorted
+		}
+		if slab.OffHeap {
+			require.Less(t, int(after.TotalAlloc-before.TotalAlloc), limit+1<<20)
+		}
+		require.NoError(t, restored.Check())
+	}
+}
+
 // What a restore has loaded in vain is given back, members too, and those that were there stay.
 func TestFailedRestoreGivesMembersBack(t *testing.T) {
 	m := newMachine(t)

@@ -406,7 +406,10 @@ func decodeSet(b []byte) (collection, error) {
 	d := valueDecoder{b: b}
 	s := &setValue{}
 	n := d.count()
-	if n <= SetMaxIntsetEntries && s.decodeInts(&d, n) || n <= SetMaxListpackEntries && s.decodeSmall(&d, n) {
+	if n > SetMaxIntsetEntries {
+		return newMembers(kindSet).decode(d, n)
+	}
+	if s.decodeInts(&d, n) || n <= SetMaxListpackEntries && s.decodeSmall(&d, n) {
 		n = 0
 	}
 	for ; n > 0 && !d.bad; n-- {

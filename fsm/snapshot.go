@@ -332,7 +332,7 @@ func (sr *snapshotReader) value(p *place, key []byte, k kind, f form, val []byte
 	if decoders[k] == nil {
 		return fmt.Errorf("%w: unknown type %d", errSnapshot, k)
 	}
-	o, err := decoders[k](val)
+	o, err := sr.decode(k, val)
 	if err != nil {
 		return fmt.Errorf("key %.64q: %s value: %w", key, kindNames[k], err)
 	}
@@ -341,6 +341,15 @@ func (sr *snapshotReader) value(p *place, key []byte, k kind, f form, val []byte
 	}
 	sr.tx.save(p, key, o, at)
 	return nil
+}
+
+// decode makes the collection that is encoded in val. Members are made where they are going to stay.
+func (sr *snapshotReader) decode(k kind, val []byte) (collection, error) {
+	d := valueDecoder{b: val}
+	if n := d.count(); n > mostPacked(k) {
+		return newMembersIn(sr.loading.memory, k).decode(d, n)
+	}
+	return decoders[k](val)
 }
 
 // uint reads a number up to limit.

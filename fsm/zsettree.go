@@ -461,8 +461,7 @@ func balanceInner(l, r *zinner, sep *zsep) bool {
 	return true
 }
 
-// buildTree makes the tree of a sorted set anew. In ascending order an insertion touches the last leaf only and leaves full
-// ones behind.
+// buildTree makes the tree of a sorted set anew, with full leaves.
 func (m *members) buildTree() {
 	t := &ztree{m: m, tables: m.mem.tables}
 	items := make([]zitem, m.len())
@@ -470,10 +469,43 @@ func (m *members) buildTree() {
 		items[i] = zitem{m.at(i).score, m.dict.At(i)}
 	}
 	slices.SortFunc(items, func(a, b zitem) int {
-		return cmp.Or(cmp.Compare(a.score, b.score), bytes.Compare(t.key(&a), t.key(&b)))
+		if c := cmp.Compare(a.score, b.score); c != 0 {
+			return c // without a look at the records
+		}
+		return bytes.Compare(t.key(&a), t.key(&b))
 	})
-	for _, it := range items {
-		t.insert(it)
+	var level []znode
+	var seps []zsep
+	for from := 0; from < len(items); from += zleafMax {
+		var leaf znode
+		to := min(from+zleafMax, len(items))
+		t.fill(&leaf, items[from:to], to-from)
+		if from > 0 {
+			seps = append(seps, t.between(&items[from-1], &items[from]))
+		}
+		level = append(level, leaf)
+	}
+	for len(level) > 1 {
+		level, seps = raise(level, seps)
+	}
+	if len(level) > 0 {
+		t.root = level[0]
 	}
 	m.tree = t
+}
+
+// raise returns the inner nodes above the nodes of one level, two at least, and their separators.
+func raise(kids []znode, seps []zsep) (level []znode, between []zsep) {
+	nodes := (len(kids) + zinnerMax - 1) / zinnerMax
+	for i := range nodes {
+		from, to := i*len(kids)/nodes, (i+1)*len(kids)/nodes
+		in := &zinner{seps: slices.Clone(seps[from : to-1]), kids: slices.Clone(kids[from:to])}
+		for j := range in.kids {
+			in.counts = append(in.counts, in.kids[j].size())
+		}
+		if level = append(level, znode{inner: in}); to < len(kids) {
+			between = append(between, seps[to-1])
+		}
+	}
+	return level, between
 }

@@ -31,6 +31,9 @@ func TestZTreeModel(t *testing.T) {
 		m.buildTree()
 		var model []zpair
 		for range rapid.IntRange(1, 12).Draw(t, "rounds") {
+			if rapid.IntRange(0, 3).Draw(t, "anew") == 0 {
+				m.buildTree()
+			}
 			seed := uint64(rapid.IntRange(0, 1<<30).Draw(t, "seed"))
 			grow := rapid.IntRange(0, 2).Draw(t, "grow") > 0
 			ascending := rapid.Bool().Draw(t, "ascending")
@@ -71,6 +74,22 @@ func TestZTreeModel(t *testing.T) {
 			at++
 		})
 	})
+}
+
+// A tree that is made at once has the shape of one that has grown, with full leaves.
+func TestZTreeAtOnce(t *testing.T) {
+	m := newMembers(kindZSet)
+	const inner = zinnerMax * zleafMax
+	for _, n := range []int{0, 1, zleafMax, zleafMax + 1, 3*zleafMax - 1, inner, inner + 1, 2*inner + 300} {
+		for i := m.len(); i < n; i++ {
+			m.add([]byte(name(i)), part{score: float64(i * 7919 % 1000)})
+		}
+		m.buildTree()
+		require.NoError(t, m.check())
+		leaves := 0
+		m.tree.root.leaves(func(*znode) { leaves++ })
+		require.Equal(t, max(1, (n+zleafMax-1)/zleafMax), leaves)
+	}
 }
 
 // A range by member of a sorted set whose scores differ is a client's mistake, but what ZREMRANGEBYLEX removes then is the same on

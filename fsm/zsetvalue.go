@@ -437,7 +437,7 @@ func decodeZSet(b []byte) (collection, error) {
 	d := valueDecoder{b: b}
 	n := d.count()
 	if n > ZSetMaxListpackEntries {
-		return decodeLargeZSet(d, n)
+		return newMembers(kindZSet).decode(d, n)
 	}
 	items := make([]packedItem, n)
 	for i := range items {
@@ -484,24 +484,6 @@ func packItems(items []packedItem, bytes int) (collection, error) {
 	}
 	z.large.buildTree()
 	return z, nil
-}
-
-// decodeLargeZSet reads n members, more than are packed.
-func decodeLargeZSet(d valueDecoder, n int) (collection, error) {
-	l := newMembers(kindZSet)
-	for ; n > 0 && !d.bad; n-- {
-		m := d.bytes()
-		score := d.float()
-		if d.bad || l.find(m) >= 0 {
-			return nil, errDecode
-		}
-		l.add(m, part{score: score})
-	}
-	if !d.end() {
-		return nil, errDecode
-	}
-	l.buildTree()
-	return &zsetValue{large: l}, nil
 }
 
 func init() { decoders[kindZSet] = decodeZSet }
