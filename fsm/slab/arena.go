@@ -185,6 +185,9 @@ func (a *Arena) Release(r Ref, n int) {
 	if len(a.purges) > 0 {
 		a.Tidy()
 	}
+	if !OffHeap {
+		spoil(a.Bytes(r, n))
+	}
 	if n > maxSmall {
 		a.releaseBig(r, n)
 		return

@@ -28,6 +28,7 @@
 //
 // On Linux a region is an anonymous mapping that takes memory page by page as it is used. With the build tag heapslab,
 // under the race detector, and elsewhere it is a byte slice of the Go heap, and smaller: the same code, the same Live.
+// There the bytes of a freed object are overwritten, so that tests notice who still looks at them.
 // If the system refuses a mapping, the slice of the Go heap takes its place too.
 //
 // Every access is checked against the bounds of its region, or of an object. Package unsafe serves for two things, here and nowhere
