@@ -83,13 +83,6 @@ func (b *zbound) aboveMember(member []byte) bool {
 	return c < 0 || c == 0 && b.after
 }
 
-func (b *zbound) aboveSep(s *zsep) bool {
-	if above, ok := b.aboveScore(s.score); ok {
-		return above
-	}
-	return b.aboveMember(s.member)
-}
-
 func (t *ztree) key(it *zitem) []byte { return t.m.key(t.m.mem.from(it.ref)) }
 
 func (t *ztree) below(it *zitem, b *zbound) bool {
@@ -99,26 +92,38 @@ func (t *ztree) below(it *zitem, b *zbound) bool {
 	return b.aboveMember(t.key(it))
 }
 
-// cut returns how many of the items are below b.
+// cut returns how many of the items are below b, which is no cut by member alone.
 func (t *ztree) cut(items []zitem, b *zbound) int {
 	lo, hi := 0, len(items)
 	for lo < hi {
-		if m := int(uint(lo+hi) / 2); t.below(&items[m], b) {
+		m := int(uint(lo+hi) / 2)
+		switch score := items[m].score; { // few scores are equal: most steps are over without a call
+		case score < b.score:
 			lo = m + 1
-		} else {
+		case score > b.score:
+			hi = m
+		case b.all || b.aboveMember(t.key(&items[m])):
+			lo = m + 1
+		default:
 			hi = m
 		}
 	}
 	return lo
 }
 
-// kid returns which child b cuts.
+// kid returns which child b cuts, which is no cut by member alone.
 func (n *zinner) kid(b *zbound) int {
 	lo, hi := 0, len(n.seps)
 	for lo < hi {
-		if m := int(uint(lo+hi) / 2); b.aboveSep(&n.seps[m]) {
+		m := int(uint(lo+hi) / 2)
+		switch s := &n.seps[m]; {
+		case s.score < b.score:
 			lo = m + 1
-		} else {
+		case s.score > b.score:
+			hi = m
+		case b.all || b.aboveMember(s.member):
+			lo = m + 1
+		default:
 			hi = m
 		}
 	}
