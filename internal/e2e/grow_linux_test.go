@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/e2e/cluster"
+	"kvapp/internal/race"
 )
 
 // stateMB is how large the state is that a new node gets: `make bigstate` asks for a gigabyte.
@@ -20,7 +21,7 @@ func stateMB(t *testing.T) int64 {
 	t.Helper()
 	text := os.Getenv("E2E_STATE_MB")
 	if text == "" {
-		return 24
+		return int64(max(8, race.Share(24)))
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	require.NoError(t, err)
