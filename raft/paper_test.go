@@ -148,6 +148,20 @@ func TestVotesAreCountedOnce(t *testing.T) {
 	require.Equal(t, Leader, l.Role())
 }
 
+// A vote that comes late is none in the next term.
+func TestVotesOfAnEarlierTermDoNotCount(t *testing.T) {
+	l := newLone(t, 3, HardState{Term: 3})
+	l.now = l.electionAt
+	l.feed(Event{Kind: EvTick})
+	l.recv(Message{Type: MsgPreVoteResp, From: 2, Term: 4})
+	l.sync()
+	require.Equal(t, Candidate, l.Role())
+	l.recv(Message{Type: MsgVoteResp, From: 2, Term: 3})
+	require.Equal(t, Candidate, l.Role())
+	l.recv(Message{Type: MsgVoteResp, From: 2, Term: 4})
+	require.Equal(t, Leader, l.Role())
+}
+
 // A candidate's requests wait for its own disk: otherwise it could crash, run again in the same term with a shorter log,
 // and count the votes its longer log had won.
 func TestVoteRequestsWaitForTheDisk(t *testing.T) {
