@@ -111,6 +111,23 @@ func (s *streamValue) addGroup(name []byte, last streamID, read int64) *streamGr
 	return g
 }
 
+// dropGroup removes a group, and reports whether there was one.
+func (s *streamValue) dropGroup(name []byte) bool {
+	g := s.group(name)
+	if g == nil {
+		return false
+	}
+	s.settle()
+	s.sums.groups -= g.part()
+	s.bytes -= streamGroupCost + len(g.name) + g.pel.Len()*streamPendingCost
+	for _, n := range g.order {
+		s.bytes -= streamMemberCost + len(g.consumers[n].name)
+	}
+	at, _ := s.seek(name)
+	s.groups = slices.Delete(s.groups, at, at+1)
+	return true
+}
+
 // seek returns where in the order of names a consumer stands, or would.
 func (g *streamGroup) seek(name []byte) (int, bool) {
 	return slices.BinarySearchFunc(g.order, string(name), func(n uint32, name string) int {
@@ -159,6 +176,26 @@ func (s *streamValue) addConsumer(g *streamGroup, name []byte, now int64) uint32
 	return n
 }
 
+// dropConsumer removes a consumer with what is pending for it, and returns how much that was; false if there is none of that name.
+func (s *streamValue) dropConsumer(g *streamGroup, name []byte) (pending int, ok bool) {
+	at, ok := g.seek(name)
+	if !ok {
+		return 0, false
+	}
+	n := g.order[at]
+	c := g.consumers[n]
+	c.pel.Scan(func(id streamID) bool {
+		p, _ := g.pel.Delete(streamPending{id: id})
+		g.sum -= p.part(c)
+		return true
+	})
+	g.sum -= c.part()
+	g.order = slices.Delete(g.order, at, at+1)
+	g.consumers[n], g.spare = nil, append(g.spare, n)
+	s.bytes -= streamMemberCost + len(c.name) + c.pel.Len()*streamPendingCost
+	return c.pel.Len(), true
+}
+
 // pend notes that an entry is pending as p says, whoever had it before.
 func (s *streamValue) pend(g *streamGroup, p streamPending) {
 	old, replaced := g.pel.Set(p)
@@ -179,6 +216,20 @@ func (s *streamValue) pend(g *streamGroup, p streamPending) {
 		g.counted(to)
 	}
 	g.sum += p.part(g.consumers[p.consumer])
+}
+
+// acknowledge removes a pending entry, and reports whether there was one.
+func (s *streamValue) acknowledge(g *streamGroup, id streamID) bool {
+	p, ok := g.pel.Delete(streamPending{id: id})
+	if !ok {
+		return false
+	}
+	g.sum -= p.part(g.consumers[p.consumer])
+	c := g.writable(p.consumer)
+	c.pel.Delete(id)
+	g.counted(c)
+	s.bytes -= streamPendingCost
+	return true
 }
 
 // lag is how many entries the group has not been given yet; false if nobody can tell.

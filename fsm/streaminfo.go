@@ -91,7 +91,7 @@ func (s *streamValue) replyFull(tx *Tx, count int, out Out) {
 		s.replyProgress(tx, g, out)
 		out.BulkString("pel-count")
 		out.Int(int64(g.pel.Len()))
-		out.BulkString("pel")
+		out.BulkString("pending")
 		n := min(count, g.pel.Len())
 		out.Array(n)
 		g.pel.Scan(func(p streamPending) bool {
@@ -143,7 +143,7 @@ func (g *streamGroup) replyConsumer(tx *Tx, c *streamConsumer, count int, out Ou
 	out.Int(c.active)
 	out.BulkString("pel-count")
 	out.Int(int64(c.pel.Len()))
-	out.BulkString("pel")
+	out.BulkString("pending")
 	n := min(count, c.pel.Len())
 	out.Array(n)
 	c.pel.Scan(func(id streamID) bool {

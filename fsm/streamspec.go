@@ -7,7 +7,17 @@ func argTrim() Arg {
 		argString("threshold"), argInt("count").with("LIMIT").optional().since("6.2.0"))
 }
 
+// argGroupID is the id behind which a group is given entries.
+func argGroupID() Arg { return argOneOf("id", argString("id"), argToken("new_id", "$")) }
+
 var streamCommands = []*Spec{
+	{
+		Name: "xack", Arity: -4, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "update"}, Since: "5.0.0", Group: "stream", Run: runXAck,
+		Summary:    "Notes that entries which a group was given are dealt with.",
+		Complexity: "O(log N) for each entry, in what is pending",
+		Args:       []Arg{argKey("key"), argString("group"), argString("id").many()},
+	},
 	{
 		Name: "xadd", Arity: -5, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Since: "5.0.0", Group: "stream", Run: runXAdd,
@@ -20,11 +30,76 @@ var streamCommands = []*Spec{
 		},
 	},
 	{
+		Name: "xautoclaim", Arity: -6, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "delete"}, Since: "6.2.0", Group: "stream", Run: runXAutoClaim,
+		Summary:    "Gives entries that are pending for long to a consumer, from an id on.",
+		Complexity: "O(log N) for each entry that is looked at, in what is pending",
+		Args: []Arg{
+			argKey("key"), argString("group"), argString("consumer"), argString("min-idle-time"), argString("start"),
+			argInt("count").with("COUNT").optional(), argToken("justid", "JUSTID").optional(),
+		},
+	},
+	{
+		Name: "xclaim", Arity: -6, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RW", "update"}, Since: "5.0.0", Group: "stream", Run: runXClaim,
+		Summary:    "Gives pending entries to a consumer, whoever had them.",
+		Complexity: "O(log N) for each entry, in what is pending",
+		Args: []Arg{
+			argKey("key"), argString("group"), argString("consumer"), argString("min-idle-time"), argString("id").many(),
+			argInt("ms").with("IDLE").optional(), argTime("unix-time-milliseconds").with("TIME").optional(),
+			argInt("count").with("RETRYCOUNT").optional(), argToken("force", "FORCE").optional(),
+			argToken("justid", "JUSTID").optional(), argString("id").with("LASTID").optional(),
+		},
+	},
+	{
 		Name: "xdel", Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "delete"}, Since: "5.0.0", Group: "stream", Run: runXDel,
 		Summary:    "Removes entries from a stream.",
 		Complexity: "O(log N) for each entry, in the blocks of the stream",
 		Args:       []Arg{argKey("key"), argString("id").many()},
+	},
+	{
+		Name: "xgroup", Arity: -2, Since: "5.0.0", Group: "stream",
+		Summary: "Commands that make, change and remove groups and consumers.", Complexity: "Depends on subcommand.",
+		Subs: []*Spec{
+			{
+				Name: "create", Arity: -5, Flags: FlagWrite | FlagDenyOOM, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				KeyFlags: []string{"RW", "insert"}, Since: "5.0.0", Group: "stream", Run: runXGroupCreate,
+				Summary:    "Makes a group, to be given the entries behind an id.",
+				Complexity: "O(N) in the groups of the stream",
+				Args: []Arg{argKey("key"), argString("groupname"), argGroupID(), argToken("mkstream", "MKSTREAM").optional(),
+					argInt("entries_read").with("ENTRIESREAD").optional()},
+			},
+			{
+				Name: "createconsumer", Arity: 5, Flags: FlagWrite | FlagDenyOOM, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				KeyFlags: []string{"RW", "insert"}, Since: "6.2.0", Group: "stream", Run: runXGroupCreateConsumer,
+				Summary:    "Makes a consumer of a group.",
+				Complexity: "O(N) in the consumers of the group",
+				Args:       []Arg{argKey("key"), argString("groupname"), argString("consumername")},
+			},
+			{
+				Name: "delconsumer", Arity: 5, Flags: FlagWrite, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				KeyFlags: []string{"RW", "delete"}, Since: "5.0.0", Group: "stream", Run: runXGroupDelConsumer,
+				Summary:    "Removes a consumer from a group, with what is pending for it.",
+				Complexity: "O(N) in what is pending for it",
+				Args:       []Arg{argKey("key"), argString("groupname"), argString("consumername")},
+			},
+			{
+				Name: "destroy", Arity: 4, Flags: FlagWrite, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				KeyFlags: []string{"RW", "delete"}, Since: "5.0.0", Group: "stream", Run: runXGroupDestroy,
+				Summary:    "Removes a group.",
+				Complexity: "O(N) in the consumers of the group",
+				Args:       []Arg{argKey("key"), argString("groupname")},
+			},
+			{
+				Name: "setid", Arity: -5, Flags: FlagWrite, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				KeyFlags: []string{"RW", "update"}, Since: "5.0.0", Group: "stream", Run: runXGroupSetID,
+				Summary:    "Sets the id behind which a group is given entries.",
+				Complexity: "O(1)",
+				Args: []Arg{argKey("key"), argString("groupname"), argGroupID(),
+					argInt("entries_read").with("ENTRIESREAD").optional()},
+			},
+		},
 	},
 	{
 		Name: "xinfo", Arity: -2, Since: "5.0.0", Group: "stream",
@@ -59,6 +134,17 @@ var streamCommands = []*Spec{
 		Summary:    "Returns the number of entries of a stream.",
 		Complexity: "O(1)",
 		Args:       []Arg{argKey("key")},
+	},
+	{
+		Name: "xpending", Arity: -3, Flags: FlagReadonly | FlagClock, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		KeyFlags: []string{"RO", "access"}, Since: "5.0.0", Group: "stream", Run: runXPending,
+		Summary:    "Tells what a group was given and has not acknowledged.",
+		Complexity: "O(N) in the consumers, or in the entries looked at",
+		Args: []Arg{
+			argKey("key"), argString("group"),
+			argBlock("filters", argInt("min-idle-time").with("IDLE").optional().since("6.2.0"), argString("start"), argString("end"),
+				argInt("count"), argString("consumer").optional()).optional(),
+		},
 	},
 	{
 		Name: "xrange", Arity: -4, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,

@@ -232,7 +232,17 @@ var clusterSubs = []entry{
 
 // dataHelp are the HELP sub-commands of containers of data commands. They look at no data, so every node answers for itself.
 var dataHelp = map[string]entry{
-	"xinfo": {run: xinfoHelp, spec: spec("help", 2, anyState, "stream", "5.0.0", "stream", "O(1)", "Lists the sub-commands.")},
+	"xgroup": {run: xgroupHelp, spec: spec("help", 2, anyState, "stream", "5.0.0", "stream", "O(1)", "Lists the sub-commands.")},
+	"xinfo":  {run: xinfoHelp, spec: spec("help", 2, anyState, "stream", "5.0.0", "stream", "O(1)", "Lists the sub-commands.")},
+}
+
+func xgroupHelp(c *conn, _ [][]byte) {
+	c.help("XGROUP",
+		"CREATE <key> <groupname> <id|$> [MKSTREAM] [ENTRIESREAD <entries-read>]", "    Makes a group, to be given the entries behind an id.",
+		"CREATECONSUMER <key> <groupname> <consumername>", "    Makes a consumer of a group.",
+		"DELCONSUMER <key> <groupname> <consumername>", "    Removes a consumer from a group, with what is pending for it.",
+		"DESTROY <key> <groupname>", "    Removes a group.",
+		"SETID <key> <groupname> <id|$> [ENTRIESREAD <entries-read>]", "    Sets the id behind which a group is given entries.")
 }
 
 func xinfoHelp(c *conn, _ [][]byte) {
@@ -255,6 +265,7 @@ var dataTips = map[string][]string{
 	"hgetall":   tipsOrder, "hkeys": tipsOrder, "hvals": tipsOrder, "smembers": tipsOrder,
 	"sdiff": tipsOrder, "sinter": tipsOrder, "sunion": tipsOrder,
 	"hrandfield": tipsRandom, "hscan": tipsRandom, "sscan": tipsRandom, "zscan": tipsRandom, "spop": tipsRandom,
-	"xadd": tipsRandom, "xtrim": tipsRandom, "xinfo|consumers": tipsRandom,
+	"xadd": tipsRandom, "xtrim": tipsRandom, "xinfo|consumers": tipsRandom, "xclaim": tipsRandom, "xautoclaim": tipsRandom,
+	"xpending":    tipsRandom,
 	"srandmember": tipsRandom, "zrandmember": tipsRandom, "ttl": tipsRandom, "pttl": tipsRandom, "dump": tipsRandom,
 }
