@@ -41,7 +41,7 @@ func (h *heldStreams) any(all []heldEntry) streamID {
 	return streamID{uint64(h.n("ms", int(h.next)+1)), uint64(h.n("seq", 2))}
 }
 
-func (id streamID) String() string { return string(id.appendTo(nil)) }
+func (a streamID) String() string { return string(a.appendTo(nil)) }
 
 // step executes one command on both sides.
 func (h *heldStreams) step() {
