@@ -129,7 +129,7 @@ func (f *flusher) sync(path string) error {
 func (f *flusher) proceed() bool {
 	if !f.sent {
 		f.sent = true
-		n, _, errno := unix.RawSyscall(unix.SYS_IO_SUBMIT, f.ctx, 1, uintptr(unsafe.Pointer(&f.requests)))
+		n, errno := f.ask(unix.SYS_IO_SUBMIT, 1, uintptr(unsafe.Pointer(&f.requests)), 0)
 		if n != 1 {
 			f.err = os.NewSyscallError("io_submit", errno)
 			return true
@@ -137,13 +137,24 @@ func (f *flusher) proceed() bool {
 		f.broken = true
 		return false
 	}
-	n, _, errno := unix.RawSyscall6(unix.SYS_IO_GETEVENTS, f.ctx, 0, 1, uintptr(unsafe.Pointer(f.event)), 0, 0)
+	n, errno := f.ask(unix.SYS_IO_GETEVENTS, 0, 1, uintptr(unsafe.Pointer(f.event)))
 	if errno != 0 {
 		f.err = os.NewSyscallError("io_getevents", errno)
 		return true
 	}
 	f.broken = n != 1
 	return n == 1
+}
+
+// ask makes a system call on the context of the requests. A signal, as the runtime sends them to its threads, ends a call that has
+// found nothing with EINTR: it is asked again, for an error of the log would be the end of the process. What a, b and c point to is
+// part of f or outside of the heap: nothing of it moves.
+func (f *flusher) ask(call, a, b, c uintptr) (n uintptr, errno unix.Errno) {
+	for {
+		if n, _, errno = unix.RawSyscall6(call, f.ctx, a, b, c, 0, 0); errno != unix.EINTR {
+			return n, errno
+		}
+	}
 }
 
 // open makes path the file that sync flushes.
