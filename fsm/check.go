@@ -31,6 +31,9 @@ func (s *Store) Check() error {
 	if got, want := s.deadline.Load(), s.earliest(); got != want {
 		return &InvariantError{"next deadline", fmt.Sprintf("%d, should be %d", got, want)}
 	}
+	if err := s.checkWaiters(); err != nil {
+		return err
+	}
 	return s.checkMemory()
 }
 

@@ -12,8 +12,8 @@
 // # Goroutines
 //
 // The package starts none. The applier, one goroutine of the node, calls Store.Begin, Exec, ExecGroup, End, ApplyEntry,
-// SetApplied, Freeze, Choose, Restore, Tidy and Check. Any goroutine may call Read, ReadGroup and the methods that return
-// numbers.
+// SetApplied, NewTerm, TakeAnswered, Abandon, Orphans, Freeze, Choose, Restore, Tidy and Check.
+// Any goroutine may call Read, ReadGroup and the methods that return numbers.
 //
 // The keyspace is divided into 16384 hash slots, as in Redis Cluster, and the slots into 256 shards of 64 neighbours. A
 // write holds the exclusive locks of its keys' shards from the beginning to the end of the command, a read
@@ -25,6 +25,10 @@
 // A transaction is one command of an entry, holds the locks of all its keys from its first command to its last, and is executed
 // only if the keys that it names have the versions it names; see Transaction. A version is the index of the entry that wrote
 // the key last: part of the state, and of snapshots.
+//
+// # Commands that wait
+//
+// BLPOP and its like leave waiters, which are state; the write that feeds one serves it. See blocking.go.
 //
 // # Layout
 //

@@ -130,7 +130,7 @@ const sweepName = "_sweep"
 var internalCommands = []*Spec{{
 	Name: sweepName, Arity: 2, Flags: FlagWrite | FlagInternal, Group: "generic", Run: runSweep,
 	Summary: "Deletes the first n keys that are due at the entry's time.", Complexity: "O(n log k) with k deadlines",
-}, evictSpec, execSpec}
+}, evictSpec, execSpec, unblockSpec}
 
 // SweepCommand returns the internal write command that deletes the limit keys with the earliest deadlines, as far as
 // they are due at the stamp of the entry. raw is dst with the command's RESP appended; c refers to it.

@@ -24,8 +24,11 @@ func (s *Store) SetObserver(o Observer) {
 	s.observer.Store(&o)
 }
 
-// note tells the observer of the key at p.
+// note tells the observer of the key at p, and notes that who waits for it is to be served.
 func (tx *Tx) note(p *place) {
+	if q := &tx.s.waits; q.n != 0 {
+		q.written(p.num, p.key())
+	}
 	if o := tx.s.observer.Load(); o != nil {
 		(*o).KeyChanged(p.num, p.key(), false, tx.by)
 	}
@@ -33,13 +36,19 @@ func (tx *Tx) note(p *place) {
 
 // noteExpired tells the observer of the key at p, which is going to be deleted because it is due.
 func (tx *Tx) noteExpired(p *place) {
+	if q := &tx.s.waits; q.n != 0 {
+		q.written(p.num, p.key())
+	}
 	if o := tx.s.observer.Load(); o != nil {
 		(*o).KeyChanged(p.num, p.key(), true, tx.by)
 	}
 }
 
-// noteAll tells the observer that whole databases change; see Observer.
+// noteAll tells the observer that whole databases change, and who waits; see Observer.
 func (s *Store) noteAll(touched func(db int, key []byte) bool, by Out) {
+	if s.waits.n != 0 && touched != nil {
+		s.waits.writtenAll(touched)
+	}
 	if o := s.observer.Load(); o != nil {
 		(*o).AllChanged(touched, by)
 	}

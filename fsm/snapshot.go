@@ -13,8 +13,10 @@ import (
 //	magic(8) clock(8) applied(8)                     little endian
 //	{ db+1, slot, n, n * key, sum(8) }               for every slot that is not empty, ascending
 //	0, number of keys
+//	number of waiters
+//	{ index, position, db, kind, dst, gone, n, n * number, n, n * { length, bytes } }
 //
-// and a key is
+// with the waiters in the order of age, their keys by position and their arguments. A key is
 //
 //	code, deadline, version, length, key, length, value
 //
@@ -23,11 +25,11 @@ import (
 // that of the state hash: who writes the snapshot compares it with the keys, and so does who reads it. Checksums of the bytes
 // are the business of whoever stores the payload.
 //
-// Version 1 has kinds in place of codes: the forms are not known. Versions 1 and 2 have no sums.
+// Version 1 has kinds in place of codes: the forms are not known. Versions 1 and 2 have no sums, versions 1 to 3 no waiters.
 
 const (
 	snapshotMagic   = "kvfsm\x00\x00" // the version follows, one byte
-	snapshotVersion = 3
+	snapshotVersion = 4
 )
 
 var errSnapshot = errors.New("malformed snapshot")
@@ -54,6 +56,7 @@ func (v *View) WriteTo(w io.Writer) (n int64, err error) {
 		v.eachSlot(db, func(slot int, keys *frozenSlot) { sw.slot(db, slot, keys) })
 	}
 	sw.buf = appendUint(sw.buf, 0, sw.keys)
+	sw.waiters(v.waits)
 	sw.flush()
 	if sw.err != nil {
 		return sw.n, fmt.Errorf("write snapshot: %w", sw.err)
@@ -139,6 +142,8 @@ func (s *Store) Restore(r io.Reader) error {
 	for i := range s.shards {
 		s.shards[i].mu.Unlock()
 	}
+	s.Abandon()
+	s.waits = sr.loading.waits
 	s.index, s.now, s.dueMoved = sr.applied, sr.clock, false
 	s.lastIndex = max(s.lastIndex, sr.applied, sr.tx.s.lastIndex)
 	s.measure()
@@ -236,6 +241,9 @@ func (sr *snapshotReader) finish(total uint64) error {
 	}
 	if n != total {
 		return fmt.Errorf("%w: %d keys instead of %d", errSnapshot, total, n)
+	}
+	if err := sr.waiters(); err != nil {
+		return err
 	}
 	if _, err := sr.r.ReadByte(); err != io.EOF {
 		if err == nil {

@@ -63,6 +63,8 @@ type Spec struct {
 	// Store.Promote. nil for all others.
 	Logged  *Spec
 	Changes func(tx *Tx, args [][]byte) bool
+	// Blocks says whether a command with FlagBlocking may have to wait; nil = it always may.
+	Blocks func(args [][]byte) bool
 }
 
 // Arg is one argument as COMMAND DOCS describes it.
@@ -92,4 +94,6 @@ type Command struct {
 
 	// Txn is what a command made by Transaction.Command executes; nil for all others.
 	Txn *Transaction
+	// Blocked is told if the command has to wait; nil = the reply of such a command is discarded. Not in the log.
+	Blocked *Blocked
 }

@@ -19,7 +19,7 @@ type shard struct {
 
 // Store is the keyspace: the state machine of one Raft group.
 //
-// One goroutine, the applier, calls Begin, Exec, End, ApplyEntry, SetApplied, Freeze, Tidy and Restore; the rest may be
+// One goroutine, the applier, calls Begin, Exec, End, ApplyEntry, NewTerm, SetApplied, Freeze, Tidy and Restore; the rest may be
 // called from any goroutine. The applier changes what a reader can see only under the exclusive locks of the shards
 // concerned.
 type Store struct {
@@ -69,6 +69,9 @@ type Store struct {
 	replay    replay
 
 	candidates []candidate // scratch of Choose
+
+	waits    waiters
+	answered []*Blocked // see TakeAnswered
 
 	readers  sync.Pool     // *Tx
 	readSeed uint64        // of the randomness of reads outside of the log; another one in every process
@@ -129,6 +132,10 @@ func (s *Store) exec(c *Command, out Out, hint int) {
 	tx.know(c, hint)
 	if !tx.writes {
 		tx.run(c, out)
+		return
+	}
+	if s.waits.n != 0 || c.Spec.Flags&FlagBlocking != 0 {
+		s.execWaiting(c, out)
 		return
 	}
 	tx.lock(c.Spec, c.Args)
@@ -195,7 +202,7 @@ func (s *Store) Records() (live, mapped uint64) {
 	return s.live.Load(), s.mapped.Load()
 }
 
-// SetApplied passes an entry that holds no commands. Applier only.
+// SetApplied passes an entry that holds no commands and begins no term. Applier only.
 func (s *Store) SetApplied(index uint64) { s.applied.Store(index) }
 
 // Read executes one read at the state's clock, under the read locks of its keys' shards. Any goroutine.

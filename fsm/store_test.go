@@ -348,7 +348,8 @@ func TestDamagedSnapshotNamesThePlace(t *testing.T) {
 		{func(b []byte) []byte { b[bytes.Index(b, []byte("{a}3"))-1]++; return b }, "key 3 of 6 in " + slot},
 		{func(b []byte) []byte { b[bytes.Index(b, []byte("{a}5"))+1]++; return b }, "key 5 of 6 in " + slot + `: malformed snapshot: key "{b}5" is of slot`},
 		{func(b []byte) []byte { b[bytes.Index(b, []byte("{a}4"))+5] = 9; return b }, "key 4 of 6 in " + slot + `: key "{a}4": set value: malformed value`},
-		{func(b []byte) []byte { b[len(b)-1]++; return b }, "behind 7 keys: malformed snapshot: 7 keys instead of 8"},
+		{func(b []byte) []byte { b[len(b)-2]++; return b }, "behind 7 keys: malformed snapshot: 7 keys instead of 8"},
+		{func(b []byte) []byte { b[len(b)-1]++; return b }, "waiter 1 of 1: malformed snapshot: cut short"},
 	} {
 		require.ErrorContains(t, NewStore().Restore(bytes.NewReader(c.damage(bytes.Clone(good)))), c.want)
 	}

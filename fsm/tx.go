@@ -34,7 +34,8 @@ type Tx struct {
 	held []byte // scratch for a value between two keys
 	keys []int  // scratch for key positions
 
-	txn *Transaction // of the command, nil if it is none
+	txn  *Transaction // of the command, nil if it is none
+	wait awaiting     // see blocking.go
 
 	lights [2]light // values of collections that are packed in their records or new
 	lit    int      // how many of them are in use
@@ -123,10 +124,7 @@ func (set *shardSet) add(shard int) { set[shard/64] |= 1 << (shard % 64) }
 
 // lock takes the locks of the shards that the command's keys are in, ascending: exclusive for writes.
 func (tx *Tx) lock(spec *Spec, args [][]byte) {
-	switch {
-	case spec.Flags&FlagAllKeys != 0:
-		tx.locked = allShards
-	case spec.FirstKey == 1 && spec.LastKey == 1 && spec.Keys == nil && len(args) > 1:
+	if spec.FirstKey == 1 && spec.LastKey == 1 && spec.Keys == nil && len(args) > 1 && spec.Flags&FlagAllKeys == 0 {
 		slot, _ := tx.address(args[1])
 		tx.single = &tx.s.shards[slot/pageSlots]
 		if tx.writes {
@@ -135,19 +133,25 @@ func (tx *Tx) lock(spec *Spec, args [][]byte) {
 			tx.single.mu.RLock()
 		}
 		return
-	case spec.Wide != nil && spec.Wide(args):
+	}
+	tx.gather(spec, args)
+	tx.acquire()
+}
+
+// gather notes in locked the shards that the command's keys are in.
+func (tx *Tx) gather(spec *Spec, args [][]byte) {
+	tx.locked = shardSet{}
+	switch {
+	case spec.Flags&FlagAllKeys != 0 || spec.Wide != nil && spec.Wide(args):
 		tx.locked = allShards
 	case tx.txn != nil:
-		tx.locked = shardSet{}
 		tx.lockTransaction(tx.txn)
 	default:
-		tx.locked = shardSet{}
 		tx.keys = spec.KeyPositions(args, tx.keys[:0])
 		for _, i := range tx.keys {
 			tx.locked.add(int(Slot(args[i])) / pageSlots)
 		}
 	}
-	tx.acquire()
 }
 
 // acquire takes the locks of locked.

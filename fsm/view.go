@@ -17,6 +17,7 @@ type View struct {
 	clock  int64
 	epoch  uint64
 	dbs    [Databases]*frozenDB // nil = empty
+	waits  []*waiter            // the oldest first
 	closed atomic.Bool
 }
 
@@ -32,9 +33,13 @@ const noView = math.MaxUint64
 
 // Freeze returns the state at the applied index. It copies one pointer per shard of every database in use; writes that
 // follow pay for copies of the pages, dictionaries and records they touch. Applier only, between entries.
-func (s *Store) Freeze() *View { return s.freeze() }
+func (s *Store) Freeze() *View {
+	v := s.freeze()
+	v.waits = s.waits.all()
+	return v
+}
 
-// freeze is Freeze for the applier between commands, or for a reader that holds every shard.
+// freeze is Freeze without waiters, for the applier between commands, or for a reader that holds every shard.
 func (s *Store) freeze() *View {
 	s.freezeMu.Lock()
 	defer s.freezeMu.Unlock()
@@ -109,7 +114,7 @@ func (v *View) Hash() (total uint64, slots *[Slots]uint64) {
 			total += addSums(slots, n, &db.pages)
 		}
 	}
-	return total, slots
+	return total + addWaiters(slots, v.waits), slots
 }
 
 // Hash is Freeze().Hash() without a view. Applier only, between entries.
@@ -120,7 +125,16 @@ func (s *Store) Hash() (total uint64, slots *[Slots]uint64) {
 			total += addSums(slots, n, &db.pages)
 		}
 	}
-	return total, slots
+	return total + addWaiters(slots, s.waits.all()), slots
+}
+
+// addWaiters adds the parts of waiters to their slots, and returns the sum of them.
+func addWaiters(slots *[Slots]uint64, all []*waiter) (total uint64) {
+	for _, w := range all {
+		slots[w.slot] += w.sum
+		total += w.sum
+	}
+	return total
 }
 
 // addSums adds the slots of one database, and returns the sum of what it added.
@@ -153,6 +167,9 @@ func (v *View) Verify() (total uint64, err error) {
 			}
 			total += sum * databaseFactor(db)
 		})
+	}
+	for _, w := range v.waits {
+		total += w.sum
 	}
 	return total, err
 }

@@ -55,6 +55,8 @@ type Batch struct {
 	ExecNs  int64  // time spent in the state machine: of a write, the share of its entry's by the number of commands
 
 	done     chan struct{} // capacity 1: finishing never blocks
+	blocked  *fsm.Blocked  // of the only command, if it may have to wait; see Block
+	waits    chan struct{} // capacity 1: tells that it does
 	raw      int           // bytes the write commands take in an entry
 	grow     int64         // see proposal; 0 = nothing that is refused when memory is short
 	held     bool          // waits for memory; the Driver's
@@ -66,7 +68,30 @@ func NewBatch(out fsm.Out) *Batch {
 	return &Batch{Out: out, Limit: 64 << 10, done: make(chan struct{}, 1)}
 }
 
-// finish hands the batch back to its connection. REQUIRES: called once per Write or Read.
+// MayWait prepares a batch for Block: its only command may have to wait.
+func (b *Batch) MayWait() {
+	b.blocked = new(fsm.Blocked)
+	b.waits = make(chan struct{}, 1)
+	b.Cmds[0].Blocked = b.blocked
+}
+
+// Done is what a batch that was given to Block is answered by.
+func (b *Batch) Done() <-chan struct{} { return b.done }
+
+// Waits tells, once, that the command of a batch that was given to Block has to wait. Then Waiter may be called.
+func (b *Batch) Waits() <-chan struct{} { return b.waits }
+
+// Waiter returns the name of the wait and how long it is meant to be, in ms; 0 = without end.
+func (b *Batch) Waiter() (id fsm.WaiterID, ms int64) { return b.blocked.ID, b.blocked.Timeout }
+
+// Answer hands the batch back to its connection, as Block has to when it is answered; Park tells that its command waits. For
+// implementations of Client that are not Node.
+func (b *Batch) Answer(o Outcome) { b.finish(o) }
+
+// Park is told of in Answer.
+func (b *Batch) Park() { b.waits <- struct{}{} }
+
+// finish hands the batch back to its connection. REQUIRES: called once per Write, Read or Block.
 func (b *Batch) finish(o Outcome) {
 	b.Outcome = o
 	b.done <- struct{}{}
@@ -141,6 +166,13 @@ type Client interface {
 	// Write proposes the batch (at least one write command, or a read with fsm.FlagClock) and returns when it is
 	// answered; b.Outcome tells how.
 	Write(b *Batch)
+	// Block is Write for a batch made ready by MayWait. It returns at once: b.Done tells of the answer, b.Waits that there is none
+	// yet. A wait has no end but those of package fsm: the caller asks for it with Unblock. When the leader has changed it takes at
+	// most Config.CommitTimeout until the answer, which is Uncertain if this node has not heard of the new leader by then.
+	Block(b *Batch)
+	// Unblock ends a wait of a command that was given to Block, and does not wait for it. It does nothing if this node does not
+	// lead: then the wait ends by itself.
+	Unblock(id fsm.WaiterID, why fsm.Unblocking)
 	// Read serves the reads b.Cmds[from:] linearizably until the end or b.Limit and returns the next position.
 	Read(b *Batch, from int) (next int)
 	// Store is the state machine; its read methods may be called any time.

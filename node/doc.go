@@ -24,6 +24,10 @@
 // client batches become one entry (up to MaxEntryBytes), which leaves for the followers while the own fsync runs.
 // While an fsync runs no new entry is built: the next batch grows by itself, so there are no batching timers.
 //
+// # Commands that wait
+//
+// A batch whose command has to wait stays with the applier until an entry answers it: blocking.go says how that ends, whoever leads.
+//
 // # A damaged snapshot
 //
 // The journal says behind which snapshot the log begins. If its file is missing, damaged or cannot be decoded, the state is
@@ -46,7 +50,8 @@
 // # Invariants
 //
 //   - A Batch is answered exactly once. Until then the node owns it; afterwards nothing here refers to it.
-//   - Done is answered only for an entry that is committed and applied on this node.
+//   - Done is answered only for an entry that is committed and applied on this node, and when a command that had to wait is answered
+//     by one.
 //   - NotLeader, NoLeader, Overwritten, Busy, Loading, DiskFull, OutOfMemory and Stopped are answered only when no log holds the
 //     commands, or another entry is committed in their place. Everything else is Uncertain.
 //   - At most one append job is under way; what piles up meanwhile is merged into the next one.

@@ -93,6 +93,8 @@ type Driver struct {
 	mem  memory
 	cmp  comparison
 
+	blocking blocking
+
 	snap      SnapshotFile
 	snapLost  bool  // its file is gone, the store has its state
 	snapBytes int64 // journal size after the last snapshot
@@ -193,6 +195,8 @@ func (d *Driver) Handle(now int64, ev *Event) error {
 		return d.step(raft.Event{Kind: raft.EvFetched, To: ev.Fetch.To, Index: ev.Fetch.Lo, Entries: ev.Entries, Failed: ev.Failed})
 	case EvVictims:
 		d.victims(ev.Victims)
+	case EvUnblock:
+		d.unblock(ev.Waiter, ev.Why)
 	case EvFrozen:
 		d.frozen(ev)
 	case EvSnapshotWritten:
@@ -283,6 +287,7 @@ func (d *Driver) EndTurn(now int64) (*Work, error) {
 		return nil, err
 	}
 	d.maybeSnapshot()
+	d.abandon()
 	d.serveReady()
 	d.serveWaiters()
 	d.fill()
@@ -328,6 +333,10 @@ func (d *Driver) roles() {
 	}
 	if role == raft.Leader && (d.role != raft.Leader || d.term != term) {
 		d.swept, d.noop = 0, d.core.LastIndex() // the core appended it in the step that won the election
+		d.blocking = blocking{}                 // the no-op ends them all
+	}
+	if role != raft.Leader && d.role == raft.Leader {
+		d.blocking.deposed(d.now + d.cfg.CommitTimeout)
 	}
 	d.role, d.term, d.leader = role, term, leader
 	if role != raft.Leader {
@@ -419,10 +428,11 @@ func (d *Driver) propose() error {
 	}
 	ready := d.fitMemory()
 	sweep := d.dueSweep()
-	if !sweep && len(d.mem.victims) == 0 && ready < d.underWay() {
+	own := sweep || len(d.mem.victims) > 0 || len(d.blocking.unblocks) > 0
+	if !own && ready < d.underWay() {
 		return nil
 	}
-	for ready > 0 || sweep || len(d.mem.victims) > 0 {
+	for ready > 0 || own {
 		p := &proposal{nowMs: max(d.clock.WallMs(), d.store.Clock()), seed: d.seed(), since: d.now}
 		size := d.gather(p) + d.addOwn(p, sweep)
 		at := len(d.eff.Proposed)
@@ -445,24 +455,14 @@ func (d *Driver) propose() error {
 		if len(d.mem.victims) > 0 {
 			d.mem.evicted(p.index)
 		}
+		d.blocking.proposed(p)
+		own = false
 		d.disk.take(int64(size))
 		d.pending = append(d.pending, p)
 		d.dropGathered(len(p.batches))
 		ready -= len(p.batches)
 	}
 	return nil
-}
-
-// underWay is the number of client batches that are proposed and not answered.
-func (d *Driver) underWay() int {
-	n := 0
-	for _, p := range d.pending {
-		n += len(p.batches)
-	}
-	for _, e := range d.sizes {
-		n += e.batches
-	}
-	return n
 }
 
 // mayPropose says whether the leader may hand anything to the core. An event comes when that changes.
@@ -559,6 +559,9 @@ func (d *Driver) Deadline() int64 {
 	}
 	if choice, ok := d.nextChoice(); ok {
 		at = min(at, choice)
+	}
+	if d.blocking.abandonAt != 0 {
+		at = min(at, d.blocking.abandonAt)
 	}
 	return at
 }

@@ -118,6 +118,7 @@ func (d *Driver) handOver(e *raft.Entry) {
 			// older term behind it.
 			p.finish(Overwritten)
 		default:
+			item.Orphans = p.orphans
 			if grow = p.grow; len(p.batches) > 0 {
 				item.Proposal, batches = p, len(p.batches)
 			}

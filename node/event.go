@@ -27,6 +27,7 @@ const (
 	EvPoint                                 // Point: the applier passed an index at which states are compared
 	EvRequest                               // Request
 	EvVictims                               // Victims: what the applier chose to evict
+	EvUnblock                               // Waiter, Why: a command is to wait no longer
 )
 
 // Event is one input of the Driver. Slices and pointers belong to the Driver from then on.
@@ -52,6 +53,8 @@ type Event struct {
 	Taken    chan<- uint64 // capacity 1: index of the snapshot, 0 if none could be taken
 	Frozen   chan<- *fsm.View
 	Victims  []fsm.Victim
+	Waiter   fsm.WaiterID
+	Why      fsm.Unblocking
 }
 
 // Work is what a turn of the Driver asks of the goroutines around it, in the order in which to do it. The Driver owns
@@ -94,7 +97,7 @@ type WriteJob struct {
 	View *fsm.View
 }
 
-// ApplyItem is one step of the applier: exactly one of its parts is set.
+// ApplyItem is one step of the applier: exactly one of its parts is set, but for those that say that they go with another.
 type ApplyItem struct {
 	Entry    raft.Entry
 	Proposal *proposal // the batches of this entry, when this node proposed it
@@ -102,4 +105,7 @@ type ApplyItem struct {
 	Freeze   bool             // post EvFrozen
 	Frozen   chan<- *fsm.View // hand a view to somebody who asked
 	Choose   *fsm.Choice      // post EvVictims
+	Abandon  bool             // answer the batches that wait: Uncertain
+	// Orphans goes with Entry: commands of it that have to wait have nobody left who would be answered. Post EvUnblock for each.
+	Orphans bool
 }

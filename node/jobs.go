@@ -18,12 +18,14 @@ type Applier struct {
 	clock Clock
 	term  uint64 // of the last applied entry
 	every uint64 // Config.HashEvery
+	// parked are the batches whose command waits, by what the store knows them by. Never ranged over.
+	parked map[*fsm.Blocked]*Batch
 }
 
 // NewApplier returns the applier of a store that holds everything up to an entry of term. After so many entries it notes a
 // Point, see Config.HashEvery.
 func NewApplier(store *fsm.Store, snaps Snapshots, clock Clock, term, every uint64) *Applier {
-	return &Applier{store: store, snaps: snaps, clock: clock, term: term, every: every}
+	return &Applier{store: store, snaps: snaps, clock: clock, term: term, every: every, parked: make(map[*fsm.Blocked]*Batch)}
 }
 
 // Apply executes one item and answers the batches that proposed it. Where it leads to an event of the Driver, that is
@@ -32,6 +34,7 @@ func (a *Applier) Apply(item *ApplyItem, post func(Event)) error {
 	if err := a.apply(item, post); err != nil {
 		return err
 	}
+	a.answerParked(item.Entry.Index)
 	index := item.Entry.Index
 	if item.Restore != nil {
 		index = item.Restore.Meta.Index
@@ -62,17 +65,64 @@ func (a *Applier) apply(item *ApplyItem, post func(Event)) error {
 	case item.Proposal != nil:
 		item.Proposal.run(s, &item.Entry, discard, a.clock)
 		a.term = item.Entry.Term
-		item.Proposal.finish(Done)
+		a.answerParked(item.Entry.Index) // first, so that who fed a wait finds it ended
+		a.finish(item.Proposal)
 	case item.Entry.Kind == raft.EntryCommand:
 		if err := s.ApplyEntry(item.Entry.Index, item.Entry.Data); err != nil {
 			return fmt.Errorf("apply entry %d: %w", item.Entry.Index, err)
 		}
 		a.term = item.Entry.Term
+	case item.Abandon:
+		s.Abandon()
+	case item.Entry.Kind == raft.EntryNoop:
+		s.NewTerm(item.Entry.Index)
+		a.term = item.Entry.Term
 	default:
 		s.SetApplied(item.Entry.Index)
 		a.term = item.Entry.Term
 	}
+	if item.Orphans {
+		for _, id := range s.Orphans(item.Entry.Index) {
+			post(Event{Kind: EvUnblock, Waiter: id, Why: fsm.UnblockGone})
+		}
+	}
 	return nil
+}
+
+// finish answers the batches of a proposal that has been executed, but for those whose command waits.
+func (a *Applier) finish(p *proposal) {
+	for _, b := range p.batches {
+		if b.blocked != nil && b.blocked.Waits {
+			a.parked[b.blocked] = b
+			b.waits <- struct{}{}
+			continue
+		}
+		b.finish(Done)
+	}
+	p.batches = p.batches[:0]
+}
+
+// answerParked answers the batches whose command waits no longer, as of the entry at index.
+func (a *Applier) answerParked(index uint64) {
+	for _, w := range a.store.TakeAnswered() {
+		b := a.parked[w]
+		if b == nil {
+			continue // it was served by the entry that it stood in
+		}
+		delete(a.parked, w)
+		b.Index = index
+		if w.Lost {
+			b.finish(Uncertain)
+		} else {
+			b.finish(Done)
+		}
+	}
+}
+
+// Close answers the batches whose commands wait: nobody will apply what ends that.
+func (a *Applier) Close() {
+	a.store.Abandon()
+	a.answerParked(0)
 }
 
 // Tidy has the store do what gives memory back and nobody waits for, until that is done, limit ns have passed, or busy

@@ -111,6 +111,21 @@ func (n *Node) SnapshotReceived(from raft.NodeID, term uint64, f SnapshotFile) {
 // Write implements Client.
 func (n *Node) Write(b *Batch) { n.submit(Event{Kind: EvWrite, Batch: b}) }
 
+// Block implements Client.
+func (n *Node) Block(b *Batch) {
+	switch {
+	case n.view.Load().Loading:
+		b.finish(Loading)
+	case !n.inbox.put(Event{Kind: EvWrite, Batch: b}):
+		b.finish(Stopped)
+	}
+}
+
+// Unblock implements Client.
+func (n *Node) Unblock(id fsm.WaiterID, why fsm.Unblocking) {
+	n.inbox.put(Event{Kind: EvUnblock, Waiter: id, Why: why})
+}
+
 // submit hands a batch to the loop and waits for its answer. While the log is replayed the answer is known without
 // asking; so it is before Run, when there is nobody to ask.
 func (n *Node) submit(ev Event) {

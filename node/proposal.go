@@ -12,12 +12,14 @@ type proposal struct {
 	seed        uint64
 	since       int64 // interval clock
 	batches     []*Batch
-	own         []fsm.Command // of the leader, in front of the batches: a sweep, evictions
+	own         []fsm.Command // of the leader, in front of the batches: a sweep, evictions, ends of waits
+	orphans     bool          // a batch whose command may have to wait was answered before it was applied
 	grow        int64         // bytes that the batches may add to the state, by what Redis refuses when memory is short
 }
 
 func (p *proposal) finish(o Outcome) {
 	for _, b := range p.batches {
+		p.orphans = p.orphans || b.blocked != nil
 		b.finish(o)
 	}
 	p.batches = p.batches[:0]
@@ -54,6 +56,18 @@ func (d *Driver) gather(p *proposal) (size int) {
 	return size
 }
 
+// underWay is the number of client batches that are proposed and not answered.
+func (d *Driver) underWay() int {
+	n := 0
+	for _, p := range d.pending {
+		n += len(p.batches)
+	}
+	for _, e := range d.sizes {
+		n += e.batches
+	}
+	return n
+}
+
 // dropGathered takes the first n batches that need not wait for memory out of waiting.
 func (d *Driver) dropGathered(n int) {
 	keep := d.waiting[:0]
@@ -77,6 +91,7 @@ func (d *Driver) addOwn(p *proposal, sweep bool) (size int) {
 	if len(d.mem.victims) > 0 {
 		p.own = append(p.own, fsm.EvictCommands(d.mem.victims)...)
 	}
+	p.own = append(p.own, d.blocking.unblocks...)
 	for i := range p.own {
 		size += entryBytes(&p.own[i])
 	}

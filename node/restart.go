@@ -121,11 +121,14 @@ func replay(store *fsm.Store, log Log, from, to uint64) error {
 		}
 		for i := range entries {
 			e := &entries[i]
-			if e.Kind == raft.EntryCommand {
+			switch e.Kind {
+			case raft.EntryCommand:
 				if err := store.ApplyEntry(e.Index, e.Data); err != nil {
 					return fmt.Errorf("replay entry %d: %w", e.Index, err)
 				}
-			} else {
+			case raft.EntryNoop:
+				store.NewTerm(e.Index)
+			default:
 				store.SetApplied(e.Index)
 			}
 		}

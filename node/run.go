@@ -240,6 +240,7 @@ func (l timedLog) Append(r *Record) error {
 // be given back a timer makes it do some of that, too.
 func (n *Node) applier(ctx context.Context) error {
 	a := NewApplier(n.store, n.deps.Snapshots, n.deps.Clock, n.drv.StateTerm(), n.cfg.HashEvery)
+	defer a.Close()
 	post := func(ev Event) { n.inbox.put(ev) }
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -499,15 +499,15 @@ func TestGoneWhilePaused(t *testing.T) {
 	for range 3 {
 		require.Equal(t, okay, c.do("CLIENT PAUSE 100000 WRITE"))
 		other.send("SET a 1")
-		soon(t, "it waits", func() bool { return s.stats.blocked.Load() == 1 })
+		soon(t, "it waits", func() bool { return countBlocked(s.clients()) == 1 })
 		require.Equal(t, okay, c.do("CLIENT UNPAUSE"))
 		require.Equal(t, okay, other.reply())
 	}
 	require.Equal(t, okay, c.do("CLIENT PAUSE 100000 WRITE"))
 	other.send("SET a 2")
-	soon(t, "it waits", func() bool { return s.stats.blocked.Load() == 1 })
+	soon(t, "it waits", func() bool { return countBlocked(s.clients()) == 1 })
 	require.NoError(t, other.nc.Close())
-	soon(t, "forgotten", func() bool { return s.stats.blocked.Load() == 0 && s.guard.Count() == 1 })
+	soon(t, "forgotten", func() bool { return countBlocked(s.clients()) == 0 && s.guard.Count() == 1 })
 	require.Equal(t, okay, c.do("CLIENT UNPAUSE"))
 	require.Equal(t, bulk("1"), c.do("GET a"))
 }
@@ -526,10 +526,10 @@ func TestKillInEveryState(t *testing.T) {
 	soon(t, "all have come so far", func() bool {
 		waiting := false
 		s.guard.Range(func(o *Conn) bool { waiting = waiting || o.OutputBuffer() > highWater; return true })
-		return waiting && s.stats.blocked.Load() == 1 && s.guard.Count() == 5
+		return waiting && countBlocked(s.clients()) == 1 && s.guard.Count() == 5
 	})
 	require.Equal(t, ":4\r\n", c.do("CLIENT KILL TYPE normal"))
-	soon(t, "all are gone", func() bool { return s.guard.Count() == 1 && len(s.clients()) == 1 && s.stats.blocked.Load() == 0 })
+	soon(t, "all are gone", func() bool { return s.guard.Count() == 1 && len(s.clients()) == 1 && countBlocked(s.clients()) == 0 })
 	require.Equal(t, okay, c.do("CLIENT UNPAUSE"))
 }
 

@@ -180,7 +180,7 @@ func (c *conn) flags() string {
 	if st.multi.Load() > 0 {
 		flags += "x"
 	}
-	if st.blocked.Load() {
+	if st.waits() {
 		flags += "b"
 	}
 	flags += c.cacheFlags()
@@ -371,17 +371,24 @@ func clientHelp(c *conn, _ [][]byte) {
 		"TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
 		"    Has this connection told when keys that it has read change.",
 		"TRACKINGINFO", "    Answers whether and how this connection tracks keys.",
+		"UNBLOCK <client-id> [TIMEOUT|ERROR]", "    Ends the wait of a command: as if its time were over, or with an error.",
 		"UNPAUSE", "    Ends a pause.")
 }
 
 // block marks the connection as one that waits, until the function it returns is called.
 func (c *conn) block() func() {
 	c.state.blocked.Store(true)
-	c.srv.stats.blocked.Add(1)
-	return func() {
-		c.srv.stats.blocked.Add(-1)
-		c.state.blocked.Store(false)
+	return func() { c.state.blocked.Store(false) }
+}
+
+// countBlocked counts the connections that wait.
+func countBlocked(all []*conn) (n int64) {
+	for _, c := range all {
+		if c.state.waits() {
+			n++
+		}
 	}
+	return n
 }
 
 // hold notes what the command being executed takes of memory; nil when it has ended.

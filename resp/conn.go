@@ -56,13 +56,14 @@ type clientState struct {
 	created  time.Time
 	addr     string // of the client
 	laddr    string
-	fd       int64                   // of the socket, -1 when it has none
-	last     atomic.Pointer[command] // newest command executed, nil before the first
-	blocked  atomic.Bool             // waits in WAIT or CLIENT PAUSE
-	request  atomic.Int64            // bytes of the command of this package that is being executed, as it came
-	argv     atomic.Int64            // bytes of its arguments
-	multi    atomic.Int64            // 0 = no transaction is open, else one more than the commands it has queued
-	multiMem atomic.Int64            // bytes of the commands queued
+	fd       int64                    // of the socket, -1 when it has none
+	last     atomic.Pointer[command]  // newest command executed, nil before the first
+	blocked  atomic.Bool              // a command waits: for keys, in WAIT, or for the end of CLIENT PAUSE
+	blocking atomic.Pointer[blocking] // what CLIENT UNBLOCK may end, else nil
+	request  atomic.Int64             // bytes of the command of this package that is being executed, as it came
+	argv     atomic.Int64             // bytes of its arguments
+	multi    atomic.Int64             // 0 = no transaction is open, else one more than the commands it has queued
+	multiMem atomic.Int64             // bytes of the commands queued
 	db       atomic.Int32
 	proto    atomic.Int32
 
@@ -171,6 +172,10 @@ func (c *conn) dispatch(rc *redcon.Command) {
 		c.track(x, v, rc.Args)
 	}
 	if v == accepted && x.data() {
+		if x.blocks(rc.Args) {
+			c.runBlocking(x, rc)
+			return
+		}
 		c.enqueue(x, rc)
 		return
 	}

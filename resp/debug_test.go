@@ -97,7 +97,7 @@ func TestDebugSleep(t *testing.T) {
 	allow(t, s, "yes")
 	sleeper := dial(t, addrOf(s))
 	sleeper.send("DEBUG SLEEP 1e30")
-	require.Eventually(t, func() bool { return s.stats.blocked.Load() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return countBlocked(s.clients()) == 1 }, 10*time.Second, time.Millisecond)
 	require.Equal(t, "+OK\r\n", c.do("SET a 1"))
 	require.Equal(t, bulk("1"), c.do("GET a"))
 	require.NoError(t, s.Close())

@@ -9,6 +9,7 @@
 //
 //	reads only         node.Client.Read, in pieces, so that replies are flushed when they pass flushBytes
 //	from a write on    node.Client.Write: one proposal; reads behind the write ride along, within bounds
+//	may have to wait   node.Client.Block, alone; the connection waits for its answer, its time, its end (blocking.go)
 //	anything else      ends the run and is executed by the connection's goroutine itself
 //
 // Between MULTI and EXEC commands are checked and queued (transaction.go). EXEC has those on data executed as one

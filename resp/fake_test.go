@@ -26,6 +26,8 @@ type group struct {
 	store *fsm.Store
 	index uint64
 	late  atomic.Int64 // ms by which stamps are behind the clock
+	// parked are the batches whose command waits.
+	parked map[*fsm.Blocked]*node.Batch
 }
 
 // fake is a node that commits at once. Its outcome can be switched, its view replaced.
@@ -81,7 +83,7 @@ func newFake(g *group, self int, all []raft.Member) *fake {
 }
 
 func newGroup() *group {
-	g := &group{store: fsm.NewStore()}
+	g := &group{store: fsm.NewStore(), parked: map[*fsm.Blocked]*node.Batch{}}
 	g.late.Store(3600_000)
 	g.begin()
 	g.late.Store(0)
@@ -94,10 +96,16 @@ func (g *group) begin() {
 	g.store.Begin(g.index, time.Now().UnixMilli()-g.late.Load(), g.index)
 }
 
-func (f *fake) Write(b *node.Batch) {
+func (f *fake) Write(b *node.Batch) { f.write(b, func() {}) }
+
+// write executes a batch and calls then with the group's lock held.
+func (f *fake) write(b *node.Batch, then func()) {
 	if g := f.onWrite.Load(); g != nil {
 		(*g)()
 	}
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	defer then()
 	f.writes.Add(1)
 	f.largest.Store(max(f.largest.Load(), int64(len(b.Cmds))))
 	b.Outcome, b.Leader = node.Outcome(f.outcome.Load()), *f.leader.Load()
@@ -108,8 +116,6 @@ func (f *fake) Write(b *node.Batch) {
 		return
 	}
 	g := f.group
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if limit := f.limit.Load(); limit > 0 && g.store.Counted() > limit && grows(b) {
 		b.Outcome = node.OutOfMemory
 		return
@@ -120,6 +126,40 @@ func (f *fake) Write(b *node.Batch) {
 	}
 	g.store.End()
 	b.Index = g.index
+	g.answer()
+}
+
+// answer answers the batches whose command waits no longer. mu is held.
+func (g *group) answer() {
+	for _, w := range g.store.TakeAnswered() {
+		if b := g.parked[w]; b != nil {
+			delete(g.parked, w)
+			b.Index = g.index
+			b.Outcome = node.Done
+			if w.Lost {
+				b.Outcome = node.Uncertain
+			}
+			b.Answer(b.Outcome)
+		}
+	}
+}
+
+func (f *fake) Block(b *node.Batch) {
+	w := b.Cmds[0].Blocked
+	f.write(b, func() {
+		if b.Outcome == node.Done && w.Waits {
+			f.group.parked[w] = b
+			b.Park()
+			return
+		}
+		b.Answer(b.Outcome)
+	})
+}
+
+func (f *fake) Unblock(id fsm.WaiterID, why fsm.Unblocking) {
+	b := node.NewBatch(fsm.Discard)
+	b.Cmds = []fsm.Command{fsm.UnblockCommand(id, why)}
+	f.Write(b)
 }
 
 // grows says that Redis would refuse a command of b when memory is short.
@@ -286,6 +326,14 @@ func (c *client) reply() string {
 	r, err := c.read()
 	require.NoError(c.t, err)
 	return r
+}
+
+// pending says that a reply, or a part of it, has come.
+func (c *client) pending() bool {
+	require.NoError(c.t, c.nc.SetReadDeadline(time.Now().Add(time.Millisecond)))
+	_, err := c.rd.Peek(1)
+	require.NoError(c.t, c.nc.SetReadDeadline(time.Now().Add(20*time.Second)))
+	return err == nil
 }
 
 func (c *client) read() (string, error) {

@@ -139,7 +139,8 @@ func infoServer(r *infoReport) {
 
 func infoClients(r *infoReport) {
 	in, out := 0, 0
-	for _, c := range r.srv.clients() {
+	all := r.srv.clients()
+	for _, c := range all {
 		in, out = max(in, int(c.net.QueryBuffer())), max(out, int(c.net.OutputBuffer()))
 	}
 	r.int("connected_clients", int64(r.srv.guard.Count()))
@@ -147,7 +148,7 @@ func infoClients(r *infoReport) {
 	r.int("maxclients", r.srv.settings.Int("maxclients"))
 	r.int("client_recent_max_input_buffer", int64(in))
 	r.int("client_recent_max_output_buffer", int64(out))
-	r.int("blocked_clients", r.srv.stats.blocked.Load())
+	r.int("blocked_clients", countBlocked(all))
 	tracking, _, _, _ := r.srv.tracker.facts()
 	r.int("tracking_clients", tracking)
 	r.zeros("clients_in_timeout_table", "pubsub_clients", "watching_clients", "total_watched_keys", "total_blocking_keys",

@@ -14,8 +14,8 @@ import (
 
 // A scene is what several connections do, one step after the other: "a: command" sends and notes the reply, "a> command"
 // only sends, "a< n" notes n replies, "a!" notes whether the server has closed the connection, "a- command" sends and
-// expects that no reply comes before that of the next one; "a wait b" waits until one connection is blocked, "a sleep n" for n
-// ms, for what is due then. $a.id, $a.addr and $a.laddr stand for facts of a connection.
+// expects that no reply comes before that of the next one; "a wait b" waits until one connection is blocked, "a wait 2" until two are,
+// "a sleep n" for n ms, for what is due then. $a.id, $a.addr and $a.laddr stand for facts of a connection.
 var scenes = map[string][]string{
 	"kill by id":              {"a: PING", "b: PING", "a: CLIENT KILL ID $b.id", "b!", "a: CLIENT KILL ID $b.id", "a: CLIENT KILL ID $a.id", "a: CLIENT KILL ID $a.id SKIPME no", "a!"},
 	"kill by address":         {"a: PING", "b: PING", "a: CLIENT KILL $b.addr", "b!", "a: CLIENT KILL $b.addr", "a: CLIENT KILL $a.addr", "a!"},
@@ -112,8 +112,12 @@ func perform(t *testing.T, addr string, steps []string) (notes []string) {
 				require.Eventually(t, func() bool { return time.Now().After(due) }, 10*time.Second, time.Millisecond)
 				continue
 			}
+			count := "1"
+			if n := line[len("wait "):]; n >= "0" && n <= "9" {
+				count = n
+			}
 			require.Eventually(t, func() bool {
-				return strings.Contains(c.do("INFO clients"), "\r\nblocked_clients:1\r\n")
+				return strings.Contains(c.do("INFO clients"), "\r\nblocked_clients:"+count+"\r\n")
 			}, 10*time.Second, time.Millisecond)
 		}
 	}

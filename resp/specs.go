@@ -129,6 +129,8 @@ var clientCommands = []entry{
 		fsm.Arg{Name: "prefix", Type: "string", Token: "PREFIX", Optional: true, Multiple: true, MultipleToken: true},
 		optional(token("BCAST")), optional(token("OPTIN")), optional(token("OPTOUT")), optional(token("NOLOOP")))},
 	{run: clientTrackingInfo, spec: spec("trackinginfo", 2, ownState, "connection", "6.2.0", "connection", "O(1)", "Answers how this connection is told of changed keys.")},
+	{run: clientUnblock, spec: spec("unblock", -3, admin, "connection", "5.0.0", "connection", "O(1)", "Ends the wait of a command of another connection.",
+		integer("client-id"), optional(oneOf("timeout_error", token("TIMEOUT"), token("ERROR"))))},
 	{run: clientUnpause, spec: spec("unpause", 2, admin, "connection", "6.2.0", "connection", "O(N) where N is the number of paused clients", "Ends a pause.")},
 }
 

@@ -15,9 +15,8 @@ import (
 type serverStats struct {
 	connections atomic.Uint64
 	commands    atomic.Uint64
-	netIn       uint64       // of connections that have ended; under Server.mu
-	netOut      uint64       // the same
-	blocked     atomic.Int64 // connections that wait in WAIT or CLIENT PAUSE
+	netIn       uint64 // of connections that have ended; under Server.mu
+	netOut      uint64 // the same
 	failures    atomic.Uint64
 	denied      atomic.Uint64 // wrong names or passwords
 	unknown     atomic.Uint64 // error words beyond maxErrorWords
