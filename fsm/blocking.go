@@ -62,10 +62,10 @@ const (
 	UnblockGone                      // its client has gone: it is not answered
 )
 
-const (
-	errUnblocked     = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
-	errUnblockedRole = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
-)
+// Unblocked is the error of CLIENT UNBLOCK ERROR.
+const Unblocked = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
+
+const errUnblockedRole = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 
 // wish is what a command waits for.
 type wish struct {
@@ -321,7 +321,7 @@ func runUnblock(tx *Tx, args [][]byte, out Out) {
 	case UnblockTimeout:
 		w.out.NullArray() // as Redis, also for commands that otherwise answer a null
 	case UnblockError:
-		w.out.Error(errUnblocked)
+		w.out.Error(Unblocked)
 	}
 	tx.s.end(w)
 	out.Int(1)

@@ -140,7 +140,7 @@ func TestUnblock(t *testing.T) {
 	require.Equal(t, ":1", m.exec("", UnblockCommand(m.clients["b"].ID, UnblockError)))
 	require.Equal(t, ":1", m.exec("", UnblockCommand(m.clients["c"].ID, UnblockGone)))
 	require.Equal(t, ":0", m.exec("", UnblockCommand(m.clients["c"].ID, UnblockGone)))
-	require.Equal(t, []string{"a *-1", "b -" + errUnblocked, "c "}, m.answers())
+	require.Equal(t, []string{"a *-1", "b -" + Unblocked, "c "}, m.answers())
 	require.Equal(t, stateHash(m.s), stateHash(m.replay()))
 	m.index++
 	m.s.NewTerm(m.index)

@@ -181,8 +181,9 @@ type Client interface {
 	View() *View
 	// Status asks the loop.
 	Status() (Status, error)
-	// Wait blocks until n other nodes have the entry at index on disk, or the timeout; it returns how many do.
-	Wait(index uint64, n int, timeoutMs int64) int
+	// Wait blocks until n other nodes have the entry at index on disk, and with own this one as well, or the timeout, 0 = none. It
+	// returns who has: of the others how many. It returns at once when this node does not lead.
+	Wait(index uint64, own bool, n int, timeoutMs int64) (mine bool, others int)
 	// Purge asks the applier to give memory back, also where it takes many moves of records, and does not wait for it.
 	Purge()
 	// StateHash freezes the state and returns its hash and the index it stands for. It looks at every key: an error says that

@@ -216,20 +216,20 @@ func (n *Node) Status() (s Status, err error) {
 }
 
 // Wait implements Client.
-func (n *Node) Wait(index uint64, want int, timeoutMs int64) int {
+func (n *Node) Wait(index uint64, own bool, want int, timeoutMs int64) (mine bool, others int) {
 	if n.asleep(nil) {
-		return 0
+		return false, 0
 	}
-	w := &waiter{index: index, n: want, deadline: n.deps.Clock.Now() + timeoutMs*1e6, done: make(chan int, 1)}
+	w := &waiter{index: index, own: own, n: want, deadline: n.deps.Clock.Now() + timeoutMs*1e6, done: make(chan durable, 1)}
 	if timeoutMs == 0 {
 		w.deadline = 1<<63 - 1
 	}
 	n.inbox.put(Event{Kind: EvWait, Wait: w})
 	select {
 	case have := <-w.done:
-		return have
+		return have.own, have.others
 	case <-n.stopped:
-		return 0
+		return false, 0
 	}
 }
 

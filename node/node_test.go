@@ -82,7 +82,9 @@ func TestNothingBlocksBeforeRun(t *testing.T) {
 		require.Len(t, st.Membership.Members, 3)
 		require.NotZero(t, st.Term)
 		require.True(t, n.View().Loading)
-		require.Zero(t, n.Wait(1, 2, 0))
+		own, others := n.Wait(1, true, 2, 0)
+		require.False(t, own)
+		require.Zero(t, others)
 		_, _, err = n.StateHash()
 		require.ErrorIs(t, err, ErrStarting)
 		_, err = n.Snapshot()
@@ -372,12 +374,32 @@ func TestWaitCountsReplicas(t *testing.T) {
 	bubble(t, 3, nil, func(w *world) {
 		lead := w.leader()
 		_, _, b := lead.do(false, command("set", "a", "1"))
-		require.Equal(t, 2, lead.get().Wait(b.Index, 2, 1000))
+		own, others := lead.get().Wait(b.Index, true, 2, 1000)
+		require.True(t, own)
+		require.Equal(t, 2, others)
 		w.followers()[0].stop()
 		_, _, b = lead.do(false, command("set", "a", "2"))
 		start := time.Now()
-		require.Equal(t, 1, lead.get().Wait(b.Index, 2, 500))
+		_, others = lead.get().Wait(b.Index, false, 2, 500)
+		require.Equal(t, 1, others)
 		require.GreaterOrEqual(t, time.Since(start), 500*time.Millisecond)
+	})
+}
+
+// What a majority of the others has committed need not be on the leader's own disk yet: WAITAOF tells.
+func TestWaitForTheOwnDisk(t *testing.T) {
+	bubble(t, 3, nil, func(w *world) {
+		lead := w.leader()
+		lead.log.freeze(200 * time.Millisecond)
+		_, _, b := lead.do(false, command("set", "a", "1"))
+		own, others := lead.get().Wait(b.Index, false, 2, 1000)
+		require.False(t, own)
+		require.Equal(t, 2, others)
+		own, _ = lead.get().Wait(b.Index, true, 0, 10)
+		require.False(t, own, "it takes longer")
+		own, others = lead.get().Wait(b.Index, true, 2, 0)
+		require.True(t, own)
+		require.Equal(t, 2, others)
 	})
 }
 

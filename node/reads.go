@@ -148,12 +148,19 @@ func (q *readyQueue) take(applied uint64) []readyRead {
 	return done
 }
 
-// waiter is one WAIT: n other nodes must have index on disk.
+// waiter is one WAIT or WAITAOF: n other nodes must have index on disk, and with own this one.
 type waiter struct {
 	index    uint64
+	own      bool
 	n        int
 	deadline int64
-	done     chan int // capacity 1
+	done     chan durable // capacity 1
+}
+
+// durable says who has an entry on disk.
+type durable struct {
+	own    bool
+	others int
 }
 
 // serveWaiters answers the WAITs that are satisfied, too late, or on a node that does not lead any more.
@@ -164,13 +171,13 @@ func (d *Driver) serveWaiters() {
 	st := d.core.Status()
 	keep := d.waiters[:0]
 	for _, w := range d.waiters {
-		have := 0
+		have := durable{own: st.Durable >= w.index}
 		for _, p := range st.Peers {
-			if p.Match >= w.index {
-				have++
+			if p.Match >= w.index && !p.Departed { // it has answered that the entry is on its disk
+				have.others++
 			}
 		}
-		if have >= w.n || w.deadline <= d.now || d.role != raft.Leader {
+		if have.others >= w.n && (have.own || !w.own) || w.deadline <= d.now || d.role != raft.Leader {
 			w.done <- have
 			continue
 		}

@@ -2,7 +2,6 @@ package resp
 
 import (
 	"strconv"
-	"time"
 
 	"kvapp/fsm"
 	"kvapp/node"
@@ -249,70 +248,6 @@ func timeNow(c *conn, _ [][]byte) {
 	c.out.Array(2)
 	c.out.BulkString(strconv.FormatInt(us/1e6, 10))
 	c.out.BulkString(strconv.FormatInt(us%1e6, 10))
-}
-
-// waitSlice is how long WAIT asks the node at a time, so that it notices when its client or the server goes away.
-const waitSlice = 200 // ms
-
-func wait(c *conn, args [][]byte) {
-	if c.srv.node().View().Role != raft.Leader {
-		c.out.Error(errWaitReplica)
-		return
-	}
-	n, ok := parseInt(args[1])
-	if !ok {
-		c.out.Error(errNotInteger)
-		return
-	}
-	ms, ok := parseInt(args[2])
-	switch {
-	case !ok:
-		c.out.Error(errTimeout)
-		return
-	case ms < 0:
-		c.out.Error(errTimeoutNeg)
-		return
-	}
-	c.out.Int(int64(c.waitFor(n, ms)))
-}
-
-// waitFor returns how many other nodes have this connection's writes on disk, at the latest after ms, 0 = no limit.
-func (c *conn) waitFor(want, ms int64) int {
-	if c.lastWrite == 0 { // nothing to wait for: every other node has nothing of this connection
-		return c.others()
-	}
-	if want <= 0 || c.tx != nil { // as in Redis a transaction does not wait
-		return c.srv.node().Wait(c.lastWrite, 0, 1)
-	}
-	c.flush()
-	defer c.block()()
-	for left := ms; ; left -= waitSlice {
-		slice := int64(waitSlice)
-		if ms > 0 {
-			slice = min(slice, left)
-		}
-		asked := time.Now()
-		have := c.srv.node().Wait(c.lastWrite, int(min(want, 1<<20)), slice)
-		// An answer before its time that is too low comes from a node that stopped or leads no more.
-		early := time.Since(asked) < time.Duration(slice)*time.Millisecond/2
-		if int64(have) >= want || ms > 0 && left <= waitSlice || early {
-			return have
-		}
-		select {
-		case <-c.net.Gone():
-			c.ended = true
-			return have
-		case <-c.srv.closed:
-			c.ended = true
-			return have
-		default:
-		}
-	}
-}
-
-// others counts the nodes beside this one.
-func (c *conn) others() int {
-	return max(0, len(c.srv.node().View().Members)-1)
 }
 
 func role(c *conn, _ [][]byte) {

@@ -27,6 +27,9 @@ const (
 	errTimeout      = "ERR timeout is not an integer or out of range"
 	errTimeoutNeg   = "ERR timeout is negative"
 	errWaitReplica  = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+	errWaitAOF      = "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated."
+	errWaitLocal    = "ERR value is out of range, value must between 0 and 1"
+	errPositive     = "ERR value is out of range, must be positive"
 	errDiskFull     = "MISCONF The disk of the leader has no room for writes: less than raft-disk-reserve-bytes would stay free. Commands that may modify the data set are disabled until there is room again. Please check the logs and INFO persistence for details."
 	errInternal     = "ERR internal error"
 

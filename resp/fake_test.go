@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,8 @@ type fake struct {
 	view    atomic.Pointer[node.View]
 	stopped atomic.Bool // Status fails
 	acks    atomic.Int64
+	durable atomic.Bool  // the node has everything on its own disk
+	patient atomic.Bool  // Wait takes its time
 	silence atomic.Int64 // ns since peers answered
 
 	mode    atomic.Pointer[readNeeds] // of the last Read
@@ -222,7 +225,14 @@ func (f *fake) Status() (node.Status, error) {
 // fakeNow is the interval clock of fakes: an hour.
 const fakeNow = 3600e9
 
-func (f *fake) Wait(uint64, int, int64) int        { return int(f.acks.Load()) }
+// Wait answers at once unless there are fewer acknowledgements than wanted; then it takes its time.
+func (f *fake) Wait(_ uint64, own bool, n int, timeoutMs int64) (bool, int) {
+	until := time.Now().Add(time.Duration(timeoutMs) * time.Millisecond)
+	for f.patient.Load() && int(f.acks.Load()) < n && time.Now().Before(until) {
+		runtime.Gosched()
+	}
+	return f.durable.Load(), int(f.acks.Load())
+}
 func (f *fake) Purge()                             { f.group.store.Purge() }
 func (f *fake) StateHash() (uint64, uint64, error) { return f.group.store.Applied(), 0xabc, nil }
 func (f *fake) Snapshot() (uint64, error)          { return f.group.store.Applied(), nil }

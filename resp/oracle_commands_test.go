@@ -70,7 +70,7 @@ func parseValue(t *testing.T, rd *bufio.Reader) any {
 }
 
 // ownCommands are those that Redis 7.0 does not have: of 7.2, and of this server.
-var ownCommands = []string{"client|no-touch", "client|setinfo", "raft", "raft|add", "raft|demote", "raft|hash", "raft|help", "raft|priority", "raft|promote", "raft|readmode",
+var ownCommands = []string{"client|no-touch", "client|setinfo", "waitaof", "raft", "raft|add", "raft|demote", "raft|hash", "raft|help", "raft|priority", "raft|promote", "raft|readmode",
 	"raft|remove", "raft|setaddr", "raft|snapshot", "raft|status", "raft|transfer"}
 
 // deliberate lists where COMMAND INFO and COMMAND DOCS differ from Redis 7.0 on purpose:

@@ -147,6 +147,8 @@ var serverCommands = []entry{
 	{run: role, spec: spec("role", 1, ownState|fsm.FlagFast, "admin dangerous", "2.8.12", "server", "O(1)", "Answers whether this node leads, and whom it knows.")},
 	{run: wait, tips: []string{"request_policy:all_shards", "response_policy:agg_min"}, spec: spec("wait", 3, fsm.FlagNoScript, "connection", "3.0.0", "generic", "O(1)",
 		"Waits until so many other nodes have this connection's writes on disk.", integer("numreplicas"), integer("timeout"))},
+	{run: waitAOF, tips: []string{"request_policy:all_shards", "response_policy:agg_min"}, spec: spec("waitaof", 4, fsm.FlagNoScript, "connection", "7.2.0", "generic", "O(1)",
+		"Waits until this node, and so many others, have this connection's writes on disk.", integer("numlocal"), integer("numreplicas"), integer("timeout"))},
 	{subs: memoryCommands, spec: spec("memory", -2, 0, "", "4.0.0", "server", "Depends on subcommand.", "Commands about memory.")},
 	{subs: objectCommands, spec: spec("object", -2, 0, "", "2.2.3", "generic", "Depends on subcommand.", "Commands about how values are held.")},
 	{subs: raftCommands, spec: spec("raft", -2, 0, "", "7.2.0", "server", "Depends on subcommand.", "Commands about the consensus.")},
