@@ -185,7 +185,7 @@ const (
 	flagsWaitMany = FlagWrite | FlagBlocking | FlagMovableKeys
 )
 
-var blockingCommands = []*Spec{
+var blockingListCommands = []*Spec{
 	{
 		Name: "blmove", Arity: 6, Flags: flagsWait | FlagDenyOOM, FirstKey: 1, LastKey: 2, KeyStep: 1,
 		KeySpecs: []KeySpec{oneKey(1, "RW", "access", "delete"), oneKey(2, "RW", "insert")}, Since: "6.2.0", Group: "list", Run: runBLMove,
@@ -227,6 +227,9 @@ var blockingCommands = []*Spec{
 		Deprecated: "6.2.0", ReplacedBy: "BLMOVE with RIGHT and LEFT",
 		Args: []Arg{argKey("source"), argKeyOf("destination", 1), argTimeout},
 	},
+}
+
+var blockingZSetCommands = []*Spec{
 	{
 		Name: "bzmpop", Arity: -5, Flags: flagsWaitMany,
 		KeySpecs: []KeySpec{countedKeys(2, "RW", "access", "delete")}, Since: "7.0.0", Group: "sorted-set", Run: runBZMPop,

@@ -1,6 +1,6 @@
 package fsm
 
-var listCommands = []*Spec{
+var listCommands = append([]*Spec{
 	{
 		Name: "lindex", Arity: 3, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RO", "access"}, Since: "1.0.0", Group: "list", Run: runLIndex,
@@ -136,4 +136,4 @@ var listCommands = []*Spec{
 		Complexity: "O(N) in the elements added",
 		Args:       []Arg{argKey("key"), argString("element").many()},
 	},
-}
+}, blockingListCommands...)

@@ -91,11 +91,11 @@ func (sr *snapshotReader) waiter() (*waiter, error) {
 	if len(w.args) <= last || len(w.wish.keys) == 0 {
 		return nil, fmt.Errorf("%w: a waiter with %d keys and %d arguments", errSnapshot, len(w.wish.keys), len(w.args))
 	}
-	if w.spec, err = writeSpec(w.args[0]); err != nil {
-		return nil, err
+	if w.spec = lookupAny(w.args[0]); w.spec != nil && w.spec.Logged != nil {
+		w.spec = w.spec.Logged
 	}
-	if w.spec.Flags&FlagBlocking == 0 || !w.spec.CheckArity(len(w.args)) {
-		return nil, fmt.Errorf("%w: %s with %d arguments does not wait", errSnapshot, w.spec.Name, len(w.args))
+	if w.spec == nil || w.spec.Flags&(FlagBlocking|FlagWrite) != FlagBlocking|FlagWrite || !w.spec.CheckArity(len(w.args)) {
+		return nil, fmt.Errorf("%w: %.64q with %d arguments does not wait", errSnapshot, w.args[0], len(w.args))
 	}
 	return w, nil
 }

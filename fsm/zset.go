@@ -1,6 +1,6 @@
 package fsm
 
-var zsetCommands = []*Spec{
+var zsetCommands = append([]*Spec{
 	{
 		Name: "zadd", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Since: "1.2.0", Group: "sorted-set", Run: runZAdd,
@@ -302,4 +302,4 @@ var zsetCommands = []*Spec{
 			argOneOf("aggregate", argToken("sum", "SUM"), argToken("min", "MIN"), argToken("max", "MAX")).with("AGGREGATE").optional(),
 		},
 	},
-}
+}, blockingZSetCommands...)
