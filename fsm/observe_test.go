@@ -32,6 +32,7 @@ func TestObserverHearsEveryChange(t *testing.T) {
 		slots := func() *[Slots]uint64 {
 			v := m.s.Freeze()
 			defer v.Close()
+			v.waits = nil // they are no keys
 			_, all := v.Hash()
 			return all
 		}
@@ -47,7 +48,7 @@ func TestObserverHearsEveryChange(t *testing.T) {
 			told := map[int]bool{}
 			for k, by := range w.keys {
 				told[int(Slot([]byte(k)))] = true
-				require.Same(t, &m.out, by)
+				require.True(t, by == &m.out || by == Discard, "Discard takes the reply of a waiter")
 			}
 			for slot := range Slots {
 				if before[slot] != after[slot] && w.all == 0 {
