@@ -291,7 +291,7 @@ func TestOracleSpecs(t *testing.T) {
 	o := startOracle(t, "2")
 	words := map[Flags]string{
 		FlagWrite: "write", FlagReadonly: "readonly", FlagDenyOOM: "denyoom", FlagFast: "fast", FlagMovableKeys: "movablekeys",
-		FlagAdmin: "admin",
+		FlagAdmin: "admin", FlagNoScript: "noscript", FlagBlocking: "blocking",
 	}
 	for _, s := range slices.Concat(listCommands, setCommands, hashCommands, zsetCommands, bitmapCommands, hllCommands, geoCommands) {
 		var flags string
