@@ -128,6 +128,9 @@ func randomBlocking(t *testing.T, addr string, rnd *rand.Rand) (notes, steps []s
 				notes = append(notes, a.do("CLIENT UNBLOCK "+ids[name]+" ERROR"))
 			}
 		}
+		if last := len(waiting) - 1; last > 0 && waiting[last] == name {
+			slices.Reverse(waiting) // when who asked has its reply, so have those that it served
+		}
 		still := []string{}
 		for _, name := range waiting {
 			n := 1
