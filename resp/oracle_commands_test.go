@@ -153,7 +153,6 @@ func TestCommandDocsAsRedis(t *testing.T) {
 // Sub-commands that Redis has and this server has not: they answer Redis' error for an unknown one.
 func TestMissingSubcommands(t *testing.T) {
 	missing := []string{
-		"client|unblock", // blocking commands do not exist yet
 		"config|rewrite", // the configuration file is the operator's
 		// One Raft group owns every slot, and its members are not changed with commands of Redis Cluster's gossip.
 		"cluster|addslots", "cluster|addslotsrange", "cluster|bumpepoch", "cluster|delslots", "cluster|delslotsrange",
