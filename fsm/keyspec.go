@@ -14,6 +14,8 @@ type KeySpec struct {
 	Find func(args [][]byte, dst []int) []int
 	// Keyword stands in front of the group, at Begin or later; empty = none does. Such a group may be missing.
 	Keyword string
+	// Half says, with Keyword, that as many arguments that are no keys stand behind the keys.
+	Half bool
 }
 
 // oneKey is a group of a single key.
@@ -27,6 +29,11 @@ func keysFrom(at int, flags ...string) KeySpec {
 // countedKeys is a group of as many keys as the argument at says.
 func countedKeys(at int, flags ...string) KeySpec {
 	return KeySpec{Flags: flags, Begin: at, Step: 1, Counted: true}
+}
+
+// keysBehind is a group of the keys behind a word, which stands at a position or later, with an argument for each behind them.
+func keysBehind(word string, from int, flags ...string) KeySpec {
+	return KeySpec{Flags: flags, Begin: from, Last: -1, Step: 1, Keyword: word, Half: true}
 }
 
 // keyBehind is a group of the key behind a word, which stands at a position or later.
@@ -59,9 +66,13 @@ func (k *KeySpec) Positions(args [][]byte, dst []int) ([]int, bool) {
 		return k.Find(args, dst), true
 	case k.Keyword != "":
 		for at := k.Begin; at < len(args)-1; at++ {
-			if bytes.EqualFold(args[at], []byte(k.Keyword)) {
-				return append(dst, at+1), true
+			if !bytes.EqualFold(args[at], []byte(k.Keyword)) {
+				continue
 			}
+			if rest := len(args) - 1 - at; k.Half {
+				return append(dst, span(at+1, at+1+rest/2)...), rest%2 == 0
+			}
+			return append(dst, at+1), true
 		}
 		return dst, true
 	case k.Counted:

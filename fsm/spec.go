@@ -59,8 +59,8 @@ type Spec struct {
 	// Run executes a data command; args[0] is the command's name. nil for commands that resp handles.
 	Run  func(tx *Tx, args [][]byte, out Out)
 	Subs []*Spec
-	// Logged is a read that changes something now and then as it is in the log: a write. Changes says whether it would; see
-	// Store.Promote. nil for all others.
+	// Logged is a read that changes something now and then, or has to wait, as it is in the log: a write. Changes says whether it
+	// would change something, see Store.Promote; nil = it never does. Both are nil for all others.
 	Logged  *Spec
 	Changes func(tx *Tx, args [][]byte) bool
 	// Blocks says whether a command with FlagBlocking may have to wait; nil = it always may.

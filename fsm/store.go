@@ -222,7 +222,7 @@ func (s *Store) Read(c *Command, out Out) {
 // Promote makes the command a write, to be proposed, if it is a read that would change something, and reports whether it did.
 // Any goroutine; the command's.
 func (s *Store) Promote(c *Command) bool {
-	if c.Spec.Logged == nil {
+	if c.Spec.Changes == nil {
 		return false
 	}
 	tx, _ := s.readers.Get().(*Tx)

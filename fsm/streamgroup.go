@@ -243,3 +243,17 @@ func (s *streamValue) lag(g *streamGroup) (n int64, ok bool) {
 	read := s.ordinal(g.last)
 	return int64(s.added) - read, read != unknownRead
 }
+
+// deliver notes that the group was given the entry with an id, and all before it.
+func (s *streamValue) deliver(g *streamGroup, id streamID) {
+	if !g.last.less(id) {
+		return
+	}
+	switch {
+	case g.read != unknownRead && !s.tombstones(id):
+		g.read++
+	case s.added != 0:
+		g.read = s.ordinal(id)
+	}
+	g.last = id
+}

@@ -98,6 +98,40 @@ func (g *streamGen) ids(args []string, n int) []string {
 	return args
 }
 
+// readCommand makes a command that reads streams.
+func (g *streamGen) readCommand() []string {
+	args := []string{"xread"}
+	grouped := g.chance(2)
+	if grouped {
+		args = []string{"xreadgroup", "group", g.group(), g.consumer()}
+	}
+	if g.chance(3) {
+		args = append(args, "count", g.count())
+	}
+	if g.chance(20) {
+		args = append(args, g.pick("noack", "x", "group", "count"))
+	}
+	if grouped && g.chance(6) {
+		args = append(args, "NOACK")
+	}
+	n := 1 + g.rnd.Intn(3)
+	args = append(args, "streams")
+	for range n {
+		args = append(args, g.key())
+	}
+	for range n {
+		if grouped && g.chance(2) {
+			args = append(args, ">")
+		} else {
+			args = append(args, g.id())
+		}
+	}
+	if g.chance(30) {
+		args = args[:len(args)-1]
+	}
+	return args
+}
+
 // groupCommand makes a command on groups.
 func (g *streamGen) groupCommand(k string) []string {
 	switch g.rnd.Intn(14) {
@@ -171,7 +205,10 @@ func (g *streamGen) groupCommand(k string) []string {
 
 func (g *streamGen) command() []string {
 	k := g.key()
-	if g.chance(2) {
+	switch g.rnd.Intn(5) {
+	case 0:
+		return g.readCommand()
+	case 1, 2:
 		return g.groupCommand(k)
 	}
 	switch g.rnd.Intn(22) {
@@ -260,8 +297,19 @@ func timelessReply(cmd []string, reply string, resp3 bool) string {
 	return reply
 }
 
-// namesConsumer says that a command makes a consumer, which it does in Redis 7.0 only if it finds something for it.
-func namesConsumer(cmd []string) bool { return cmd[0] == "xclaim" || cmd[0] == "xautoclaim" }
+// consumers are the commands that make the consumer that a command names, which that does in Redis 7.0 only if it finds something
+// for it.
+func consumers(cmd []string) (create [][]string) {
+	switch {
+	case cmd[0] == "xclaim" || cmd[0] == "xautoclaim":
+		create = append(create, []string{"xgroup", "createconsumer", cmd[1], cmd[2], cmd[3]})
+	case cmd[0] == "xreadgroup":
+		for _, i := range readKeys(asBytes(cmd), nil) {
+			create = append(create, []string{"xgroup", "createconsumer", cmd[i], cmd[2], cmd[3]})
+		}
+	}
+	return create
+}
 
 // TestOracleStreams compares random commands with redis-server, in RESP2 and RESP3: replies, errors, where blocks begin and end, and
 // digests.
@@ -280,8 +328,7 @@ func TestOracleStreams(t *testing.T) {
 				if args[0] == "object encoding" {
 					args = []string{"object", "encoding", args[1]}
 				}
-				if namesConsumer(args) {
-					create := []string{"xgroup", "createconsumer", args[1], args[2], args[3]}
+				for _, create := range consumers(args) {
 					require.Equal(t, o.do(t, create)[0], m.doOut(&w, create...))
 				}
 				history = append(history, fmt.Sprintf("%.120q", args))

@@ -10,6 +10,17 @@ func argTrim() Arg {
 // argGroupID is the id behind which a group is given entries.
 func argGroupID() Arg { return argOneOf("id", argString("id"), argToken("new_id", "$")) }
 
+// argStreams are the streams to read, and where to begin.
+func argStreams() Arg {
+	return argBlock("streams", argKey("key").many(), argString("id").many()).with("STREAMS")
+}
+
+// xreadLogged is XREAD as it stands in the log, when it has to wait.
+var xreadLogged = &Spec{
+	Name: "xread", Arity: -4, Flags: FlagWrite | FlagBlocking | FlagMovableKeys, Keys: readKeys, Since: "5.0.0", Group: "stream",
+	Run: runXRead, Blocks: readWaits, Summary: "XREAD that may wait.", Complexity: "O(log N) for each stream, and O(M) for M entries",
+}
+
 var streamCommands = []*Spec{
 	{
 		Name: "xack", Arity: -4, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
@@ -152,6 +163,28 @@ var streamCommands = []*Spec{
 		Summary:    "Returns the entries of a stream within a range of ids.",
 		Complexity: "O(log N) to find the first, and O(M) for M entries",
 		Args:       []Arg{argKey("key"), argString("start"), argString("end"), argInt("count").with("COUNT").optional()},
+	},
+	{
+		Name: "xread", Arity: -4, Flags: FlagReadonly | FlagBlocking | FlagMovableKeys,
+		KeySpecs: []KeySpec{keysBehind("STREAMS", 1, "RO", "access")}, Keys: readKeys, Since: "5.0.0", Group: "stream",
+		Run: runXRead, Logged: xreadLogged, Blocks: readWaits,
+		Summary:    "Returns entries of streams behind an id for each, or waits for some.",
+		Complexity: "O(log N) for each stream, and O(M) for M entries",
+		Args: []Arg{
+			argInt("count").with("COUNT").optional(), argInt("milliseconds").with("BLOCK").optional(), argStreams(),
+		},
+	},
+	{
+		Name: "xreadgroup", Arity: -7, Flags: FlagWrite | FlagBlocking | FlagMovableKeys,
+		KeySpecs: []KeySpec{keysBehind("STREAMS", 4, "RO", "access")}, Keys: readKeys, Since: "5.0.0", Group: "stream",
+		Run: runXReadGroup, Blocks: readWaits,
+		Summary:    "Gives entries of streams that a group was not given yet to a consumer, or what is pending for it; or waits for some.",
+		Complexity: "O(log N) for each entry, in what is pending",
+		Args: []Arg{
+			argBlock("group_consumer", argString("group"), argString("consumer")).with("GROUP"),
+			argInt("count").with("COUNT").optional(), argInt("milliseconds").with("BLOCK").optional(),
+			argToken("noack", "NOACK").optional(), argStreams(),
+		},
 	},
 	{
 		Name: "xrevrange", Arity: -4, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,

@@ -175,7 +175,11 @@ func (c *conn) showKeySpecs(s *fsm.Spec) {
 		c.out.Map(3)
 		c.number("lastkey", int64(g.Last))
 		c.number("keystep", int64(g.Step))
-		c.number("limit", 0)
+		limit := int64(0)
+		if g.Half {
+			limit = 2
+		}
+		c.number("limit", limit)
 	}
 }
 

@@ -62,6 +62,11 @@ var blockingScenes = map[string][]string{
 	"watched":               {"c: WATCH k", "b> BLPOP k 0", "a wait b", "c: MULTI", "c: PING", "a: RPUSH k x", "b< 1", "c: EXEC"},
 	"own push in a circle":  {"b> BLMOVE k k LEFT RIGHT 0", "a wait b", "a: RPUSH k x", "b< 1", "a: BLMOVE k k LEFT RIGHT 0", "a: LRANGE k 0 -1"},
 	"commandstats of waits": {"a: CONFIG RESETSTAT", "b> BLPOP k 0", "a wait b", "a: RPUSH k x", "b< 1", "a: PING"},
+	"streams":               {"a: XADD s 1 f v", "b> XREAD BLOCK 0 STREAMS t s 0 $", "a wait b", "c> XREAD BLOCK 0 COUNT 1 STREAMS s 1", "a wait 2", "a: XADD s 2 f v", "b< 1", "c< 1", "a: XREAD BLOCK 0 STREAMS s 0"},
+	"streams, RESP3":        {"b: HELLO 3", "b> XREAD BLOCK 0 STREAMS s $", "a wait b", "a: XADD s 2 f v", "b< 1", "b: XREAD BLOCK 10 STREAMS s $"},
+	"groups":                {"a: XGROUP CREATE s g $ MKSTREAM", "b> XREADGROUP GROUP g x BLOCK 0 STREAMS s >", "a wait b", "c> XREADGROUP GROUP g y BLOCK 0 STREAMS s >", "a wait 2", "a: XADD s 1 f v", "b< 1", "a: XADD s 2 f v", "c< 1", "a: XPENDING s g"},
+	"streams, timeout":      {"a: XREAD BLOCK 10 STREAMS s 0", "a: XREAD BLOCK x STREAMS s 0", "a: XREAD BLOCK -1 STREAMS s 0", "a: MULTI", "a: XREAD BLOCK 0 STREAMS s $", "a: EXEC", "b> XREAD BLOCK 0 STREAMS s 0", "a wait b", "a: CLIENT UNBLOCK $b.id", "b< 1"},
+	"streams, other types":  {"b> XREAD BLOCK 0 STREAMS s 0", "a wait b", "a: RPUSH s x", "a: DEL s", "a: XADD s 1 f v", "b< 1"},
 	"memory":                {"a: SET s 1", "b> BLMOVE k j LEFT LEFT 0", "a wait b", "a: CONFIG SET maxmemory 1", "c: BLMOVE k j LEFT LEFT 0", "a: CONFIG SET maxmemory 0", "a: RPUSH k x", "b< 1"},
 }
 

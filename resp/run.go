@@ -44,7 +44,7 @@ type run struct {
 // enqueue adds a data command to the run; a run that it does not fit into is executed first.
 func (c *conn) enqueue(x *command, rc *redcon.Command) {
 	kind, spec := c.kindOf(x), x.spec
-	if spec.Logged != nil && kind == readRun && c.changes(x, rc) {
+	if spec.Changes != nil && kind == readRun && c.changes(x, rc) {
 		kind, spec = writeRun, spec.Logged
 	}
 	// During a pause every command goes alone: what the pause does not hold is answered at once.
@@ -375,7 +375,7 @@ func (c *conn) runOwn(x *command, args [][]byte) {
 // pausedRun holds a run while CLIENT PAUSE asks for it.
 func (c *conn) pausedRun() {
 	for _, x := range c.run.cmds {
-		if x.is(fsm.FlagWrite) || x.spec.Logged != nil {
+		if x.is(fsm.FlagWrite) || x.spec.Changes != nil {
 			c.paused(x, true)
 			return
 		}
