@@ -37,6 +37,9 @@ func (w *blocking) proposed(p *proposal) {
 	}
 }
 
+// elected notes that this node leads. Its first entry ends all waits, also those of an office before; but only once it is committed.
+func (w *blocking) elected() { *w = blocking{any: w.any || w.abandonAt != 0} }
+
 // deposed notes that this node leads no more, and when it gives up what waits.
 func (w *blocking) deposed(at int64) {
 	if w.any {

@@ -167,6 +167,23 @@ func TestBlockOfANodeCutOff(t *testing.T) {
 	})
 }
 
+// An office in which nothing was committed has ended no wait: it is given up behind it.
+func TestBlockAndAnOfficeWithoutEntries(t *testing.T) {
+	b := NewBatch(nil)
+	b.Cmds = append(b.Cmds, command("blpop", "k", "0"))
+	b.MayWait()
+	w := blocking{}
+	w.deposed(10)
+	require.Zero(t, w.abandonAt, "nobody waits")
+	w.proposed(&proposal{batches: []*Batch{b}})
+	w.deposed(20)
+	require.EqualValues(t, 20, w.abandonAt)
+	w.elected()
+	require.Zero(t, w.abandonAt)
+	w.deposed(30)
+	require.EqualValues(t, 30, w.abandonAt)
+}
+
 // A command whose outcome its client was told to be unknown may have to wait all the same. Then nobody waits for long.
 func TestBlockLeavesNoOrphans(t *testing.T) {
 	bubble(t, 3, func(c *Config) { c.CommitTimeout = 100 * ms }, func(w *world) {

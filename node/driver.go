@@ -333,7 +333,7 @@ func (d *Driver) roles() {
 	}
 	if role == raft.Leader && (d.role != raft.Leader || d.term != term) {
 		d.swept, d.noop = 0, d.core.LastIndex() // the core appended it in the step that won the election
-		d.blocking = blocking{}                 // the no-op ends them all
+		d.blocking.elected()
 	}
 	if role != raft.Leader && d.role == raft.Leader {
 		d.blocking.deposed(d.now + d.cfg.CommitTimeout)

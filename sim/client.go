@@ -31,6 +31,7 @@ type command struct {
 	key   int // position in World.keys
 	token uint32
 	line  fsm.Command // of a sundry command
+	op    *listOp     // of a command on lists, which is the only one of its operation
 }
 
 // client is one connection that waits for each answer before it asks again.
@@ -60,8 +61,9 @@ type attempt struct {
 	floor    uint64
 	lease    int64 // the lease under which the reads were served, to be looked at once more
 	ending   ending
-	asked    int64  // a read: when the Driver was asked,
-	term     uint64 // in which term
+	asked    int64    // a read: when the Driver was asked,
+	term     uint64   // in which term
+	hanging  *hanging // of a command that may have to wait
 }
 
 // ending says what became of an attempt.
@@ -81,8 +83,15 @@ func (w *World) think(c *client) {
 		w.pause(c)
 		return
 	}
-	d := dice(r)
 	c.cmds, c.tries = c.cmds[:0:0], 0
+	if r, ok := w.luck(blocks, uint8(c.n), c.ops); ok {
+		d := dice(r)
+		op := w.drawListOp(&d)
+		c.cmds = append(c.cmds, command{verb: op.verb, op: op})
+		w.try(c)
+		return
+	}
+	d := dice(r)
 	c.readOnly = d.oneIn(3)
 	n := 1
 	if d.oneIn(5) {
@@ -119,14 +128,17 @@ func (w *World) try(c *client) {
 	c.tries++
 	c.requests++
 	a := &attempt{c: c, epoch: w.epoch, node: c.node, cmds: c.cmds, read: true, began: w.now, floor: w.acked}
-	a.deadline = w.now + w.patienceOfClients()
 	a.batch = node.NewBatch(&a.out)
 	a.batch.ReadOnly = c.readOnly
 	for i := range a.cmds {
 		cmd := &a.cmds[i]
-		switch cmd.verb {
-		case get:
-		case other:
+		switch {
+		case cmd.verb == get:
+		case cmd.op != nil:
+			a.read = false
+			a.batch.Cmds = append(a.batch.Cmds, w.listCommand(a, cmd))
+			continue
+		case cmd.verb == other:
 			a.read = a.read && cmd.line.Spec.Flags&fsm.FlagWrite == 0
 			a.batch.Cmds = append(a.batch.Cmds, cmd.line)
 			continue
@@ -136,6 +148,8 @@ func (w *World) try(c *client) {
 		}
 		a.batch.Cmds = append(a.batch.Cmds, w.encode(cmd))
 	}
+	w.prepareWait(a)
+	a.deadline = w.now + w.patienceOf(a)
 	c.attempt = a
 	if w.tracing {
 		w.trace(w.hosts[c.node], "request", "%s", describe{a})
@@ -273,6 +287,7 @@ func (h *host) unserve(a *attempt) {
 
 // collect takes the answers that the Driver and the applier have left in batches.
 func (w *World) collect(h *host) {
+	w.collectNudges(h)
 	if len(h.asked) == 0 {
 		return
 	}
@@ -280,6 +295,7 @@ func (w *World) collect(h *host) {
 	for _, a := range h.asked {
 		switch {
 		case !a.batch.Answered():
+			w.noteWait(h, a)
 			keep = append(keep, a)
 		case a.read && a.batch.Outcome == node.Done:
 			w.reach(quorumRead)
@@ -287,6 +303,7 @@ func (w *World) collect(h *host) {
 			h.serving = append(h.serving, a)
 			w.queue.put(event{at: w.now + us, kind: evServe, node: uint8(h.n), life: h.life, ref: w.attempts.add(a)})
 		default:
+			w.noteAnswer(a)
 			w.answer(a)
 		}
 	}
@@ -388,10 +405,14 @@ func (w *World) patience() {
 	for _, c := range w.clients {
 		if a := c.attempt; a != nil && w.now >= a.deadline {
 			w.reach(clientGaveUp)
+			w.hangUp(a)
 			w.inDoubt(a)
 			w.elsewhere(c)
 			w.pause(c)
 		}
+	}
+	for _, h := range w.hosts {
+		w.waitsEnd(h)
 	}
 	w.grant()
 	w.queue.put(event{at: w.now + patienceEvery, kind: evPatience})

@@ -60,6 +60,12 @@ const (
 	evictionSpared
 	memoryRefused
 	memoryChanged
+	commandWaits
+	waitServed
+	waitTimedOut
+	waitUnblocked
+	waitForced
+	waiterGone
 	changePending // from here on: once in a hundred worlds and less
 	writesLost
 	tailFinal
@@ -70,6 +76,8 @@ const (
 	stateMissing
 	stateRebuilt
 	stateReceived
+	waitOrphaned
+	waitGivenUp
 	verdictUnknown // none of the corners that a corpus must meet
 	corners
 )
@@ -91,10 +99,12 @@ var cornerNames = [corners]string{
 	"a window full", "a leader stepped down because of its disk",
 	"a majority lost for good", "a write refused for want of room on the disk", "a leader with a full disk handed over",
 	"a key evicted", "a key stayed that was written to before its eviction", "a write refused for want of memory", "a limit of memory changed",
+	"a command waits", "a wait fed", "a wait over in time", "a wait ended by another client", "waits ended by a new leader", "a waiting client gone",
 	"a change refused because of another", "acknowledged writes lost with a majority", "entries final that were not committed before",
 	"a membership cut off", "the end of a log with several terms cut off",
 	"a write done for entries already replaced",
 	"a snapshot file damaged", "a node starts without a state", "a state rebuilt from the own disk", "a state received by a node without one",
+	"a command waits for a client that was told that nobody knows", "a wait given up by a node that leads no more",
 	"a history that took too long to judge",
 }
 

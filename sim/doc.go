@@ -40,6 +40,10 @@
 // never much more than the limit, and no more than it when the cluster is at rest; what is refused for want of memory
 // stands in no log.
 //
+// In another third clients push to lists and wait for what others push, hang up, and are unblocked (lists.go, waits.go). The model
+// executes that from the log, too: each answer must be the one that it says, given by the entry that it says. A wait ends only when
+// somebody wants that, none outlives its leader for long, and in the end nobody waits.
+//
 // When the faults have ended, a random quorum is healed and must elect, commit, answer, agree and then be quiet
 // (liveness.go). Then every node holds what the model does, key by key.
 //

@@ -23,6 +23,7 @@ const (
 	evUnreachable                 // ref: peer; the transport tells that messages were lost
 	evMend                        // ref: strike; a fault ends
 	evPhase                       // ref: phase; see liveness.go
+	evUnblock                     // ref: unblocking; the end of a wait is asked for
 	kinds
 )
 

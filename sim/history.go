@@ -31,7 +31,7 @@ func (w *World) remember(a *attempt, known bool) {
 	}
 	for i := range a.cmds {
 		c := &a.cmds[i]
-		if c.verb == other {
+		if c.verb >= verbs {
 			continue
 		}
 		op := operation{client: a.c.n, verb: c.verb, known: known, token: c.token, begin: a.began, end: end}

@@ -70,8 +70,11 @@ type process struct {
 	lease   int64
 	wakeAt  uint64
 	duties  duties
-	asked   []*attempt // handed to the Driver and not answered
-	serving []*attempt // connections at work on an answer
+	asked   []*attempt    // handed to the Driver and not answered
+	serving []*attempt    // connections at work on an answer
+	nudges  []*unblocking // CLIENT UNBLOCKs that are not answered
+
+	ledUntil int64 // when it stopped leading
 }
 
 // config is what the node is started with.

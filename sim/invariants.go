@@ -281,6 +281,7 @@ func (w *World) observe(h *host) {
 		w.observeLeader(h, &was)
 	} else if was.Role == raft.Leader {
 		w.reach(steppedDown)
+		h.ledUntil = w.now
 		if h.job != nil && w.now-h.jobAt > w.o.Election {
 			w.reach(stalledSteppedDown)
 		}
@@ -435,10 +436,8 @@ func (w *World) extend(h *host, e *raft.Entry) {
 			w.fail("lease-excludes", "%v commits in t%d, and %v of t%d has a lease", h, e.Term, o, o.last.Term)
 		}
 	}
-	switch e.Kind {
-	case raft.EntryCommand:
-		w.execute(e.Index, e.Data)
-	case raft.EntryMembership:
+	w.executeEntry(e.Index, &w.ledger[e.Index-1], w.execute)
+	if e.Kind == raft.EntryMembership {
 		w.changed(h, e)
 	}
 }

@@ -78,7 +78,8 @@ func (w *World) nextPhase() {
 		}
 	}
 	if w.now >= p.deadline {
-		w.fail("makes-progress", "no %s within %d election timeouts by nodes %07b", stepNames[p.step], patient[p.step], p.core)
+		w.fail("makes-progress", "no %s within %d election timeouts by nodes %07b; %d commands wait",
+			stepNames[p.step], patient[p.step], p.core, len(w.waiting))
 		return
 	}
 	w.queue.put(event{at: w.now + w.o.Election/4, kind: evPhase})
@@ -90,6 +91,9 @@ func (w *World) enterStep(s step) {
 	if s == probing {
 		// Every client may wait for an answer that was lost; then it thinks, and its next operations may be reads.
 		w.phase.deadline += w.patienceOfClients() + patienceEvery + 20*w.o.Think
+		if w.o.Odds[blocks] > 0 {
+			w.phase.deadline += longestWait
+		}
 	}
 	if w.tracing {
 		w.trace(w.hosts[0], "phase", "waiting for: %s, nodes %07b", stepNames[s], w.phase.core)
@@ -204,7 +208,7 @@ func (w *World) coreLeader() *host {
 // drained says whether every node of the quorum is idle in the same state.
 func (w *World) drained() bool {
 	l := w.coreLeader()
-	if l == nil || len(w.wishes) > 0 || !w.settled(l) || w.phase.full != nil && w.now < w.phase.roomAt+second {
+	if l == nil || len(w.wishes) > 0 || len(w.waiting) > 0 || !w.settled(l) || w.phase.full != nil && w.now < w.phase.roomAt+second {
 		return false
 	}
 	w.phase.core &= w.listed(l.core.Membership()) // nobody else owes anything
@@ -220,6 +224,7 @@ func (w *World) drained() bool {
 		if w.phase.core>>h.n&1 == 1 {
 			w.compareHashNow(h)
 			w.compareKeys(h)
+			w.compareLists(h)
 		}
 	}
 	return true

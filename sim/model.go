@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"kvapp/node"
+	"kvapp/raft"
 )
 
 // The model is a second, dumb implementation of the few commands that clients use. It executes every committed entry once,
@@ -46,7 +47,18 @@ type token struct {
 	key   int
 	index uint64 // executed: of its entry
 	reply reply  // executed: what it answers
+
+	// Of a command on lists.
+	op      *listOp
+	args    [][]byte // as it was sent
+	attempt *attempt
+	wanted  [3]bool // by fsm.Unblocking: somebody wants its wait to end
+	ended   uint64  // the entry by which it is answered, 0 = it is not
+	told    []reply // what it is answered
 }
+
+// answer notes what a command on lists is answered.
+func (t *token) answer(index uint64, values ...reply) { t.ended, t.told = index, values }
 
 // key returns the position of the key in use for a number; one that has had enough operations is replaced by a new one,
 // so that histories and lists stay short.
@@ -69,28 +81,43 @@ func (w *World) newToken(key int) uint32 {
 	return uint32(len(w.tokens) - 1)
 }
 
-// execute runs the commands of a committed entry.
-func (w *World) execute(index uint64, data []byte) {
-	args := make([][]byte, 0, 4)
+// executeEntry has f execute the commands of a committed entry. position is the number of a command in it, from 1.
+func (w *World) executeEntry(index uint64, e *committed, f func(index, position uint64, args [][]byte)) {
+	switch e.kind {
+	case raft.EntryNoop:
+		w.endWaits(index)
+		return
+	case raft.EntryCommand:
+	default:
+		return
+	}
+	args, position := make([][]byte, 0, 4), uint64(0)
 	var err error
-	for at := entryHeader; at < len(data); {
-		if args, at, err = parseCommand(data, at, args[:0]); err != nil {
+	for at := entryHeader; at < len(e.data); {
+		if args, at, err = parseCommand(e.data, at, args[:0]); err != nil {
 			w.fail("entry-readable", "entry %d: %v", index, err)
 			return
 		}
-		if string(args[0]) == evictName {
-			w.evict(index, args[1:])
-			continue
+		position++
+		f(index, position, args)
+	}
+}
+
+// execute executes one command of the log.
+func (w *World) execute(index, position uint64, args [][]byte) {
+	w.executeOnLists(index, position, args)
+	if string(args[0]) == evictName {
+		w.evict(index, args[1:])
+		return
+	}
+	v := get
+	for c := range verbs {
+		if string(args[0]) == verbNames[c] {
+			v = c
 		}
-		v := get
-		for c := range verbs {
-			if string(args[0]) == verbNames[c] {
-				v = c
-			}
-		}
-		if v != get {
-			w.executeOne(index, v, args)
-		}
+	}
+	if v != get {
+		w.executeOne(index, v, args)
 	}
 }
 
@@ -105,17 +132,23 @@ func (w *World) executeOne(index uint64, v verb, args [][]byte) {
 		w.fail("command-known", "entry %d holds a command that no client has sent: %q", index, args)
 		return
 	}
-	t := &w.tokens[id]
+	if t := &w.tokens[id]; w.stands(index, t, args) {
+		t.reply = w.keys[at].run(index, v, int64(id), args[2:])
+	}
+}
+
+// stands notes that the command of a token stands in an entry. It returns false if that must not be.
+func (w *World) stands(index uint64, t *token, args [][]byte) bool {
 	switch t.fate {
 	case executed:
 		w.fail("executed-once", "%q stands in entry %d and in entry %d", args, t.index, index)
-		return
+		return false
 	case notInLog:
 		w.fail("refused-means-refused", "%q was refused as certainly in no log, and stands in entry %d", args, index)
-		return
+		return false
 	}
 	t.fate, t.index = executed, index
-	t.reply = w.keys[at].run(index, v, int64(id), args[2:])
+	return true
 }
 
 // now is the version in effect, nil if the key is absent.
@@ -193,6 +226,10 @@ func parseCommand(data []byte, at int, args [][]byte) ([][]byte, int, error) {
 
 // checkDone compares an answer with the model, and notes what everybody knows from now on.
 func (w *World) checkDone(a *attempt) {
+	if a.cmds[0].op != nil {
+		w.checkWait(a)
+		return
+	}
 	if len(a.out.values) != len(a.cmds) {
 		w.fail("replies-complete", "%s: %d replies", describe{a}, len(a.out.values))
 		return

@@ -46,13 +46,14 @@ const (
 	reserve     // nodes keep a part of their disks free; one that gets full stays as full as that while progress is demanded
 	spoilClass  // a snapshot file is damaged while its node is down
 	lose        // when the faults end a majority of the disks is lost for good, see lost.go
+	blocks      // not a fault: clients push to lists, and wait for what others push, see lists.go
 	classes
 )
 
 var classNames = [classes]string{
 	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "kill", "power", "full", "rot", "wipe", "wall",
 	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients", "sundry", "memory", "reserve",
-	"spoil", "lose",
+	"spoil", "lose", "blocks",
 }
 
 // purpose names what random bits are for that always have a meaning, as a class names faults.
@@ -67,6 +68,8 @@ const (
 	clientPause
 	requestTime
 	nemesisTime
+	waitTime
+	unblockTime
 )
 
 // always is the odds of what happens every time; odds are in 65536ths.
@@ -192,6 +195,9 @@ func draw(seed uint64, d *dice, small bool) Options {
 	}
 	if more := dice(mix(seed ^ golden>>6)); more.oneIn(4) && o.Odds[changeClass]+o.Odds[spoilClass] == 0 && o.Nodes > 1 {
 		o.Odds[lose] = always
+	}
+	if more := dice(mix(seed ^ golden>>7)); more.oneIn(3) {
+		o.Odds[blocks] = more.between(2000, 40000)
 	}
 	return o
 }

@@ -143,6 +143,12 @@ func attemptText(a *attempt) string {
 		case other:
 			fmt.Fprintf(&b, " %d%q", c.line.DB, c.line.Args)
 			continue // a read rolls dice of its own, so its answer is not the same in every run
+		case push, drop, pop, move, take:
+			fmt.Fprintf(&b, " %q", a.batch.Cmds[i].Args)
+			if a.batch.Outcome == node.Done {
+				fmt.Fprintf(&b, "=%v", a.out.values)
+			}
+			continue
 		case get:
 			fmt.Fprintf(&b, " get(%d)", c.key)
 		default:

@@ -41,6 +41,12 @@ type World struct {
 	tokens  []token
 	acked   uint64 // highest index that a client has seen the effect of
 
+	// Lists and who waits for them, see lists.go.
+	lists    []*list
+	waiting  []waiting // the oldest first
+	fed      []*list   // written by the command in execution, the first first
+	unblocks slab[*unblocking]
+
 	// What is known of the whole cluster.
 	ledger  []committed
 	book    []bookEntry
@@ -149,6 +155,7 @@ func newWorld(o Options, c Config) *World {
 		keyAt: map[string]int{}, current: map[int]int{}, hashes: map[uint64]uint64{}, faultsEnd: o.Duration,
 	}
 	w.limitMemory(o.MaxMemory)
+	w.startLists()
 	w.newToken(-1) // token 0 is nobody's
 	for v := range verbs {
 		w.specs[v] = fsm.Lookup([]byte(verbNames[v]))
@@ -226,6 +233,8 @@ func (w *World) handle(e *event) {
 		w.post(h, nodeUnreachable(w.members[e.ref].ID))
 	case evMend:
 		w.mend(w.strikes.take(e.ref))
+	case evUnblock:
+		w.unblock(e)
 	case evPhase:
 		w.nextPhase()
 	}
@@ -234,6 +243,7 @@ func (w *World) handle(e *event) {
 // bound events belong to one life of their node.
 var bound = [kinds]bool{
 	evTimer: true, evTurn: true, evPersist: true, evApply: true, evFetch: true, evWrite: true, evServe: true, evUnreachable: true,
+	evUnblock: true,
 }
 
 // forget gives back what an event of a dead process refers to.
@@ -243,6 +253,8 @@ func (w *World) forget(e *event) {
 		w.fetches.take(e.ref)
 	case evServe:
 		w.attempts.take(e.ref)
+	case evUnblock:
+		w.unblocks.take(e.ref)
 	}
 }
 
