@@ -13,7 +13,7 @@ TAGS = oracle,clients
 tagged = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build $(1)' .)))
 need   = command -v $(1) >/dev/null || { echo "make $@ needs $(1) (Debian: apt-get install $(2))"; exit 1; }
 
-.PHONY: help build run test race diff clients failover bigstate sim soak explore mutants fuzz bench bench-engine bench-raft lint cover clean
+.PHONY: help build run test race diff clients failover queues bigstate sim soak explore mutants fuzz bench bench-engine bench-raft lint cover clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ clients: ## client libraries of Go, npm and Python against a cluster whose leade
 
 failover: ## what clients notice of 20 SIGTERMs and 20 kill -9 of leaders; on a machine that does nothing else
 	E2E_ROUNDS=20 $(GO) test -count 1 -v -run 'TestSigtermHandsOver|TestCounterWhileLeadersAreKilled' ./internal/e2e
+
+queues: ## worker queues on lists and on streams lose and double nothing while 20 leaders are killed
+	E2E_ROUNDS=20 $(GO) test -count 1 -v -timeout 30m -run 'QueueWhileLeadersAreKilled' ./internal/e2e
 
 bigstate: ## a gigabyte reaches a new node while clients write and its connections are cut
 	E2E_STATE_MB=1024 $(GO) test -count 1 -v -timeout 30m -run TestLargeStateReachesANewNode ./internal/e2e

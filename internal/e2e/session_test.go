@@ -37,7 +37,7 @@ func judge(err error) verdict {
 	case errors.As(err, &reply):
 		word, _, _ := strings.Cut(reply.Error(), " ")
 		switch word {
-		case "MOVED", "CLUSTERDOWN", "TRYAGAIN", "LOADING":
+		case "MOVED", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "UNBLOCKED", "EXECABORT":
 			return never
 		case "UNCERTAIN":
 			return unknown
@@ -68,7 +68,7 @@ func (s *session) client() *redis.Client {
 	if s.conns[s.at] == nil {
 		s.conns[s.at] = redis.NewClient(&redis.Options{
 			Addr: s.c.Addr(s.at + 1), PoolSize: 1, MaxRetries: -1, DialTimeout: time.Second, DialerRetries: 1,
-			ReadTimeout: s.limit, WriteTimeout: s.limit, PoolTimeout: s.limit,
+			ReadTimeout: s.limit, WriteTimeout: s.limit, PoolTimeout: s.limit, ContextTimeoutEnabled: true,
 		})
 	}
 	return s.conns[s.at]
