@@ -405,6 +405,9 @@ func (g *differGen) tame(s *Spec, args []string) []string {
 	if s.Group == "geo" {
 		g.tameGeo(s, args)
 	}
+	if grownSince70(s.Name) {
+		args = args[:min(3, len(args))]
+	}
 	for i := range args {
 		if i == 0 {
 			continue

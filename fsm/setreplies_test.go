@@ -310,3 +310,33 @@ func TestZSetReplies(t *testing.T) {
 		{"ZRANGE inf 0 -1 WITHSCORES", "*10 $1 b $4 -inf $1 e $19 0.10000000000000001 $1 c $18 3.0000000000000004 $1 d $5 1e+20 $1 a $3 inf", "*5 *2 $1 b ,-inf *2 $1 e ,0.10000000000000001 *2 $1 c ,3.0000000000000004 *2 $1 d ,1e+20 *2 $1 a ,inf"},
 	})
 }
+
+// The option of Redis 7.2, which the live redis-server need not have.
+func TestRankWithScore(t *testing.T) {
+	for _, resp3 := range []bool{false, true} {
+		b := newBench()
+		b.out.resp3 = resp3
+		b.do("ZADD", "z", "1.5", "a", "2", "b", "inf", "c")
+		b.do("SET", "s", "v")
+		for _, c := range []replyCase{
+			{"ZRANK z a WITHSCORE", "*2 :0 $3 1.5", "*2 :0 ,1.5"},
+			{"ZREVRANK z a withscore", "*2 :2 $3 1.5", "*2 :2 ,1.5"},
+			{"ZREVRANK z c WITHSCORE", "*2 :0 $3 inf", "*2 :0 ,inf"},
+			{"ZRANK z x WITHSCORE", "*-1", "_"},
+			{"ZREVRANK none x WITHSCORE", "*-1", "_"},
+			{"ZRANK none x", "$-1", "_"},
+			{"ZRANK z a WITHSCORES", "-ERR syntax error", ""},
+			{"ZRANK z a WITHSCORE x", "-ERR wrong number of arguments for 'zrank' command", ""},
+			{"ZREVRANK z a x y z", "-ERR wrong number of arguments for 'zrevrank' command", ""},
+			{"ZRANK s a WITHSCORE", "-WRONGTYPE Operation against a key holding the wrong kind of value", ""},
+			{"ZRANK s a x", "-ERR syntax error", ""},
+		} {
+			want := c.resp2
+			if resp3 && c.resp3 != "" {
+				want = c.resp3
+			}
+			got := strings.ReplaceAll(strings.TrimSuffix(b.do(strings.Fields(c.cmd)...), "\r\n"), "\r\n", " ")
+			require.Equal(t, want, got, "%s (RESP3 %v)", c.cmd, resp3)
+		}
+	}
+}

@@ -188,11 +188,11 @@ var zsetCommands = append([]*Spec{
 		},
 	},
 	{
-		Name: "zrank", Arity: 3, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "zrank", Arity: -3, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RO", "access"}, Since: "2.0.0", Group: "sorted-set", Run: runZRank(false),
-		Summary:    "Returns how many members come before a member.",
+		Summary:    "Returns how many members come before a member, and its score.",
 		Complexity: "O(log(N)) in the size of the sorted set",
-		Args:       []Arg{argKey("key"), argString("member")},
+		Args:       []Arg{argKey("key"), argString("member"), argToken("withscore", "WITHSCORE").since("7.2.0").optional()},
 	},
 	{
 		Name: "zrem", Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
@@ -253,11 +253,11 @@ var zsetCommands = append([]*Spec{
 		},
 	},
 	{
-		Name: "zrevrank", Arity: 3, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "zrevrank", Arity: -3, Flags: FlagReadonly | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RO", "access"}, Since: "2.0.0", Group: "sorted-set", Run: runZRank(true),
-		Summary:    "Returns how many members come behind a member.",
+		Summary:    "Returns how many members come behind a member, and its score.",
 		Complexity: "O(log(N)) in the size of the sorted set",
-		Args:       []Arg{argKey("key"), argString("member")},
+		Args:       []Arg{argKey("key"), argString("member"), argToken("withscore", "WITHSCORE").since("7.2.0").optional()},
 	},
 	{
 		Name: "zscan", Arity: -3, Flags: FlagReadonly, FirstKey: 1, LastKey: 1, KeyStep: 1,

@@ -245,7 +245,21 @@ func runZMScore(tx *Tx, args [][]byte, out Out) {
 }
 
 func runZRank(reverse bool) runFunc {
+	name := "zrank"
+	if reverse {
+		name = "zrevrank"
+	}
+	arity := errArity(name)
 	return func(tx *Tx, args [][]byte, out Out) {
+		withScore := len(args) > 3
+		switch {
+		case len(args) > 4:
+			out.Error(arity)
+			return
+		case withScore && !matchWord(args[3], "withscore"):
+			out.Error(errSyntax)
+			return
+		}
 		z, ok := readZSet(tx, args[1], out)
 		if !ok {
 			return
@@ -254,14 +268,23 @@ func runZRank(reverse bool) runFunc {
 		if z != nil {
 			r = z.rank(args[2])
 		}
-		if r < 0 {
+		switch {
+		case r < 0 && withScore:
+			out.NullArray()
+			return
+		case r < 0:
 			out.Null()
 			return
-		}
-		if reverse {
+		case reverse:
 			r = z.len() - 1 - r
 		}
+		if withScore {
+			out.Array(2)
+		}
 		out.Int(int64(r))
+		if withScore {
+			replyScore(z, args[2], out)
+		}
 	}
 }
 
