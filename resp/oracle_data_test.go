@@ -107,6 +107,9 @@ func TestDataSameAsRedis(t *testing.T) {
 				continue
 			}
 			line := dataLine(rnd, spec)
+			if since72 := spec.Name == "zrank" || spec.Name == "zrevrank"; since72 && len(strings.Fields(line)) > 3 {
+				continue // an option that Redis 7.0 does not know
+			}
 			if strings.Contains(line, "BYLEX") || strings.Contains(line, "lex") { // undefined unless all scores are equal
 				continue
 			}

@@ -92,7 +92,7 @@ func perform(t *testing.T, addr string, steps []string) (notes []string) {
 		c := who(name)
 		switch kind {
 		case ':':
-			notes = append(notes, step+" -> "+normal(c.do(line)))
+			notes = append(notes, step+" -> "+normal(c.ask(splitLine(t, line)...)))
 		case '>', '-':
 			c.send(line)
 		case '<':
