@@ -133,6 +133,25 @@ func TestOracleDump(t *testing.T) {
 	}
 }
 
+// TestOracleDumpElementLengths dumps elements around the lengths at which what stands behind them takes a byte more.
+func TestOracleDumpElementLengths(t *testing.T) {
+	d := newDumpTwin(t)
+	d.o.do("config", "set", "list-max-listpack-size", "-5", "stream-node-max-bytes", "0")
+	d.both("del", "k")
+	const head = 5 // of an element whose length takes four bytes; two bytes are enough below 4096
+	for _, encoded := range []int{127, 128, 1<<14 - 2, 1<<14 - 1, 1 << 14, 1<<21 - 2, 1<<21 - 1, 1 << 21} {
+		for _, h := range []int{2, head} {
+			v := strings.Repeat("v", encoded-h)
+			for _, cmd := range [][]string{{"rpush", "k", "a", v, "b"}, {"xadd", "k", "1-1", "f", v}} {
+				d.both("del", "k")
+				d.both(cmd...)
+				d.exchange("k", cmd[0] == "xadd" || encoded < 8000)
+			}
+		}
+	}
+	require.NoError(t, d.m.s.Check())
+}
+
 // compressible is a text of n bytes in which some repeats.
 func compressible(rnd *rand.Rand, n int) string {
 	var b []byte

@@ -1,6 +1,10 @@
 package fsm
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"kvapp/fsm/rdb"
+)
 
 // listValue is a list. While its form is listPacked it is one packed sequence, and behind each element stands its size, so
 // that both ends are found at once; otherwise it is chunks. A command can bring a packed list above its limit (elements
@@ -19,7 +23,7 @@ const (
 // appendBack appends the size of an element, readable backwards: seven bits in a byte, the lowest last, and all but the
 // first byte are marked.
 func appendBack(dst []byte, n int) []byte {
-	top := 7 * (uvarintLen(n) - 1)
+	top := 7 * (rdb.BackLen(n) - 1)
 	for shift := top; shift >= 0; shift -= 7 {
 		b := byte(n>>shift) & 0x7f
 		if shift < top {
@@ -40,7 +44,7 @@ func appendListElem(dst, e []byte) []byte {
 // after returns the offset behind the element at off of a packed list.
 func (p packed) after(off int) int {
 	end := p.next(off)
-	return end + uvarintLen(end-off)
+	return end + rdb.BackLen(end-off)
 }
 
 // before returns where the element of a packed list that ends at off begins.
@@ -346,7 +350,7 @@ func (l *listValue) appendTo(dst []byte) []byte {
 	for off := listHead; off < len(l.small); {
 		var end int
 		dst, end = l.small.encode(dst, off)
-		off = end + uvarintLen(end-off)
+		off = end + rdb.BackLen(end-off)
 	}
 	return dst
 }

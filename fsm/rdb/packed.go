@@ -3,7 +3,6 @@ package rdb
 import (
 	"encoding/binary"
 	"math"
-	"math/bits"
 )
 
 // packing is the encoding of a small collection in one string.
@@ -110,7 +109,7 @@ func (s *sequence) nextListpack(scratch *[]byte) (e []byte, ok, good bool) {
 		return nil, false, false
 	}
 	e, n := listpackElement(b, scratch)
-	back := backLen(n)
+	back := BackLen(n)
 	if n == 0 || len(b) < n+back || !isBack(b[n:n+back], n) {
 		return nil, false, false
 	}
@@ -156,8 +155,21 @@ func int24(b []byte) int64 {
 	return int64(int32(uint32(b[0])<<8|uint32(b[1])<<16|uint32(b[2])<<24) >> 8)
 }
 
-// backLen is the bytes of the length that stands behind an element of n bytes.
-func backLen(n int) int { return min(5, max(1, (bits.Len64(uint64(n))+6)/7)) }
+// BackLen is the bytes of the length that stands behind an element of n bytes in a listpack. Redis takes a byte more than it needs
+// when n is all ones, except in the first: such as 3 for 16383.
+func BackLen(n int) int {
+	switch {
+	case n < 1<<7:
+		return 1
+	case n < 1<<14-1:
+		return 2
+	case n < 1<<21-1:
+		return 3
+	case n < 1<<28-1:
+		return 4
+	}
+	return 5
+}
 
 // isBack says whether b is the length n: the lowest seven bits last, all but the first byte marked.
 func isBack(b []byte, n int) bool {
