@@ -15,6 +15,7 @@ func (r *Raft) becomeLeader(out *Effects) {
 	for i := range r.peers {
 		r.peers[i].restart(r.log.last)
 	}
+	r.departLatest()
 	r.noop = r.log.last + 1
 	r.appendOwn(Entry{Kind: EntryNoop}, out)
 }

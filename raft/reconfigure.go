@@ -177,6 +177,15 @@ func (r *Raft) depart(index uint64, before *Membership) {
 	}
 }
 
+// departLatest keeps those that the newest change has removed. One of them may be the leader that has handed over, and its clients
+// wait there to be told who leads now.
+func (r *Raft) departLatest() {
+	if n := len(r.members); n > 1 && !r.joint {
+		r.depart(r.members[n-1].index, &r.members[n-2].m)
+		r.version++
+	}
+}
+
 // forgetDeparted drops those that know, or that have had their time.
 func (r *Raft) forgetDeparted() {
 	n := len(r.peers)
