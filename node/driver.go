@@ -259,6 +259,9 @@ func (d *Driver) EndTurn(now int64) (*Work, error) {
 	d.now = now
 	d.noteUse()
 	d.expireParked()
+	if len(d.waiting) > 0 && d.leader == 0 && !d.member {
+		d.reroute()
+	}
 	if err := d.progress(); err != nil {
 		return nil, err
 	}
@@ -370,7 +373,7 @@ func (d *Driver) elsewhere() (addr string, ok bool) {
 	if d.leader != 0 {
 		return d.leaderAddr(), d.role != raft.Leader
 	}
-	if d.member {
+	if d.member || d.succeeded() {
 		return "", false
 	}
 	var voters []string
@@ -385,6 +388,14 @@ func (d *Driver) elsewhere() (addr string, ok bool) {
 	d.turned++
 	return voters[d.turned%len(voters)], true
 }
+
+// succeeded says that this node has just led and is soon to hear who does now, also if it is no member any more. Clients wait for
+// that: a voter that has not heard it either would send them back.
+func (d *Driver) succeeded() bool {
+	return d.lastKnown == d.cfg.Raft.ID && d.leader == 0 && d.now < d.succeededUntil()
+}
+
+func (d *Driver) succeededUntil() int64 { return d.seenAt + d.cfg.Raft.ElectionTimeout }
 
 func (d *Driver) leaderAddr() string {
 	for _, m := range d.core.Membership().Members {
@@ -541,6 +552,9 @@ func (d *Driver) Deadline() int64 {
 	}
 	if r := d.readDeadline(); r != 0 {
 		at = min(at, r)
+	}
+	if !d.member && d.succeeded() && len(d.waiting)+len(d.asking) > 0 {
+		at = min(at, d.succeededUntil())
 	}
 	for _, w := range d.waiters {
 		at = min(at, w.deadline)

@@ -32,6 +32,41 @@ func (p *peer) voters() (n int) {
 	return n
 }
 
+// A leader that was removed keeps its clients until it hears who leads now, when all it knows is that its term is over.
+func TestRemovedLeaderWaitsForTheNext(t *testing.T) {
+	bubble(t, 3, nil, func(w *world) {
+		old := w.leader()
+		old.do(false, command("set", "a", "1"))
+		term := old.get().View().Term
+		var late atomic.Bool
+		late.Store(true)
+		w.setDistort(func(m *raft.Message) {
+			if late.Load() && m.Type == raft.MsgAppend && m.To == old.id && m.Term > term {
+				m.To = 99
+			}
+		})
+		require.NoError(t, old.get().Change(remove(int(old.id)), 5000))
+		w.until("its term is over", func() bool { return old.get().View().Term > term })
+		require.Zero(t, old.get().View().Leader)
+
+		answers := make(chan *Batch, 4)
+		for i := range cap(answers) {
+			go func() {
+				_, _, b := old.do(i%2 == 0, command("get", "a"), command("set", "a", "2"))
+				answers <- b
+			}()
+		}
+		time.Sleep(10 * time.Millisecond) // virtual
+		late.Store(false)
+		next := w.leader(old).get().View().Self.ClientAddr
+		for range cap(answers) {
+			b := <-answers
+			require.Equal(t, NotLeader, b.Outcome)
+			require.Equal(t, next, b.Leader)
+		}
+	})
+}
+
 // A cluster grows from one node to three and shrinks to one again, through whichever node is asked.
 func TestGrowAndShrink(t *testing.T) {
 	bubble(t, 1, nil, func(w *world) {
@@ -52,13 +87,19 @@ func TestGrowAndShrink(t *testing.T) {
 		require.NoError(t, w.nodes[2].get().Change(remove(1), 5000), "the leader")
 		w.until("it knows", func() bool { return !w.nodes[0].get().View().Member })
 		require.Equal(t, "n1", w.nodes[0].get().View().Self.Name, "it still knows who it is")
-		for _, read := range []bool{false, true} { // it sends clients on, for ever
-			for _, c := range []fsm.Command{command("get", "a"), command("set", "a", "9")} {
-				o, _, b := w.nodes[0].do(read, c)
-				require.Equal(t, NotLeader, o)
-				require.Contains(t, []string{"c2:1", "c3:1"}, b.Leader)
+		sends := func(to ...string) {
+			for _, read := range []bool{false, true} {
+				for _, c := range []fsm.Command{command("get", "a"), command("set", "a", "9")} {
+					o, _, b := w.nodes[0].do(read, c)
+					require.Equal(t, NotLeader, o)
+					require.Contains(t, to, b.Leader)
+				}
 			}
 		}
+		sends(w.leader(w.nodes[0]).get().View().Self.ClientAddr) // nobody has to ask twice
+		time.Sleep(time.Minute)                                  // virtual
+		require.Zero(t, w.nodes[0].get().View().Leader)
+		sends("c2:1", "c3:1") // it sends clients on, for ever
 		next := w.leader(w.nodes[0])
 		rest := w.nodes[1]
 		if rest == next {

@@ -79,6 +79,7 @@ func (r *Raft) heard(leader NodeID) {
 // electionTimeout starts an election, if the node may lead and its disk keeps up: without it no vote could leave.
 func (r *Raft) electionTimeout(out *Effects) {
 	if !r.mayLead() || r.dur.done < r.dur.hard || r.diskStalls() {
+		r.follow(0, out) // nor is it known that anybody leads
 		r.redraw()
 		return
 	}
