@@ -131,6 +131,14 @@ func NewServer(opt Options) (*Server, error) {
 	return s, nil
 }
 
+// LastMoved returns when a client was last sent to another node with MOVED; the zero time if none was. Any goroutine.
+func (s *Server) LastMoved() time.Time {
+	if ms := s.stats.movedAt.Load(); ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Time{}
+}
+
 func newBackend(n node.Client, cluster string) *backend {
 	b := &backend{Client: n}
 	if cluster != "" {

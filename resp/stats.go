@@ -20,6 +20,7 @@ type serverStats struct {
 	failures    atomic.Uint64
 	denied      atomic.Uint64 // wrong names or passwords
 	unknown     atomic.Uint64 // error words beyond maxErrorWords
+	movedAt     atomic.Int64  // when a client was last sent to another node, in ms since 1970; 0 = never
 
 	mu    sync.Mutex
 	words map[string]uint64 // errors by their first word
@@ -43,6 +44,9 @@ func (st *serverStats) failure(msg []byte) {
 	st.failures.Add(1)
 	if i := bytes.IndexAny(msg, " \r\n"); i >= 0 {
 		msg = msg[:i]
+	}
+	if string(msg) == "MOVED" {
+		st.movedAt.Store(time.Now().UnixMilli())
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()

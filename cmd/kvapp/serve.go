@@ -144,24 +144,29 @@ func (s *server) runOne(in *instance) (*instance, error) {
 const (
 	// transferSlack is how much longer than an election timeout, after which the core gives up, a hand-over may take.
 	transferSlack = 100 * time.Millisecond
-	// lingerFor is how long a node that has handed over stays and names the new leader: a client that is at work asks within
-	// this time, and then knows where to go. One that finds the port closed has to find out by itself.
+	// lingerFor is how long a node stays that has handed over, or has just sent clients to another node: a client that is at
+	// work asks within this time, and then knows where to go. One that finds the port closed has to find out by itself. Client
+	// libraries ask for the map of slots again some 200 ms after they did last.
 	lingerFor = 250 * time.Millisecond
 )
 
-// retire hands leadership over before the node ends, so that nobody has to wait until it is missed. Whatever comes of it,
-// the node ends then.
+// retire hands leadership over before the node ends, so that nobody has to wait until it is missed, and names the new leader to
+// those that still come here. Whatever comes of it, the node ends then.
 func (s *server) retire(in *instance, ended chan error) {
-	if v := in.node.View(); v.Role != raft.Leader || alone(v) {
+	switch v := in.node.View(); {
+	case alone(v):
+		return
+	case v.Role == raft.Leader:
+		began := time.Now()
+		limit := s.set.Int("raft-election-ms") + transferSlack.Milliseconds()
+		if err := in.node.Transfer(0, limit); err != nil {
+			s.log.Warn("hand_over_failed", "error", err)
+			return
+		}
+		s.log.Info("handed_over", "took_ms", time.Since(began).Milliseconds())
+	case time.Since(s.clients.LastMoved()) > lingerFor:
 		return
 	}
-	began := time.Now()
-	limit := s.set.Int("raft-election-ms") + transferSlack.Milliseconds()
-	if err := in.node.Transfer(0, limit); err != nil {
-		s.log.Warn("hand_over_failed", "error", err)
-		return
-	}
-	s.log.Info("handed_over", "took_ms", time.Since(began).Milliseconds())
 	select {
 	case <-time.After(lingerFor):
 	case err := <-ended:
