@@ -114,6 +114,33 @@ func TestCounterCheckerOnRandomHistories(t *testing.T) {
 	})
 }
 
+// A history in which all of twenty clients' operations overlap, as on a machine that is much too slow, is decided.
+func TestCounterCheckerOnSlowHistories(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, share := range []int{2, 4, 20} { // one in so many is a GET
+		var ops []op
+		value, free := int64(0), make([]int64, 20) // when a client may call again
+		for at := int64(10_000); len(ops) < 8000; at += 10 {
+			id := rng.IntN(len(free))
+			if free[id] > at {
+				continue
+			}
+			call, ret := free[id], at+rng.Int64N(2000)
+			free[id] = ret + 1
+			switch {
+			case rng.IntN(share) == 0:
+				ops = append(ops, get(call, ret, value))
+			case rng.IntN(40) == 0:
+				ops, value = append(ops, lostIncr(call)), value+1
+			default:
+				value++
+				ops = append(ops, incr(call, ret, value))
+			}
+		}
+		require.NoError(t, checkCounter(ops, value))
+	}
+}
+
 func TestJudge(t *testing.T) {
 	dial := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	for _, x := range []struct {
