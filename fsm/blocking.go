@@ -255,12 +255,27 @@ func (s *Store) TakeAnswered() []*Blocked {
 	return all
 }
 
+// Waiting returns the number of keys that some command waits for, and of those among them where it is also told when the key is gone
+// (XREADGROUP), as of the last entry. Any goroutine.
+func (s *Store) Waiting() (keys, onGone int64) { return s.waitedKeys.Load(), s.deprivedKeys.Load() }
+
+// measureWaits notes what Waiting tells.
+func (s *Store) measureWaits() {
+	if n := int64(len(s.waits.keys)); n != s.waitedKeys.Load() {
+		s.waitedKeys.Store(n)
+	}
+	if n := int64(s.waits.deprived); n != s.deprivedKeys.Load() {
+		s.deprivedKeys.Store(n)
+	}
+}
+
 // NewTerm passes the entry that begins a leader's term: whoever waits was told to by an earlier leader, and ends. Applier only.
 func (s *Store) NewTerm(index uint64) {
 	for w := s.waits.first; w != nil; w = s.waits.first {
 		w.out.Error(errUnblockedRole)
 		s.end(w)
 	}
+	s.measureWaits()
 	s.applied.Store(index)
 }
 
@@ -331,6 +346,7 @@ func runUnblock(tx *Tx, args [][]byte, out Out) {
 func (s *Store) checkWaiters() error {
 	q, n, sum := &s.waits, 0, uint64(0)
 	var last WaiterID
+	names, deprived := make(map[*waitedKey]bool), 0
 	for w := q.first; w != nil; w = w.next {
 		if w.id.Index < last.Index || w.id.Index == last.Index && w.id.Position <= last.Position {
 			return &InvariantError{"waiters stand in the order of age", fmt.Sprintf("%v behind %v", w.id, last)}
@@ -340,6 +356,12 @@ func (s *Store) checkWaiters() error {
 		}
 		for i := range w.links {
 			k := w.links[i].key
+			if !names[k] {
+				names[k] = true
+				if k.gone > 0 {
+					deprived++
+				}
+			}
 			if q.keys[waitedName{k.db, string(k.name)}] != k || !w.links[i].stands() {
 				return &InvariantError{"a waiter stands in the queue of its key", fmt.Sprintf("%v: %q", w.id, k.name)}
 			}
@@ -348,6 +370,9 @@ func (s *Store) checkWaiters() error {
 			}
 		}
 		last, n, sum = w.id, n+1, sum+w.sum
+	}
+	if len(names) != len(q.keys) || q.deprived != deprived {
+		return &InvariantError{"keys that are waited for", fmt.Sprintf("%d, %d in queues, %d of %d also for their end", len(q.keys), len(names), q.deprived, deprived)}
 	}
 	if n != q.n || n != len(q.byID) || sum != q.sum || len(q.ready) != 0 {
 		return &InvariantError{"waiters", fmt.Sprintf("%d, counted %d, %d with a name, %d keys ready", n, q.n, len(q.byID), len(q.ready))}

@@ -73,6 +73,8 @@ type Store struct {
 	waits    waiters
 	answered []*Blocked // see TakeAnswered
 
+	waitedKeys, deprivedKeys atomic.Int64 // see Waiting; any goroutine
+
 	readers  sync.Pool     // *Tx
 	readSeed uint64        // of the randomness of reads outside of the log; another one in every process
 	readDice atomic.Uint64 // reads that rolled
@@ -169,8 +171,9 @@ func (s *Store) End() {
 	s.measure()
 }
 
-// measure notes what Records tells.
+// measure notes what Records and Waiting tell.
 func (s *Store) measure() {
+	s.measureWaits()
 	var live, mapped uint64
 	for i := range s.dbs {
 		if db := s.dbs[i].Load(); db != nil {

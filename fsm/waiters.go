@@ -10,6 +10,8 @@ type waiters struct {
 	byID        map[WaiterID]*waiter
 	keys        map[waitedName]*waitedKey // never ranged over where order shows
 
+	deprived int // keys with waitedKey.gone > 0
+
 	ready []*waitedKey // written since who waits for them was served last, in the order of the first write
 
 	// feeds counts, by pairs of shards, the places in queues of waiters whose command writes what it takes from a key to another
@@ -29,6 +31,7 @@ type waitedKey struct {
 	name  []byte
 	lists [kindCount]waitList // by the kind that is waited for
 	n     int                 // waiters in them
+	gone  int                 // those with wish.gone
 	ready bool                // it is in waiters.ready
 }
 
@@ -88,6 +91,9 @@ func (q *waiters) link(w *waiter, name []byte) {
 	k.n++
 	if w.wish.gone {
 		l.gone++
+		if k.gone++; k.gone == 1 {
+			q.deprived++
+		}
 	}
 	q.note(w, name, 1)
 }
@@ -142,6 +148,9 @@ func (q *waiters) unlink(link *waitLink) {
 	}
 	if w.wish.gone {
 		l.gone--
+		if k.gone--; k.gone == 0 {
+			q.deprived--
+		}
 	}
 	q.note(w, k.name, -1)
 	if k.n--; k.n == 0 {

@@ -121,6 +121,7 @@ func (c *conn) await(n *backend, b *node.Batch) {
 			close(w.known)
 			gone, closed = c.net.Gone(), c.srv.closed
 			if ms > 0 {
+				c.state.timed.Store(true)
 				timer := time.NewTimer(time.Duration(min(ms, longestPause))*time.Millisecond - c.srv.now().Sub(began))
 				defer timer.Stop()
 				due = timer.C

@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,40 @@ func TestBlocking(t *testing.T) {
 	require.Equal(t, "$1\r\n1\r\n", b.reply())
 	require.Equal(t, "*-1\r\n", b.do("BLPOP k 0.001"))
 	require.Contains(t, c.do("INFO commandstats"), "cmdstat_blpop:calls=2,")
+}
+
+// INFO counts who waits, for how long and for what, and who watches.
+func TestInfoOfWaits(t *testing.T) {
+	_, s, c := one(t)
+	counts := func(timed, watching, watched, keys, onGone int) {
+		t.Helper()
+		require.Contains(t, c.do("INFO clients"), fmt.Sprintf("clients_in_timeout_table:%d\r\npubsub_clients:0\r\nwatching_clients:%d\r\n"+
+			"total_watched_keys:%d\r\ntotal_blocking_keys:%d\r\ntotal_blocking_keys_on_nokey:%d\r\n", timed, watching, watched, keys, onGone))
+	}
+	counts(0, 0, 0, 0, 0)
+	require.Equal(t, "+OK\r\n", c.do("XGROUP CREATE st g $ MKSTREAM"))
+	lines := []string{"BLPOP k l 0", "BLPOP k m 100", "XREAD BLOCK 0 STREAMS st $", "XREADGROUP GROUP g me BLOCK 100000 STREAMS st >"}
+	var all []*client
+	for i, line := range lines {
+		all = append(all, dial(t, addrOf(s)))
+		all[i].send(line)
+		waits(t, s, int64(i+1))
+	}
+	require.Eventually(t, func() bool { // a connection hears of its limit a little later
+		_, timed := countWaits(s.clients())
+		return timed == 2
+	}, 10*time.Second, time.Millisecond)
+	for _, names := range []string{"a b", "b c", "d"} {
+		b := dial(t, addrOf(s))
+		require.Equal(t, "+OK\r\n", b.do("WATCH "+names))
+	}
+	counts(2, 3, 4, 4, 1)
+	require.Equal(t, ":1\r\n", c.do("DEL st"))
+	require.Contains(t, all[3].reply(), "-NOGROUP ")
+	require.Equal(t, ":2\r\n", c.do("RPUSH l x y"))
+	all[0].reply()
+	waits(t, s, 2)
+	counts(1, 3, 4, 3, 0)
 }
 
 // A client that has gone, or was killed, takes nothing any more.

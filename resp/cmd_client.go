@@ -378,17 +378,30 @@ func clientHelp(c *conn, _ [][]byte) {
 // block marks the connection as one that waits, until the function it returns is called.
 func (c *conn) block() func() {
 	c.state.blocked.Store(true)
-	return func() { c.state.blocked.Store(false) }
+	return func() {
+		c.state.blocked.Store(false)
+		c.state.timed.Store(false)
+	}
 }
 
 // countBlocked counts the connections that wait.
-func countBlocked(all []*conn) (n int64) {
+func countBlocked(all []*conn) int64 {
+	waiting, _ := countWaits(all)
+	return waiting
+}
+
+// countWaits counts the connections that wait, and those of them that do so for a limited time.
+func countWaits(all []*conn) (waiting, timed int64) {
 	for _, c := range all {
-		if c.state.waits() {
-			n++
+		if !c.state.waits() {
+			continue
+		}
+		waiting++
+		if c.state.timed.Load() {
+			timed++
 		}
 	}
-	return n
+	return waiting, timed
 }
 
 // hold notes what the command being executed takes of memory; nil when it has ended.

@@ -101,6 +101,7 @@ func (c *conn) waitFor(local bool, want, ms int64) (own bool, others int, ended 
 	c.state.blocking.Store(w)
 	defer c.state.blocking.Store(nil)
 	defer c.block()()
+	c.state.timed.Store(ms > 0)
 	gone := c.net.Gone()
 	for left := ms; ; left -= waitSlice {
 		slice := int64(waitSlice)

@@ -59,6 +59,7 @@ type clientState struct {
 	fd       int64                    // of the socket, -1 when it has none
 	last     atomic.Pointer[command]  // newest command executed, nil before the first
 	blocked  atomic.Bool              // a command waits: for keys, in WAIT, or for the end of CLIENT PAUSE
+	timed    atomic.Bool              // with blocked: it waits for so long at most, as the command says
 	blocking atomic.Pointer[blocking] // what CLIENT UNBLOCK may end, else nil
 	request  atomic.Int64             // bytes of the command of this package that is being executed, as it came
 	argv     atomic.Int64             // bytes of its arguments

@@ -148,11 +148,18 @@ func infoClients(r *infoReport) {
 	r.int("maxclients", r.srv.settings.Int("maxclients"))
 	r.int("client_recent_max_input_buffer", int64(in))
 	r.int("client_recent_max_output_buffer", int64(out))
-	r.int("blocked_clients", countBlocked(all))
+	waiting, timed := countWaits(all)
+	r.int("blocked_clients", waiting)
 	tracking, _, _, _ := r.srv.tracker.facts()
 	r.int("tracking_clients", tracking)
-	r.zeros("clients_in_timeout_table", "pubsub_clients", "watching_clients", "total_watched_keys", "total_blocking_keys",
-		"total_blocking_keys_on_nokey")
+	r.int("clients_in_timeout_table", timed)
+	r.zeros("pubsub_clients")
+	watching, watched := r.srv.tracker.watching()
+	r.int("watching_clients", watching)
+	r.int("total_watched_keys", watched)
+	keys, onGone := r.srv.node().Store().Waiting()
+	r.int("total_blocking_keys", keys)
+	r.int("total_blocking_keys_on_nokey", onGone)
 }
 
 // human prints bytes as Redis does: 12.34M.

@@ -37,6 +37,13 @@ type watches struct {
 	bytes int // of the keys
 }
 
+// watching returns how many connections watch keys, and how many keys are watched. Any goroutine.
+func (t *tracker) watching() (clients, keys int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return int64(t.watched.clients), t.watched.keys.Load()
+}
+
 // watch begins to note changes of the keys args[1:] of the connection's database, before their versions are asked for. It
 // returns those that were not watched yet.
 func (t *tracker) watch(c *conn, args [][]byte) (w *watches, fresh [][]byte) {
