@@ -101,17 +101,8 @@ func runBLMPop(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		return
 	}
-	for _, key := range tx.offered(keys) {
-		l, ok := writeList(tx, key, out)
-		if !ok {
-			return
-		}
-		if l != nil {
-			out.Array(2)
-			out.Bulk(key)
-			popList(tx, key, l, front, count, out)
-			return
-		}
+	if popFirstList(tx, tx.offered(keys), front, count, out) {
+		return
 	}
 	if !tx.await(wish{kind: kindList, keys: span(3, 3+len(keys)), ms: ms}, args, out) {
 		out.NullArray()
@@ -158,17 +149,8 @@ func runBZMPop(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		return
 	}
-	for _, key := range tx.offered(keys) {
-		z, ok := writeZSet(tx, key, out)
-		if !ok {
-			return
-		}
-		if z != nil {
-			out.Array(2)
-			out.Bulk(key)
-			popZSet(tx, key, z, lowest, count, true, out)
-			return
-		}
+	if popFirstZSet(tx, tx.offered(keys), lowest, count, out) {
+		return
 	}
 	if !tx.await(wish{kind: kindZSet, keys: span(3, 3+len(keys)), ms: ms}, args, out) {
 		out.NullArray()

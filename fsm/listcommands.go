@@ -490,20 +490,24 @@ func mpopArgs(args [][]byte, first, second string, out Out) (keys [][]byte, isFi
 
 func runLMPop(tx *Tx, args [][]byte, out Out) {
 	keys, front, count, ok := mpopArgs(args, "left", "right", out)
-	if !ok {
-		return
+	if ok && !popFirstList(tx, keys, front, count, out) {
+		out.NullArray()
 	}
+}
+
+// popFirstList pops from the first of the keys that is a list. It returns false, and has answered nothing, if there is none.
+func popFirstList(tx *Tx, keys [][]byte, front bool, count int64, out Out) (answered bool) {
 	for _, key := range keys {
 		l, ok := writeList(tx, key, out)
 		if !ok {
-			return
+			return true
 		}
 		if l != nil {
 			out.Array(2)
 			out.Bulk(key)
 			popList(tx, key, l, front, count, out)
-			return
+			return true
 		}
 	}
-	out.NullArray()
+	return false
 }

@@ -329,22 +329,26 @@ func popZSet(tx *Tx, key []byte, z *zsetValue, lowest bool, count int64, nested 
 
 func runZMPop(tx *Tx, args [][]byte, out Out) {
 	keys, lowest, count, ok := mpopArgs(args, "min", "max", out)
-	if !ok {
-		return
+	if ok && !popFirstZSet(tx, keys, lowest, count, out) {
+		out.NullArray()
 	}
+}
+
+// popFirstZSet pops from the first of the keys that is a sorted set. It returns false, and has answered nothing, if there is none.
+func popFirstZSet(tx *Tx, keys [][]byte, lowest bool, count int64, out Out) (answered bool) {
 	for _, key := range keys {
 		z, ok := writeZSet(tx, key, out)
 		if !ok {
-			return
+			return true
 		}
 		if z != nil {
 			out.Array(2)
 			out.Bulk(key)
 			popZSet(tx, key, z, lowest, count, true, out)
-			return
+			return true
 		}
 	}
-	out.NullArray()
+	return false
 }
 
 func runZRandMember(tx *Tx, args [][]byte, out Out) {

@@ -85,8 +85,11 @@ func logged(s *fsm.Spec) *fsm.Spec {
 func (c *conn) readFirst(x *command, rc *redcon.Command) bool {
 	c.enqueue(x, rc)
 	c.flushRun()
-	reply := string(c.out.Bytes()[min(c.mark, c.out.Len()):])
-	if c.ended || reply != "*-1\r\n" && reply != "_\r\n" && reply != "$-1\r\n" {
+	reply := c.out.Bytes()[min(c.mark, c.out.Len()):]
+	switch {
+	case c.ended:
+		return true
+	case string(reply) != "*-1\r\n" && string(reply) != "_\r\n" && string(reply) != "$-1\r\n":
 		return true
 	}
 	c.out.Truncate(c.mark)
