@@ -167,6 +167,15 @@ func TestLengths(t *testing.T) {
 	}
 }
 
+// What stands behind an element takes a byte more than its bits do where they are all ones, as in Redis' lpEncodeBacklen.
+func TestBackLen(t *testing.T) {
+	for i, limit := range []int{1 << 7, 1<<14 - 1, 1<<21 - 1, 1<<28 - 1} {
+		require.Equal(t, i+1, BackLen(limit-1), limit)
+		require.Equal(t, i+2, BackLen(limit), limit)
+	}
+	require.Equal(t, 5, BackLen(1<<32-1))
+}
+
 // When the table of places has gone round, nothing of what it held is taken for a place.
 func TestCompressorGoesRound(t *testing.T) {
 	var c, fresh compressor
