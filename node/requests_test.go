@@ -56,7 +56,7 @@ func TestRemovedLeaderWaitsForTheNext(t *testing.T) {
 				answers <- b
 			}()
 		}
-		time.Sleep(10 * time.Millisecond) // virtual
+		<-time.After(10 * time.Millisecond) // virtual
 		late.Store(false)
 		next := w.leader(old).get().View().Self.ClientAddr
 		for range cap(answers) {
@@ -97,7 +97,7 @@ func TestGrowAndShrink(t *testing.T) {
 			}
 		}
 		sends(w.leader(w.nodes[0]).get().View().Self.ClientAddr) // nobody has to ask twice
-		time.Sleep(time.Minute)                                  // virtual
+		<-time.After(time.Minute)                                // virtual
 		require.Zero(t, w.nodes[0].get().View().Leader)
 		sends("c2:1", "c3:1") // it sends clients on, for ever
 		next := w.leader(w.nodes[0])

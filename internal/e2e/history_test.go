@@ -151,7 +151,8 @@ func checkCounter(ops []op, final int64) error {
 // narrow makes the times in which the operations of one counter may take effect shorter: their results tell their order, so none
 // comes before all that stand before it were called, or after the first one behind it returned. The order of all calls then is that
 // of the results, in which porcupine looks first: where all clients' operations overlap, as on a slow machine, it finds that order
-// in a twentieth of the time. It returns false if some operation has no time left. An order that fits the shorter times fits the longer ones.
+// in a twentieth of the time. It returns false if some operation has no time left. An order that fits the shorter times fits the
+// longer ones.
 func narrow(ops []porcupine.Operation) bool {
 	rank := func(o *porcupine.Operation) int64 {
 		if o.Input.(bool) {
