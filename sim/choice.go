@@ -74,7 +74,7 @@ const (
 var owners = [classes]owner{
 	lossClass: ofLink, duplicateClass: ofLink, slowClass: ofLink, replayClass: ofLink, streamClass: ofStream,
 	stallClass: ofNode, hangClass: ofNode, errorClass: ofNode, busyClass: ofNode, applyClass: ofNode, clients: ofClient, sundry: ofClient,
-	spoilClass: ofNode, blocks: ofClient,
+	spoilClass: ofNode, blocks: ofClient, multi: ofClient,
 }
 
 // ofReply marks the loss of an answer to a client.

@@ -30,8 +30,9 @@ type command struct {
 	verb  verb
 	key   int // position in World.keys
 	token uint32
-	line  fsm.Command // of a sundry command
-	op    *listOp     // of a command on lists, which is the only one of its operation
+	line  fsm.Command  // of a sundry command
+	op    *listOp      // of a command on lists, which is the only one of its operation, or part of a transaction
+	txn   *transaction // of watch and exec, the only ones of their operation
 }
 
 // client is one connection that waits for each answer before it asks again.
@@ -42,9 +43,10 @@ type client struct {
 	ops      uint64 // operations so far
 	tries    int    // of the operation under way
 	requests uint64
-	cmds     []command // of the operation under way
-	readOnly bool      // the operation may be served by a follower
-	attempt  *attempt  // under way; nil while it thinks
+	cmds     []command    // of the operation under way
+	readOnly bool         // the operation may be served by a follower
+	attempt  *attempt     // under way; nil while it thinks
+	watching *transaction // whose versions it knows: what it does next
 }
 
 // attempt is one request for an operation, to one node.
@@ -89,6 +91,15 @@ func (w *World) think(c *client) {
 		op := w.drawListOp(&d)
 		c.cmds = append(c.cmds, command{verb: op.verb, op: op})
 		w.try(c)
+		return
+	}
+	if t := c.watching; t != nil {
+		c.watching = nil
+		w.sendTransaction(c, t)
+		return
+	}
+	if r, ok := w.luck(multi, uint8(c.n), c.ops); ok {
+		w.beginTransaction(c, dice(r))
 		return
 	}
 	d := dice(r)
@@ -137,6 +148,13 @@ func (w *World) try(c *client) {
 		case cmd.op != nil:
 			a.read = false
 			a.batch.Cmds = append(a.batch.Cmds, w.listCommand(a, cmd))
+			continue
+		case cmd.verb == watch:
+			a.batch.Cmds = append(a.batch.Cmds, w.watchCommand(cmd.txn))
+			continue
+		case cmd.verb == exec:
+			a.read = !cmd.txn.writes()
+			a.batch.Cmds = append(a.batch.Cmds, w.execCommand(a, cmd.txn))
 			continue
 		case cmd.verb == other:
 			a.read = a.read && cmd.line.Spec.Flags&fsm.FlagWrite == 0

@@ -66,6 +66,9 @@ const (
 	waitUnblocked
 	waitForced
 	waiterGone
+	transactionDone
+	transactionBroken
+	transactionReads
 	changePending // from here on: once in a hundred worlds and less
 	writesLost
 	tailFinal
@@ -100,6 +103,7 @@ var cornerNames = [corners]string{
 	"a majority lost for good", "a write refused for want of room on the disk", "a leader with a full disk handed over",
 	"a key evicted", "a key stayed that was written to before its eviction", "a write refused for want of memory", "a limit of memory changed",
 	"a command waits", "a wait fed", "a wait over in time", "a wait ended by another client", "waits ended by a new leader", "a waiting client gone",
+	"a transaction executed", "a transaction not executed because a watched key had changed", "a transaction that only reads",
 	"a change refused because of another", "acknowledged writes lost with a majority", "entries final that were not committed before",
 	"a membership cut off", "the end of a log with several terms cut off",
 	"a write done for entries already replaced",

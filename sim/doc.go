@@ -44,6 +44,10 @@
 // executes that from the log, too: each answer must be the one that it says, given by the entry that it says. A wait ends only when
 // somebody wants that, none outlives its leader for long, and in the end nobody waits.
 //
+// In another third they send transactions, also with versions that another leader told them (transactions.go). The log says which are
+// executed, and each as one: its reads show what its own commands before have written, and one that only reads shows the state
+// behind one entry.
+//
 // When the faults have ended, a random quorum is healed and must elect, commit, answer, agree and then be quiet
 // (liveness.go). Then every node holds what the model does, key by key.
 //

@@ -29,8 +29,12 @@ func (w *World) remember(a *attempt, known bool) {
 	if !known {
 		end = never
 	}
-	for i := range a.cmds {
-		c := &a.cmds[i]
+	cmds, first := a.commands(), 0
+	if a.cmds[0].verb == exec {
+		first = 1 // behind the head of the array
+	}
+	for i := range cmds {
+		c := &cmds[i]
 		if c.verb >= verbs {
 			continue
 		}
@@ -39,7 +43,7 @@ func (w *World) remember(a *attempt, known bool) {
 			op.arg = string(c.value())
 		}
 		if known {
-			op.reply = a.out.values[i]
+			op.reply = a.out.values[first+i]
 		} else if c.verb == get {
 			continue // a read that nobody has seen the answer of says nothing
 		}

@@ -436,7 +436,7 @@ func (w *World) extend(h *host, e *raft.Entry) {
 			w.fail("lease-excludes", "%v commits in t%d, and %v of t%d has a lease", h, e.Term, o, o.last.Term)
 		}
 	}
-	w.executeEntry(e.Index, &w.ledger[e.Index-1], w.execute)
+	w.executeEntry(e.Index, &w.ledger[e.Index-1])
 	if e.Kind == raft.EntryMembership {
 		w.changed(h, e)
 	}

@@ -159,8 +159,8 @@ func tokenOf(args [][]byte) (uint32, bool) {
 	return uint32(id), err == nil
 }
 
-// executeOnLists executes a command of the log, if it is one on lists. position is its number among those of the entry.
-func (w *World) executeOnLists(index, position uint64, args [][]byte) {
+// executeOnLists executes a command of the log, if it is one on lists.
+func (w *World) executeOnLists(index uint64, args [][]byte) {
 	if len(w.lists) == 0 {
 		return
 	}
@@ -190,15 +190,17 @@ func (w *World) executeOnLists(index, position uint64, args [][]byte) {
 	if !w.stands(index, t, args) {
 		return
 	}
-	w.runOnLists(index, position, id)
-	w.feed(index)
+	w.runOnLists(index, id)
+	if !w.inMulti {
+		w.feed(index)
+	}
 }
 
 func (w *World) isList(name []byte) bool {
 	return slices.ContainsFunc(w.lists, func(l *list) bool { return l.name == string(name) })
 }
 
-func (w *World) runOnLists(index, position uint64, id uint32) {
+func (w *World) runOnLists(index uint64, id uint32) {
 	t := &w.tokens[id]
 	op, l := t.op, w.lists[t.op.from[0]]
 	switch op.verb {
@@ -218,8 +220,12 @@ func (w *World) runOnLists(index, position uint64, id uint32) {
 				return
 			}
 		}
+		if w.inMulti {
+			t.answer(index, reply{kind: '_'})
+			return
+		}
 		w.reach(commandWaits)
-		w.waiting = append(w.waiting, waiting{fsm.WaiterID{Index: index, Position: position}, id, op})
+		w.waiting = append(w.waiting, waiting{fsm.WaiterID{Index: index, Position: w.position}, id, op})
 	}
 }
 
@@ -387,7 +393,9 @@ func (w *World) relist(keep uint64) {
 			t.fate, t.index, t.ended, t.told = proposed, 0, 0, nil
 		}
 	}
+	w.relisting = true
 	for i := range keep {
-		w.executeEntry(i+1, &w.ledger[i], w.executeOnLists)
+		w.executeEntry(i+1, &w.ledger[i])
 	}
+	w.relisting = false
 }

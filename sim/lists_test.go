@@ -19,7 +19,7 @@ type listWorld struct {
 }
 
 func newListWorld(t *testing.T) *listWorld {
-	w := &World{o: DrawSmall(1), keyAt: map[string]int{}}
+	w := &World{o: DrawSmall(1), keyAt: map[string]int{}, broken: map[place]bool{}}
 	w.o.Odds[blocks] = always
 	w.newToken(-1)
 	w.startLists()
@@ -38,7 +38,7 @@ func (w *listWorld) do(op listOp) uint32 {
 func (w *listWorld) log(raw []byte) {
 	w.index++
 	data := fsm.AppendEntryCommand(fsm.AppendEntryHeader(nil, 1, 1), 0, raw)
-	w.executeEntry(w.index, &committed{kind: raft.EntryCommand, data: data}, w.execute)
+	w.executeEntry(w.index, &committed{kind: raft.EntryCommand, data: data})
 }
 
 func (w *listWorld) told(id uint32) string {
@@ -74,7 +74,7 @@ func TestModelOfWaits(t *testing.T) {
 	require.Equal(t, "(_)", w.told(last))
 	require.Nil(t, w.failure)
 	forcedOne := w.do(listOp{verb: pop, from: []int{0}})
-	w.executeEntry(9, &committed{kind: raft.EntryNoop}, w.execute)
+	w.executeEntry(9, &committed{kind: raft.EntryNoop})
 	require.Equal(t, "(-"+forced+")", w.told(forcedOne))
 	require.Nil(t, w.failure)
 

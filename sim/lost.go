@@ -209,7 +209,7 @@ func (w *World) forgetBehind(keep uint64) {
 	w.votes, w.acks = [MaxNodes][]int8{}, [MaxNodes][MaxNodes]ack{}
 	w.membership = raft.Membership{} // that of the new cluster is a founding one
 	for i := range w.tokens {
-		if t := &w.tokens[i]; t.op == nil && (t.fate == notInLog || t.fate == executed && t.index > keep) {
+		if t := &w.tokens[i]; t.op == nil && (t.fate == notInLog || t.index > keep) {
 			*t = token{key: t.key}
 		}
 	}
@@ -219,6 +219,7 @@ func (w *World) forgetBehind(keep uint64) {
 	w.relist(keep)
 	clear(w.current) // clients go on with keys that nobody has seen before
 	for _, c := range w.clients {
+		c.watching = nil
 		if c.attempt != nil {
 			w.pause(c)
 		}

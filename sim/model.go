@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"kvapp/node"
 	"kvapp/raft"
@@ -38,6 +39,7 @@ type fate uint8
 const (
 	proposed fate = iota
 	executed      // it stands in a committed entry
+	broken        // it stands in a transaction that was not executed, because a watched key had changed
 	notInLog      // somebody was told that it is in no log
 )
 
@@ -47,6 +49,8 @@ type token struct {
 	key   int
 	index uint64 // executed: of its entry
 	reply reply  // executed: what it answers
+	// Executed: how many versions its key had in front of it, and has behind it.
+	before, after int
 
 	// Of a command on lists.
 	op      *listOp
@@ -81,8 +85,8 @@ func (w *World) newToken(key int) uint32 {
 	return uint32(len(w.tokens) - 1)
 }
 
-// executeEntry has f execute the commands of a committed entry. position is the number of a command in it, from 1.
-func (w *World) executeEntry(index uint64, e *committed, f func(index, position uint64, args [][]byte)) {
+// executeEntry executes the commands of a committed entry.
+func (w *World) executeEntry(index uint64, e *committed) {
 	switch e.kind {
 	case raft.EntryNoop:
 		w.endWaits(index)
@@ -91,21 +95,29 @@ func (w *World) executeEntry(index uint64, e *committed, f func(index, position 
 	default:
 		return
 	}
-	args, position := make([][]byte, 0, 4), uint64(0)
+	args := make([][]byte, 0, 4)
 	var err error
+	w.position = 0
 	for at := entryHeader; at < len(e.data); {
 		if args, at, err = parseCommand(e.data, at, args[:0]); err != nil {
 			w.fail("entry-readable", "entry %d: %v", index, err)
 			return
 		}
-		position++
-		f(index, position, args)
+		w.position++
+		w.execute(index, args)
 	}
 }
 
 // execute executes one command of the log.
-func (w *World) execute(index, position uint64, args [][]byte) {
-	w.executeOnLists(index, position, args)
+func (w *World) execute(index uint64, args [][]byte) {
+	if string(args[0]) == execName {
+		w.executeTransaction(index, args)
+		return
+	}
+	w.executeOnLists(index, args)
+	if w.relisting {
+		return
+	}
 	if string(args[0]) == evictName {
 		w.evict(index, args[1:])
 		return
@@ -122,25 +134,32 @@ func (w *World) execute(index, position uint64, args [][]byte) {
 }
 
 func (w *World) executeOne(index uint64, v verb, args [][]byte) {
-	at, ok := w.keyAt[string(args[1])]
-	number := string(args[2])
-	if v == appendTo && len(number) > 0 {
-		number = number[:len(number)-1]
-	}
-	id, err := strconv.ParseUint(number, 10, 32)
-	if !ok || err != nil || id >= uint64(len(w.tokens)) || w.tokens[id].key != at {
+	id, at, ok := w.tokenOfKey(args)
+	if !ok {
 		w.fail("command-known", "entry %d holds a command that no client has sent: %q", index, args)
 		return
 	}
 	if t := &w.tokens[id]; w.stands(index, t, args) {
+		t.before = len(w.keys[at].versions)
 		t.reply = w.keys[at].run(index, v, int64(id), args[2:])
+		t.after = len(w.keys[at].versions)
 	}
+}
+
+// tokenOfKey finds the token of a write to a key, and where the key is.
+func (w *World) tokenOfKey(args [][]byte) (id uint32, at int, ok bool) {
+	at, ok = w.keyAt[string(args[1])]
+	if !ok || len(args) < 3 {
+		return 0, 0, false
+	}
+	n, err := strconv.ParseUint(strings.TrimSuffix(string(args[2]), ","), 10, 32)
+	return uint32(n), at, err == nil && n < uint64(len(w.tokens)) && w.tokens[n].key == at
 }
 
 // stands notes that the command of a token stands in an entry. It returns false if that must not be.
 func (w *World) stands(index uint64, t *token, args [][]byte) bool {
 	switch t.fate {
-	case executed:
+	case executed, broken:
 		w.fail("executed-once", "%q stands in entry %d and in entry %d", args, t.index, index)
 		return false
 	case notInLog:
@@ -226,8 +245,17 @@ func parseCommand(data []byte, at int, args [][]byte) ([][]byte, int, error) {
 
 // checkDone compares an answer with the model, and notes what everybody knows from now on.
 func (w *World) checkDone(a *attempt) {
-	if a.cmds[0].op != nil {
+	switch c := &a.cmds[0]; {
+	case c.op != nil:
 		w.checkWait(a)
+		return
+	case c.verb == watch:
+		if w.checkWatch(a); w.failure == nil {
+			a.c.watching = c.txn
+		}
+		return
+	case c.verb == exec:
+		w.checkExec(a)
 		return
 	}
 	if len(a.out.values) != len(a.cmds) {
@@ -308,11 +336,11 @@ func (w *World) refuse(a *attempt) {
 	if a.batch.Outcome == node.Overwritten && a.ending == answered {
 		w.reach(outcomeOverwritten)
 	}
-	for i := range a.cmds {
-		if v := a.cmds[i].verb; v == get || v == other {
+	for _, c := range a.commands() {
+		if c.verb == get || c.verb == other {
 			continue
 		}
-		if t := &w.tokens[a.cmds[i].token]; t.fate == executed {
+		if t := &w.tokens[c.token]; t.fate == executed || t.fate == broken {
 			w.fail("refused-means-refused", "%s, but its command stands in entry %d", describe{a}, t.index)
 		} else {
 			t.fate = notInLog

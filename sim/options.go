@@ -47,13 +47,14 @@ const (
 	spoilClass  // a snapshot file is damaged while its node is down
 	lose        // when the faults end a majority of the disks is lost for good, see lost.go
 	blocks      // not a fault: clients push to lists, and wait for what others push, see lists.go
+	multi       // not a fault: transactions, see transactions.go
 	classes
 )
 
 var classNames = [classes]string{
 	"loss", "duplicate", "slow", "replay", "partition", "clog", "pause", "kill", "power", "full", "rot", "wipe", "wall",
 	"drift", "take", "change", "transfer", "stream", "stall", "hang", "error", "busy", "apply", "clients", "sundry", "memory", "reserve",
-	"spoil", "lose", "blocks",
+	"spoil", "lose", "blocks", "multi",
 }
 
 // purpose names what random bits are for that always have a meaning, as a class names faults.
@@ -198,6 +199,9 @@ func draw(seed uint64, d *dice, small bool) Options {
 	}
 	if more := dice(mix(seed ^ golden>>7)); more.oneIn(3) {
 		o.Odds[blocks] = more.between(2000, 40000)
+	}
+	if more := dice(mix(seed ^ golden>>8)); more.oneIn(3) {
+		o.Odds[multi] = more.between(2000, 40000)
 	}
 	return o
 }

@@ -143,6 +143,12 @@ func attemptText(a *attempt) string {
 		case other:
 			fmt.Fprintf(&b, " %d%q", c.line.DB, c.line.Args)
 			continue // a read rolls dice of its own, so its answer is not the same in every run
+		case watch, exec:
+			fmt.Fprintf(&b, " %s", transactionText(c.txn))
+			if a.batch.Outcome == node.Done {
+				fmt.Fprintf(&b, "=%v", a.out.values)
+			}
+			continue
 		case push, drop, pop, move, take:
 			fmt.Fprintf(&b, " %q", a.batch.Cmds[i].Args)
 			if a.batch.Outcome == node.Done {
@@ -174,4 +180,17 @@ func (r *reply) String() string {
 		return fmt.Sprintf("(%d)", r.num)
 	}
 	return fmt.Sprintf("(%c%s)", r.kind, r.text)
+}
+
+func transactionText(t *transaction) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "watch %v %v", t.watches, t.versions)
+	for i := range t.cmds {
+		if c := &t.cmds[i]; c.op != nil {
+			fmt.Fprintf(&b, " list(%d, %d)", c.op.verb, c.token)
+		} else {
+			fmt.Fprintf(&b, " %s(%d, %d)", verbNames[c.verb], c.key, c.token)
+		}
+	}
+	return b.String()
 }

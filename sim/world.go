@@ -44,8 +44,13 @@ type World struct {
 	// Lists and who waits for them, see lists.go.
 	lists    []*list
 	waiting  []waiting // the oldest first
-	fed      []*list   // written by the command in execution, the first first
+	fed      []*list   // written by the command or the transaction in execution, the first first
 	unblocks slab[*unblocking]
+
+	position  uint64         // of the command in execution, in its entry
+	inMulti   bool           // it is part of a transaction
+	relisting bool           // see relist
+	broken    map[place]bool // of transactions, that a watched key had changed
 
 	// What is known of the whole cluster.
 	ledger  []committed
@@ -152,7 +157,7 @@ func newWorld(o Options, c Config) *World {
 	w := &World{
 		o: o, cluster: "51", hash: offset64, out: c.Trace, tracing: c.Trace != nil,
 		chosen: c.chosen, suspect: c.suspect, plant: c.plant, caught: c.caught,
-		keyAt: map[string]int{}, current: map[int]int{}, hashes: map[uint64]uint64{}, faultsEnd: o.Duration,
+		keyAt: map[string]int{}, broken: map[place]bool{}, current: map[int]int{}, hashes: map[uint64]uint64{}, faultsEnd: o.Duration,
 	}
 	w.limitMemory(o.MaxMemory)
 	w.startLists()
