@@ -55,7 +55,7 @@ type attackers struct {
 
 // send opens n connections; each sends the pieces in order until the server refuses to take them.
 func (a *attackers) send(n int, pieces ...string) {
-	for range n {
+	for range race.Share(n) {
 		nc, err := net.Dial("tcp", a.addr)
 		if err != nil {
 			a.t.Errorf("the server takes no connections: %v", err)
@@ -121,7 +121,7 @@ func TestAttacks(t *testing.T) {
 	base := resident(t, pid)
 	a := &attackers{t: t, addr: c.Addr(1)}
 	most := base
-	for round := range race.Share(2) {
+	for round := range 2 {
 		a.everything()
 		for i := range 20 {
 			key := fmt.Sprintf("k%d-%d", round, i)

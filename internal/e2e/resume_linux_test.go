@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/e2e/cluster"
+	"kvapp/internal/race"
 )
 
 // farHost is where the other nodes find the node behind a gate. Linux answers on all of 127.0.0.0/8.
@@ -161,7 +162,10 @@ func behindGate(t *testing.T) (c *cluster.Cluster, g *gate, keys int, pad string
 		return nil
 	}))
 	keys, pad = 40_000, strings.Repeat("x", 600)
-	_, err := flood(context.Background(), c, 4, keys, 80_000, pad)
+	if race.Enabled {
+		keys, pad = 12_000, strings.Repeat("x", 2000) // as many bytes
+	}
+	_, err := flood(context.Background(), c, 4, keys, 2*int64(keys), pad)
 	require.NoError(t, err)
 	return c, g, keys, pad
 }

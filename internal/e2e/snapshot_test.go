@@ -74,11 +74,11 @@ func movedOn(err error) bool {
 
 // Acceptance 8.
 func TestStoppedFollowerCatchesUpBySnapshot(t *testing.T) {
-	writes, pad := int64(1_000_000), ""
-	if race.Enabled {
-		writes, pad = 200_000, strings.Repeat("x", 200) // as many bytes
+	writes, pad, size := int64(1_000_000), "", "4mb"
+	if race.Enabled { // a quarter of the bytes, and as many snapshots
+		writes, pad, size = 10_000, strings.Repeat("x", 1000), "1mb"
 	}
-	c := cluster.Start(t, cluster.Options{Args: []string{"--raft-snapshot-bytes", "4mb"}})
+	c := cluster.Start(t, cluster.Options{Args: []string{"--raft-snapshot-bytes", size}})
 	slow, lead := c.Follower(), c.Leader()
 	c.Kill(slow)
 	begin := time.Now()

@@ -14,12 +14,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"kvapp/internal/e2e/cluster"
+	"kvapp/internal/race"
 )
 
 // cutLogs starts a cluster whose logs do not go back to their beginning any more.
 func cutLogs(t *testing.T) *cluster.Cluster {
 	c := cluster.Start(t, cluster.Options{Args: []string{"--raft-snapshot-bytes", "1mb"}})
-	_, err := flood(context.Background(), c, 2, 2000, 20_000, strings.Repeat("x", 1000))
+	writes := int64(20_000)
+	if race.Enabled {
+		writes = 8000
+	}
+	_, err := flood(context.Background(), c, 2, 2000, writes, strings.Repeat("x", 1000))
 	require.NoError(t, err)
 	c.SameState()
 	for i := range c.Nodes() {
