@@ -354,9 +354,9 @@ func (s *streamValue) trimBlock(b *streamBlock, t *streamTrim) (removed int64) {
 	return removed
 }
 
-// tombstones says that an entry at id or behind it may have been deleted by XDEL.
+// tombstones says that an entry at id or behind it may have been deleted by XDEL, and not because all before the first one are gone.
 func (s *streamValue) tombstones(id streamID) bool {
-	return s.n > 0 && s.maxDel != streamID{} && !s.maxDel.less(id)
+	return s.n > 0 && s.maxDel != streamID{} && !s.maxDel.less(id) && !s.maxDel.less(s.edge(false))
 }
 
 // unknownRead is what a group has read when nobody can tell.

@@ -97,3 +97,19 @@ func TestStreamConsumerTimes(t *testing.T) {
 		{"xgroup destroy s g", ":0"},
 	}...)
 }
+
+// What was deleted in front of the first entry that is left does not make a group's counter invalid.
+func TestStreamLagBehindDeleted(t *testing.T) {
+	m := newMachine(t)
+	for _, line := range []string{"xadd s 4 a 1", "xadd s 6 a 1", "xgroup create s g 0 entriesread 0", "xadd s 7 a 1"} {
+		m.line(line)
+	}
+	const groups = "*1 *12 $4 name $1 g $9 consumers :0 $7 pending :0 $17 last-delivered-id $3 0-0 $12 entries-read :0 $3 lag "
+	script(t, m, [][2]string{
+		{"xinfo groups s", groups + ":3"},
+		{"xdel s 4", ":1"},
+		{"xinfo groups s", groups + ":3"},
+		{"xdel s 7", ":1"},
+		{"xinfo groups s", groups + "$-1"},
+	}...)
+}

@@ -347,3 +347,10 @@ func TestLimitsAsRedis(t *testing.T) {
 	require.NoError(t, first.nc.Close())
 	optionCorpus(t, s, oracle(t), optionScenes(t, "limits.txt"))
 }
+
+// TestFoundDifferences compares what the random comparisons have found.
+func TestFoundDifferences(t *testing.T) {
+	_, s, first := one(t)
+	require.NoError(t, first.nc.Close())
+	optionCorpus(t, s, oracle(t), optionScenes(t, "found.txt"))
+}
