@@ -4,6 +4,7 @@ GO       ?= go
 FUZZTIME ?= 10s
 SOAK     ?= 10
 SOAKSIM  ?= 30m
+DIFF_FOR ?= 1h
 # Run by version and not as a `tool` of go.mod: its dependencies are none of the server's, and `make test` must not
 # resolve them.
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -13,7 +14,7 @@ TAGS = oracle,clients
 tagged = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build $(1)' .)))
 need   = command -v $(1) >/dev/null || { echo "make $@ needs $(1) (Debian: apt-get install $(2))"; exit 1; }
 
-.PHONY: help build run test race diff clients failover queues bigstate sim soak explore mutants fuzz bench bench-engine bench-raft lint cover clean
+.PHONY: help build run test race diff diff-soak clients failover queues bigstate sim soak explore mutants fuzz bench bench-engine bench-raft lint cover clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +36,10 @@ diff: build ## replies and tools compared with the live redis-server
 	@$(call need,redis-server,redis-server)
 	@$(call need,redis-cli,redis-tools)
 	$(GO) test -tags oracle $(call tagged,oracle)
+
+diff-soak: ## fresh random commands, transactions and waits beside the live redis-server for DIFF_FOR (1h); says how many
+	@$(call need,redis-server,redis-server)
+	$(GO) test -count 1 -timeout 0 -v -tags oracle -run Fresh ./fsm ./resp -differ.for $(DIFF_FOR)
 
 # The interpreter that finds redis-py: Debian's package belongs to /usr/bin/python3, whatever else is in the PATH.
 python = $(shell for p in python3 /usr/bin/python3; do "$$p" -c 'import redis' 2>/dev/null && { command -v "$$p"; break; }; done)

@@ -16,16 +16,20 @@ import (
 
 // streamGen makes random commands on streams whose replies do not depend on a clock.
 type streamGen struct {
-	rnd *rand.Rand
-	top int // ids go up to about here
+	rnd    *rand.Rand
+	top    int      // ids go up to about here
+	others []string // keys that hold something else, most of the time
 }
 
 func (g *streamGen) pick(s ...string) string { return s[g.rnd.Intn(len(s))] }
 func (g *streamGen) chance(n int) bool       { return g.rnd.Intn(n) == 0 }
 
 func (g *streamGen) key() string {
-	if g.chance(30) {
+	switch {
+	case g.chance(30):
 		return g.pick("str", "none")
+	case g.others != nil && g.chance(12):
+		return g.pick(g.others...)
 	}
 	return g.pick("x1", "x2", "x3")
 }

@@ -89,39 +89,56 @@ func TestDataSameAsRedis(t *testing.T) {
 	addr := oracle(t)
 	_, s, _ := one(t)
 	for _, proto := range []string{"2", "3"} {
-		rnd := rand.New(rand.NewSource(1))
-		ours, theirs := dial(t, addrOf(s)), dial(t, addr)
-		ours.do("HELLO " + proto)
-		theirs.do("HELLO " + proto)
-		ours.do("FLUSHALL")
-		theirs.do("FLUSHALL")
-		failures := 0
-		for range 3000 {
-			spec := fsm.Specs()[rnd.Intn(len(fsm.Specs()))]
-			// The sets would differ behind it; due keys count or not; ids follow the clock; who waits gets no reply.
-			if spec.Name == "spop" || spec.Name == "dbsize" || spec.Group == "stream" || spec.Flags&fsm.FlagBlocking != 0 {
-				continue
-			}
-			if strings.Contains(spec.Name, "flush") && rnd.Intn(10) > 0 {
-				continue
-			}
-			line := dataLine(rnd, spec)
-			if since72 := spec.Name == "zrank" || spec.Name == "zrevrank"; since72 && len(strings.Fields(line)) > 3 {
-				continue // an option that Redis 7.0 does not know
-			}
-			if strings.Contains(line, "BYLEX") || strings.Contains(line, "lex") { // undefined unless all scores are equal
-				continue
-			}
-			if strings.HasSuffix(spec.Name, "scan") {
-				line += " COUNT 1000" // steps are as long as each server likes
-			}
-			want, got := theirs.do(line), ours.do(line)
-			if !sameData(spec.Name, want, got) {
-				t.Errorf("RESP%s %s\nwant %q\n got %q", proto, line, want, got)
-				if failures++; failures == 5 {
-					return
-				}
-			}
+		sameCommands(t, addrOf(s), addr, proto, 1, 3000)
+	}
+}
+
+// sameCommands compares n commands of one seed and returns how many had a reply to compare.
+func sameCommands(t *testing.T, oursAt, theirsAt, proto string, seed int64, n int) (compared int) {
+	rnd := rand.New(rand.NewSource(seed))
+	ours, theirs := dial(t, oursAt), dial(t, theirsAt)
+	defer func() { _, _ = ours.nc.Close(), theirs.nc.Close() }()
+	for _, line := range []string{"HELLO " + proto, "FLUSHALL"} {
+		ours.do(line)
+		theirs.do(line)
+	}
+	failures := 0
+	for range n {
+		spec := fsm.Specs()[rnd.Intn(len(fsm.Specs()))]
+		line, ok := drawLine(rnd, spec)
+		if !ok {
+			continue
+		}
+		want, got := theirs.do(line), ours.do(line)
+		if compared++; sameData(spec.Name, want, got) {
+			continue
+		}
+		t.Errorf("seed %d RESP%s %s\nwant %q\n got %q", seed, proto, line, want, got)
+		if failures++; failures == 5 {
+			break
 		}
 	}
+	return compared
+}
+
+// drawLine draws a command, false if replies to it say nothing.
+func drawLine(rnd *rand.Rand, spec *fsm.Spec) (line string, ok bool) {
+	// The sets would differ behind it; due keys count or not; ids follow the clock; who waits gets no reply.
+	if spec.Name == "spop" || spec.Name == "dbsize" || spec.Group == "stream" || spec.Flags&fsm.FlagBlocking != 0 {
+		return "", false
+	}
+	if strings.Contains(spec.Name, "flush") && rnd.Intn(10) > 0 {
+		return "", false
+	}
+	line = dataLine(rnd, spec)
+	if since72 := spec.Name == "zrank" || spec.Name == "zrevrank"; since72 && len(strings.Fields(line)) > 3 {
+		return "", false // an option that Redis 7.0 does not know
+	}
+	if strings.Contains(line, "BYLEX") || strings.Contains(line, "lex") { // undefined unless all scores are equal
+		return "", false
+	}
+	if strings.HasSuffix(spec.Name, "scan") {
+		line += " COUNT 1000" // steps are as long as each server likes
+	}
+	return line, true
 }
