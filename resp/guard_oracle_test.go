@@ -3,7 +3,9 @@
 package resp
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,4 +62,30 @@ func TestRandomInputAgainstRedis(t *testing.T) {
 			require.True(t, want == got, "seed %d, password %q, input %.1000q\nwant %.1000q\n got %.1000q", seed, pass, in, want, got)
 		}
 	}
+}
+
+// An argument may be as long as proto-max-bulk-len says, and one that is longer ends the connection before it is read.
+func TestBulkLimitAsRedis(t *testing.T) {
+	const limit = 1 << 20
+	_, s, first := one(t)
+	theirs := oracle(t)
+	for _, c := range []*client{first, dial(t, theirs)} {
+		require.Equal(t, "+OK\r\n", c.do(fmt.Sprintf("CONFIG SET proto-max-bulk-len %d", limit)))
+	}
+	var replies []string
+	for _, addr := range []string{theirs, addrOf(s)} {
+		c := dial(t, addr)
+		var all string
+		for _, n := range []int{limit - 1, limit} {
+			all += c.ask("SET", "k", strings.Repeat("x", n)) + c.do("STRLEN k")
+		}
+		all += c.ask("SETRANGE", "k", fmt.Sprint(limit-1), "y") + c.ask("GETRANGE", "k", "-2", "-1")
+		_, err := fmt.Fprintf(c.nc, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n", limit+1)
+		require.NoError(t, err)
+		all += c.reply()
+		c.closed()
+		replies = append(replies, all)
+	}
+	require.Equal(t, replies[0], replies[1])
+	require.Contains(t, replies[0], "invalid bulk length")
 }

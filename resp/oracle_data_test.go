@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"kvapp/fsm"
 )
@@ -102,12 +105,19 @@ func sameCommands(t *testing.T, oursAt, theirsAt, proto string, seed int64, n in
 		ours.do(line)
 		theirs.do(line)
 	}
-	failures := 0
+	failures, line := 0, ""
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d RESP%s ended with %s", seed, proto, line)
+		}
+	}()
 	for range n {
-		spec := fsm.Specs()[rnd.Intn(len(fsm.Specs()))]
-		line, ok := drawLine(rnd, spec)
-		if !ok {
+		spec, ok := fsm.Specs()[rnd.Intn(len(fsm.Specs()))], false
+		if line, ok = drawLine(rnd, spec); !ok {
 			continue
+		}
+		for _, c := range []*client{ours, theirs} { // for a command, not for all of them
+			require.NoError(t, c.nc.SetDeadline(time.Now().Add(20*time.Second)))
 		}
 		want, got := theirs.do(line), ours.do(line)
 		if compared++; sameData(spec.Name, want, got) {

@@ -21,6 +21,7 @@ func TestFreshSeeds(t *testing.T) {
 	began := time.Now()
 	from, compared := began.UnixNano()/1000, 0
 	seed := from
+	defer func() { t.Logf("%d commands compared; seeds from %d, the last one is %d", compared, from, seed) }()
 	for ; time.Since(began) < *differFor && !t.Failed(); seed++ {
 		compared += sameBlocking(t, addrOf(s), theirs, seed)
 		compared += sameTransactions(t, addrOf(s), theirs, seed)
@@ -28,5 +29,4 @@ func TestFreshSeeds(t *testing.T) {
 			compared += sameCommands(t, addrOf(s), theirs, proto, seed, 300)
 		}
 	}
-	t.Logf("%d commands compared; seeds %d to %d", compared, from, seed-1)
 }
