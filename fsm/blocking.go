@@ -400,8 +400,8 @@ func (s *Store) itemOf(k *waitedKey) (it item) {
 		return it
 	}
 	_, _, rec := db.find(int(Slot(k.name)), hashKey(s.seed, k.name), k.name, -1)
-	if rec == nil || rec.expired(s.clock.Load()) {
-		return it
+	if found := (item{rec, db.objects.dir.Load()}); rec != nil && !found.expired(s.clock.Load()) {
+		it = found
 	}
-	return item{rec, db.objects.dir.Load()}
+	return it
 }

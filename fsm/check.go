@@ -38,7 +38,7 @@ func (s *Store) Check() error {
 }
 
 func (s *Store) checkDatabase(n int, db *database) error {
-	var keys, expires, mem, seconds, objects int64
+	var keys, expires, timed, mem, seconds, objects int64
 	var live uint64
 	for slot := range Slots {
 		count := db.keysIn(slot)
@@ -62,6 +62,9 @@ func (s *Store) checkDatabase(n int, db *database) error {
 			if it.enc() == encObject {
 				objects++
 			}
+			if it.times().len() > 0 {
+				timed++
+			}
 		}
 		if err := compareSums(n, slot, db.sumOf(slot), sum); err != nil {
 			return err
@@ -71,6 +74,9 @@ func (s *Store) checkDatabase(n int, db *database) error {
 		mem != db.mem.Load() || seconds != db.expireSum.Load() {
 		return &InvariantError{"counters", fmt.Sprintf("db %d: %d keys, %d expires, %d due, %d bytes; counted %d, %d, %d, %d",
 			n, db.keys.Load(), db.expires.Load(), db.due.Len(), db.mem.Load(), keys, expires, expires, mem)}
+	}
+	if timed != db.timed.Load() || int(timed) != db.fields.Len() {
+		return &InvariantError{"hashes with deadlines", fmt.Sprintf("db %d: %d, %d in order; counted %d", n, db.timed.Load(), db.fields.Len(), timed)}
 	}
 	if live != db.arena.Live() {
 		return &InvariantError{"bytes in the arena", fmt.Sprintf("db %d: %d, counted %d", n, db.arena.Live(), live)}
@@ -140,6 +146,33 @@ func (s *Store) checkKey(db *database, it *item, slot, pos int) error {
 		if d, ok := db.due.Get(deadline{at, db.dict(slot).At(pos)}); !ok || d.ref != db.dict(slot).At(pos) {
 			return &InvariantError{"a deadline stands in the order of expiry", fmt.Sprintf("%q", key)}
 		}
+	}
+	if t := it.times(); t != nil {
+		return checkTimes(db, it, t, db.dict(slot).At(pos))
+	}
+	return nil
+}
+
+// checkTimes verifies the deadlines of a hash's fields: they are of its fields, can be found both ways, and the earliest stands in
+// the order of expiry.
+func checkTimes(db *database, it *item, t *fieldTimes, ref slab.Ref) error {
+	h, _ := it.object().(*hashValue)
+	var last fieldTime
+	n, bad := 0, false
+	t.each(func(f fieldTime) bool {
+		bad = bad || last.compare(f) >= 0 || f.at <= 0 || f.pos < 0 || f.pos >= h.len() || t.get(f.pos) != f.at
+		last = f
+		n++
+		return true
+	})
+	if bad || n != t.len() || n > 0 && t.last() != last.at {
+		return &InvariantError{"deadlines of fields", fmt.Sprintf("%q: %d of %d fields", it.key(), t.len(), h.len())}
+	}
+	if t.linked != t.first().at {
+		return &InvariantError{"the earliest deadline of a field", fmt.Sprintf("%q: %d, is %d", it.key(), t.linked, t.first().at)}
+	}
+	if d, ok := db.fields.Get(deadline{t.linked, ref}); t.linked != 0 && (!ok || d.ref != ref) {
+		return &InvariantError{"a hash stands in the order of expiry", fmt.Sprintf("%q", it.key())}
 	}
 	return nil
 }

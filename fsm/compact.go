@@ -85,6 +85,9 @@ func (s *Store) moveRecord(db *database, from, to slab.Ref) slab.Move {
 	if at := rec.deadline(); at != 0 {
 		db.due.Set(deadline{at, to}) // in the place of the one that is equal in the order
 	}
+	if it := (item{rec, db.objects.dir.Load()}); it.times() != nil && it.times().linked != 0 {
+		db.fields.Set(deadline{it.times().linked, to})
+	}
 	return slab.Moved
 }
 

@@ -55,6 +55,9 @@ func (d *digest) value(it *item) {
 			field := c.next()
 			pair.mix(field.appendTo(nil))
 			pair.mix(c.val.appendTo(nil))
+			if v.times != nil && v.times.get(c.pos-1) != 0 {
+				pair.xor([]byte("!!hexpire!!"))
+			}
 			d.xor(pair[:])
 		}
 	case *zsetValue:
@@ -162,7 +165,7 @@ func runDebugListpack(tx *Tx, args [][]byte, out Out) {
 	case it.absent():
 		out.Error(errNoSuchKey)
 		return
-	case formNames[it.kind()][it.form()] != "listpack":
+	case !strings.HasPrefix(formNames[it.kind()][it.form()], "listpack"):
 		out.Error(errNotListpack)
 		return
 	}
@@ -192,12 +195,20 @@ func (it *item) packed() (elements [][]byte) {
 			add(m.appendTo(nil))
 		}
 	case *hashValue:
-		c := v.from(0)
-		for range v.len() {
-			field := c.next()
-			add(field.appendTo(nil))
-			add(c.val.appendTo(nil))
+		if v.times == nil {
+			c := v.from(0)
+			for range v.len() {
+				field := c.next()
+				add(field.appendTo(nil))
+				add(c.val.appendTo(nil))
+			}
+			break
 		}
+		v.byTime(func(c *hashCursor, at int64) {
+			add(c.field.appendTo(nil))
+			add(c.val.appendTo(nil))
+			add(appendInt(nil, at))
+		})
 	case *zsetValue:
 		v.walk(0, v.len(), false, func(m word, score float64) {
 			add(m.appendTo(nil))

@@ -40,6 +40,7 @@
 //	record    one key in the arena: version, use, deadline, key, and a string, an integer, a short packed collection or the
 //	          handle of an object; package slab
 //	object    any other collection, or a string that is long or changed in place: on the Go heap, named by its handle
+//	fieldTimes  the deadlines of a hash's fields
 //	members   the elements of an object that is a large hash, set or sorted set: a dictionary of references to records in the
 //	          memory, and of a sorted set a tree of references; on the Go heap are some directories of both
 //	blocks    the entries of a stream: packed, in a tree that views share until it changes; see stream.go
@@ -53,6 +54,19 @@
 // A key is due when the clock is past its deadline. Due keys are invisible to every command at once; they are deleted
 // by a write that touches them, or by the command of SweepCommand, which the leader proposes when NextDeadline has
 // come. Reads delete nothing.
+//
+// # Deadlines of fields
+//
+// Fields of a hash may have deadlines (HEXPIRE and its like, of Redis 7.4). They stand in a table beside the hash, fieldTimes, which
+// exists once a field has had one: other hashes take no more for it than a nil. A hash with a table is an object, small ones too, in a
+// form of their own (hashTimed). The table names a field by its position, and finds deadlines by position and in the order of time, so
+// that a command on a field costs O(log n) more and the earliest and the latest are at hand. A few stand in a slice, more in two trees
+// that views share.
+//
+// By the earliest deadline a hash stands in an order of the database, besides that of the keys. The same sweep deletes from both, and
+// counts fields and keys alike. A field is due when the clock is past its deadline: from then on no command shows it, but HLEN counts
+// it until it is deleted, as in Redis. A hash of which all fields are due is a key that is due (item.expired), and goes as a whole.
+// A write that sets a due field deletes it first, so that it comes last in the order; other writes leave what is due to the sweep.
 //
 // # Eviction
 //

@@ -10,7 +10,8 @@ import (
 
 // DUMP answers what a redis-server of version 7.0 would for the same value: the same bytes for strings, sorted sets, sets of
 // integers, and for lists and small hashes that were only added to; what a server of Redis orders by chance has the order of
-// history here. The bytes follow from the state, so they are the same on every node.
+// history here. A hash whose fields have deadlines is written as Redis 7.4 does, since older versions have none. The bytes follow
+// from the state, so they are the same on every node.
 //
 // RESTORE decodes on every node that applies it, and takes only what it has checked to the end.
 
@@ -128,6 +129,10 @@ func (s *setValue) dump(w *rdb.Writer) {
 }
 
 func (h *hashValue) dump(w *rdb.Writer) {
+	if h.form() == hashTimed || h.times.len() > 0 {
+		h.dumpTimed(w)
+		return
+	}
 	c, n := h.from(0), h.len()
 	if h.form() == hashTable {
 		w.Begin(rdb.TypeHash)
@@ -148,6 +153,35 @@ func (h *hashValue) dump(w *rdb.Writer) {
 		b = appendListElem(b, c.val.bytes(digits[:0]))
 	}
 	w.Listpack(hashGroup*n, b)
+}
+
+// dumpTimed writes a hash with deadlines as Redis 7.4 does. Fields that are due are among the others, as they are there until
+// they are deleted.
+func (h *hashValue) dumpTimed(w *rdb.Writer) {
+	first := h.times.first().at
+	if h.form() == hashTable {
+		w.Begin(rdb.TypeHashTimes)
+		w.Millis(first)
+		w.Length(h.len())
+		c := h.from(0)
+		for i := range h.len() {
+			c.next()
+			w.Deadline(h.times.get(i), first)
+			w.String(c.field.b)
+			w.String(c.val.b)
+		}
+		return
+	}
+	w.Begin(rdb.TypeHashListpackTimes)
+	w.Millis(first)
+	b := make([]byte, 0, 2*len(h.small))
+	var digits [20]byte
+	h.byTime(func(c *hashCursor, at int64) {
+		b = appendListElem(b, c.field.bytes(digits[:0]))
+		b = appendListElem(b, c.val.bytes(digits[:0]))
+		b = appendListElem(b, appendInt(digits[:0], at))
+	})
+	w.Listpack((hashGroup+1)*h.len(), b)
 }
 
 func (z *zsetValue) dump(w *rdb.Writer) {
@@ -203,8 +237,13 @@ func restored(r *rdb.Reader) (collection, error) {
 		c = s
 	case rdb.Hash:
 		h := &hashValue{}
+		if r.Timed() {
+			h.timed()
+		}
 		for added && r.Next() {
-			added = h.put(r.Key, r.Val)
+			if added = h.put(r.Key, r.Val); added && r.At != 0 {
+				h.times.put(h.len()-1, r.At)
+			}
 		}
 		c = h
 	default:

@@ -28,6 +28,11 @@ const (
 	errSecondDB    = "ERR invalid second DB index"
 	errExpireNXXX  = "ERR NX and XX, GT or LT options at the same time are not compatible"
 	errExpireGTLT  = "ERR GT and LT options at the same time are not compatible"
+	errHashExpire  = "ERR invalid expire time, must be >= 0"
+	errFieldsWord  = "ERR Mandatory argument FIELDS is missing or not at the right position"
+	errFieldsZero  = "ERR Parameter `numFields` should be greater than 0"
+	errFieldsCount = "ERR Number of fields must be a positive integer"
+	errFieldsMatch = "ERR The `numfields` parameter must match the number of arguments"
 	errLCSBoth     = "ERR If you want both the length and indexes, please just use IDX."
 	errLCSType     = "ERR The specified keys must contain string values"
 	errNotLFU      = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " + errSwitching

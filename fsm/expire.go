@@ -1,6 +1,10 @@
 package fsm
 
-import "math"
+import (
+	"math"
+
+	"github.com/tidwall/btree"
+)
 
 // expireCondition is the option of the EXPIRE family that says when a deadline may be replaced.
 type expireCondition struct{ nx, xx, gt, lt bool }
@@ -124,15 +128,16 @@ func replyDeadline(tx *Tx, key []byte, unit, base int64, out Out) {
 	}
 }
 
-// sweepName is the command by which a leader has due keys deleted on every node. Clients cannot call it.
+// sweepName is the command by which a leader has due keys and fields deleted on every node. Clients cannot call it.
 const sweepName = "_sweep"
 
 var internalCommands = []*Spec{{
 	Name: sweepName, Arity: 2, Flags: FlagWrite | FlagInternal, Group: "generic", Run: runSweep,
-	Summary: "Deletes the first n keys that are due at the entry's time.", Complexity: "O(n log k) with k deadlines",
+	Summary:    "Deletes the first n keys and fields that are due at the entry's time.",
+	Complexity: "O(n log k) with k deadlines",
 }, evictSpec, execSpec, unblockSpec}
 
-// SweepCommand returns the internal write command that deletes the limit keys with the earliest deadlines, as far as
+// SweepCommand returns the internal write command that deletes the limit keys and fields with the earliest deadlines, as far as
 // they are due at the stamp of the entry. raw is dst with the command's RESP appended; c refers to it.
 func SweepCommand(dst []byte, limit int) (raw []byte, c Command) {
 	number := appendInt(nil, int64(limit))
@@ -146,41 +151,54 @@ func SweepCommand(dst []byte, limit int) (raw []byte, c Command) {
 	return raw, c
 }
 
-// runSweep deletes in the order of deadline, database, key. The spec names no keys: each is deleted under the lock of
-// its own shard, which changes nothing that a reader could see, because a due key is invisible already.
+// runSweep deletes in the order of deadline, database, keys before fields, key; of a hash all fields that are due together. The spec
+// names no keys: each is deleted under the lock of its own shard, which changes nothing that a reader could see but the lengths of
+// hashes, because what is due is invisible already.
 func runSweep(tx *Tx, args [][]byte, out Out) {
 	limit, ok := intArg(args[1], out)
 	if !ok {
 		return
 	}
+	tx.quiet = true
 	n := int64(0)
-	for ; n < limit; n++ {
-		first := -1
-		var next deadline
-		for i := range tx.s.dbs {
-			db := tx.s.dbs[i].Load()
-			if db == nil {
-				continue
-			}
-			if d, ok := db.due.Min(); ok && d.at < tx.now && (first < 0 || d.at < next.at) {
-				first, next = i, d
-			}
-		}
-		if first < 0 {
+	for n < limit {
+		db, key := tx.firstDue()
+		if key == nil {
 			break
 		}
-		tx.sweep(first, tx.s.dbs[first].Load().record(next.ref).key())
+		n += tx.sweep(db, key, limit-n)
 	}
 	out.Int(n)
 }
 
-// sweep deletes one due key.
-func (tx *Tx) sweep(db int, key []byte) {
+// firstDue returns the key that is due first, or of which a field is; nil if nothing is due.
+func (tx *Tx) firstDue() (n int, key []byte) {
+	next := deadline{at: tx.now}
+	for i := range tx.s.dbs {
+		db := tx.s.dbs[i].Load()
+		if db == nil {
+			continue
+		}
+		for _, order := range [...]*btree.BTreeG[deadline]{db.due, db.fields} {
+			if d, ok := order.Min(); ok && d.at < next.at {
+				n, next, key = i, d, db.record(d.ref).key()
+			}
+		}
+	}
+	return n, key
+}
+
+// sweep deletes one due key, or up to limit due fields of a hash. It returns how many.
+func (tx *Tx) sweep(db int, key []byte, limit int64) int64 {
 	tx.buf = append(tx.buf[:0], key...)
 	tx.lastKey = nil // the scratch holds another key now
 	sh := &tx.s.shards[int(Slot(tx.buf))/pageSlots]
+	n := int64(1)
 	sh.mu.Lock()
-	tx.findWrite(db, tx.buf)
+	if p, found := tx.findWrite(db, tx.buf); found {
+		n = tx.sweepFields(&p, limit)
+	}
 	sh.mu.Unlock()
 	tx.lastKey = nil
+	return n
 }

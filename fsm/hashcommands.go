@@ -20,6 +20,31 @@ func writeHash(tx *Tx, key []byte, out Out) (*hashValue, bool) {
 	return writeValue[*hashValue](tx, key, kindHash, out)
 }
 
+// storeHash is tx.store for a hash: it goes also when all fields that are left are due.
+func storeHash(tx *Tx, key []byte, h *hashValue) {
+	if h.gone(tx.now) {
+		tx.delete(key)
+		return
+	}
+	tx.store(key, h)
+}
+
+// renew removes field if it is due: it is going to be set, and counts as new. REQUIRES: h has a table of deadlines.
+func (tx *Tx) renew(h *hashValue, field []byte) {
+	if at, pos := h.find(field); at >= 0 && h.due(pos, tx.now) {
+		h.removeAt(at, pos)
+		tx.s.subkeys.Add(1)
+	}
+}
+
+// persist is renew that takes the deadline of a field that is not due.
+func (tx *Tx) persist(h *hashValue, field []byte) {
+	tx.renew(h, field)
+	if at, pos := h.find(field); at >= 0 {
+		h.times.put(pos, 0)
+	}
+}
+
 func runHSet(name string, status bool) runFunc {
 	arity := errArity(name)
 	return func(tx *Tx, args [][]byte, out Out) {
@@ -36,6 +61,9 @@ func runHSet(name string, status bool) runFunc {
 		}
 		added := int64(0)
 		for i := 2; i < len(args); i += 2 {
+			if h.times != nil {
+				tx.persist(h, args[i])
+			}
 			if h.put(args[i], args[i+1]) {
 				added++
 			}
@@ -60,9 +88,12 @@ func runHSetNX(tx *Tx, args [][]byte, out Out) {
 	if h == nil {
 		h = &tx.fresh().hash
 	}
-	if h.has(args[2]) {
+	if h.has(args[2], tx.now) {
 		out.Int(0)
 		return
+	}
+	if h.times != nil {
+		tx.renew(h, args[2])
 	}
 	h.put(args[2], args[3])
 	tx.store(args[1], h)
@@ -72,7 +103,7 @@ func runHSetNX(tx *Tx, args [][]byte, out Out) {
 // replyField answers the value of a field of h, which may be nil.
 func replyField(tx *Tx, h *hashValue, field []byte, out Out) {
 	if h != nil {
-		if v, ok := h.get(field); ok {
+		if v, ok := h.get(field, tx.now); ok {
 			v.reply(tx, out)
 			return
 		}
@@ -106,11 +137,13 @@ func runHGetAll(tx *Tx, args [][]byte, out Out) {
 		out.Map(0)
 		return
 	}
-	n := h.len()
+	n := h.live(tx.now)
 	out.Map(n)
 	c := h.from(0)
 	for range n {
-		c.next()
+		if c.next(); h.times != nil {
+			c.passDue(tx.now)
+		}
 		c.reply(tx, out)
 	}
 }
@@ -126,11 +159,13 @@ func runHList(values bool) runFunc {
 			out.Array(0)
 			return
 		}
-		n := h.len()
+		n := h.live(tx.now)
 		out.Array(n)
 		c := h.from(0)
 		for range n {
-			c.next()
+			if c.next(); h.times != nil {
+				c.passDue(tx.now)
+			}
 			if values {
 				c.val.reply(tx, out)
 			} else {
@@ -148,17 +183,19 @@ func runHDel(tx *Tx, args [][]byte, out Out) {
 	removed := 0
 	if h != nil {
 		for _, f := range args[2:] {
-			if h.remove(f) {
+			if at, pos := h.find(f); at >= 0 && !h.due(pos, tx.now) {
+				h.removeAt(at, pos)
 				removed++
 			}
 		}
 	}
 	if removed > 0 {
-		tx.store(args[1], h)
+		storeHash(tx, args[1], h)
 	}
 	out.Int(int64(removed))
 }
 
+// runHLen counts fields that are due until they are deleted, as Redis does.
 func runHLen(tx *Tx, args [][]byte, out Out) {
 	h, ok := readHash(tx, args[1], out)
 	switch {
@@ -172,7 +209,7 @@ func runHLen(tx *Tx, args [][]byte, out Out) {
 
 func runHExists(tx *Tx, args [][]byte, out Out) {
 	if h, ok := readHash(tx, args[1], out); ok {
-		replyFlag(h != nil && h.has(args[2]), out)
+		replyFlag(h != nil && h.has(args[2], tx.now), out)
 	}
 }
 
@@ -183,7 +220,7 @@ func runHStrLen(tx *Tx, args [][]byte, out Out) {
 	}
 	n := 0
 	if h != nil {
-		v, _ := h.get(args[2])
+		v, _ := h.get(args[2], tx.now)
 		n = v.len()
 	}
 	out.Int(int64(n))
@@ -202,7 +239,7 @@ func runHIncrBy(tx *Tx, args [][]byte, out Out) {
 		h = &tx.fresh().hash
 	}
 	val := int64(0)
-	if s, found := h.get(args[2]); found {
+	if s, found := h.get(args[2], tx.now); found {
 		if val, ok = s.integer(); !ok {
 			out.Error(errHashInteger)
 			return
@@ -213,6 +250,9 @@ func runHIncrBy(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	val += incr
+	if h.times != nil {
+		tx.renew(h, args[2])
+	}
 	tx.buf = strconv.AppendInt(tx.buf[:0], val, 10)
 	h.put(args[2], tx.buf)
 	tx.store(args[1], h)
@@ -237,7 +277,7 @@ func runHIncrByFloat(tx *Tx, args [][]byte, out Out) {
 		h = &tx.fresh().hash
 	}
 	val := new(big.Float).SetPrec(64)
-	if s, found := h.get(args[2]); found {
+	if s, found := h.get(args[2], tx.now); found {
 		if val, ok = parseLongDouble(s.appendTo(nil)); !ok {
 			out.Error(errHashFloat)
 			return
@@ -247,6 +287,9 @@ func runHIncrByFloat(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		out.Error(errNaNInfinity)
 		return
+	}
+	if h.times != nil {
+		tx.renew(h, args[2])
 	}
 	h.put(args[2], text)
 	tx.store(args[1], h)
@@ -272,7 +315,7 @@ func runHRandField(tx *Tx, args [][]byte, out Out) {
 		out.Null()
 		return
 	case len(args) == 2:
-		c := h.from(tx.RandN(h.len()))
+		c := h.from(tx.randomField(h))
 		field := c.next()
 		field.reply(tx, out)
 		return
@@ -280,10 +323,13 @@ func runHRandField(tx *Tx, args [][]byte, out Out) {
 		out.Array(0)
 		return
 	}
-	nested, places := out.RESP3(), h.places()
-	randomPicks(tx, h.len(), count, out,
+	nested, places, live := out.RESP3(), h.places(), h.livePlaces(tx.now)
+	randomPicks(tx, h.live(tx.now), count, out,
 		func(n int) { beginPairs(n, withValues, nested, out) },
 		func(i int) {
+			if live != nil {
+				i = live[i]
+			}
 			c := h.random(i, places)
 			c.next()
 			if withValues && nested {
@@ -294,6 +340,35 @@ func runHRandField(tx *Tx, args [][]byte, out Out) {
 				c.val.reply(tx, out)
 			}
 		})
+}
+
+// randomField returns the position of a field chosen among those that are not due; there is one.
+func (tx *Tx) randomField(h *hashValue) int {
+	for range randomTries {
+		if i := tx.RandN(h.len()); !h.due(i, tx.now) {
+			return i
+		}
+	}
+	live := h.livePlaces(tx.now)
+	if live == nil {
+		return 0
+	}
+	return live[tx.RandN(len(live))]
+}
+
+// livePlaces returns the positions of the fields that are not due at now (Unix ms); nil if none is due.
+func (h *hashValue) livePlaces(now int64) []int {
+	n := h.live(now)
+	if n == h.len() {
+		return nil
+	}
+	all := make([]int, 0, n)
+	for i := range h.len() {
+		if !h.due(i, now) {
+			all = append(all, i)
+		}
+	}
+	return all
 }
 
 // beginPairs announces n elements, or n pairs: RESP3 nests each pair in an array of its own, RESP2 has one flat array.

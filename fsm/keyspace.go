@@ -62,9 +62,9 @@ const (
 	entryCost = 88
 )
 
-// deadline is one key in the order of expiry.
+// deadline is one key in the order of expiry, or one hash in that of its fields.
 type deadline struct {
-	at  int64    // Unix ms
+	at  int64    // Unix ms; of a hash, the earliest of its fields'
 	ref slab.Ref // the record
 }
 
@@ -90,8 +90,10 @@ type database struct {
 	// compacting says that records are being moved together, until there is little slack.
 	compacting bool
 	due        *btree.BTreeG[deadline] // in the order of deadline and key
+	fields     *btree.BTreeG[deadline] // the hashes with deadlines of fields, in the same order
 	keys       atomic.Int64
 	expires    atomic.Int64 // keys with a deadline; equals due.Len()
+	timed      atomic.Int64 // hashes of which fields have deadlines; equals fields.Len()
 	expireSum  atomic.Int64 // sum of the deadlines in seconds
 	mem        atomic.Int64 // sum of item.cost
 }
@@ -99,6 +101,7 @@ type database struct {
 func newDatabase() *database {
 	db := &database{arena: slab.New()}
 	db.due = btree.NewBTreeGOptions(db.sooner, btree.Options{NoLocks: true})
+	db.fields = btree.NewBTreeGOptions(db.sooner, btree.Options{NoLocks: true})
 	return db
 }
 

@@ -336,12 +336,16 @@ func (m *members) decode(d valueDecoder, n int) (collection, error) {
 		}
 		m.add(key, p)
 	}
+	h := &hashValue{large: m}
+	if m.kind == kindHash {
+		h.decodeTimes(&d)
+	}
 	if !d.end() {
 		return nil, errDecode
 	}
 	switch m.kind {
 	case kindHash:
-		return &hashValue{large: m}, nil
+		return h, nil
 	case kindSet:
 		return &setValue{large: m}, nil
 	default:

@@ -8,6 +8,7 @@ const deadlineCost = 21
 // those of the order of expiry, which MemoryUsed leaves out. Any goroutine.
 func (s *Store) Overhead(db int) (keys, expires int64) {
 	keys, expires = s.Keys(db)
+	expires += s.FieldExpires(db)
 	return keys * entryCost, expires * deadlineCost
 }
 
@@ -45,6 +46,9 @@ func runMemoryUsage(tx *Tx, args [][]byte, out Out) {
 	if it.deadline() != 0 {
 		n += deadlineCost
 	}
+	if it.times().len() > 0 {
+		n += deadlineCost
+	}
 	out.Int(n)
 }
 
@@ -55,8 +59,9 @@ func (tx *Tx) peek(key []byte) item {
 		return item{}
 	}
 	slot, hash := tx.address(key)
-	if _, _, rec := db.find(slot, hash, key, tx.hint); rec != nil && !rec.expired(tx.now) {
-		return item{rec, db.objects.dir.Load()}
+	_, _, rec := db.find(slot, hash, key, tx.hint)
+	if it := (item{rec, db.objects.dir.Load()}); rec != nil && !it.expired(tx.now) {
+		return it
 	}
 	return item{}
 }

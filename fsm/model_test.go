@@ -343,7 +343,8 @@ func FuzzRestore(f *testing.F) {
 	m.do("set", "k", "v", "PX", "10")
 	m.do("rpush", "l", "a", "b")
 	m.do("sadd", "s", "a", "b")
-	m.do("hset", "h", "a", "b")
+	m.do("hset", "h", "a", "b", "c", "d")
+	m.do("hpexpire", "h", "10", "FIELDS", "1", "a")
 	m.do("zadd", "z", "1", "b")
 	m.db = 3
 	m.do("set", "n", "12")

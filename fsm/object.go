@@ -25,6 +25,7 @@ const (
 
 	hashPacked form = 1
 	hashTable  form = 2
+	hashTimed  form = 3 // packed, with deadlines of fields
 
 	zsetPacked form = 1
 	zsetSkip   form = 2
@@ -32,12 +33,13 @@ const (
 	streamBlocks form = 1
 )
 
-// formNames are the words of OBJECT ENCODING. They are those of Redis 7.2; 7.0 has no packed lists and sets yet.
+// formNames are the words of OBJECT ENCODING. They are those of Redis 7.2, and of 7.4 for hashes with deadlines; 7.0 has no packed
+// lists and sets yet.
 var formNames = [kindCount][4]string{
 	kindString: {stringInt: "int", stringShort: "embstr", stringRaw: "raw"},
 	kindList:   {listPacked: "listpack", listQuick: "quicklist"},
 	kindSet:    {setInts: "intset", setPacked: "listpack", setTable: "hashtable"},
-	kindHash:   {hashPacked: "listpack", hashTable: "hashtable"},
+	kindHash:   {hashPacked: "listpack", hashTable: "hashtable", hashTimed: "listpackex"},
 	kindZSet:   {zsetPacked: "listpack", zsetSkip: "skiplist"},
 	kindStream: {streamBlocks: "stream"},
 }

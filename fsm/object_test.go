@@ -223,7 +223,7 @@ func TestSnapshotForms(t *testing.T) {
 		require.NoError(t, err, "%+v", c)
 		require.Equal(t, c.want, m.encoding("k"), "%+v", c)
 	}
-	require.ErrorContains(t, NewStore().Restore(bytes.NewReader(head("kvfsm\x00\x00\x05"))), "unknown version")
+	require.ErrorContains(t, NewStore().Restore(bytes.NewReader(head("kvfsm\x00\x00\x06"))), "unknown version")
 }
 
 // A list knows its packed size whatever was done to it.

@@ -61,5 +61,6 @@ func (tx *Tx) has(n int, key []byte) bool {
 		return false
 	}
 	_, _, rec := db.find(int(Slot(key)), hashKey(tx.s.seed, key), key, -1)
-	return rec != nil && !rec.expired(tx.now)
+	it := item{rec, db.objects.dir.Load()}
+	return rec != nil && !it.expired(tx.now)
 }

@@ -141,6 +141,15 @@ func (h *hashValue) check() error {
 	return err
 }
 
+// remove deletes field and reports whether it was there.
+func (h *hashValue) remove(field []byte) bool {
+	at, pos := h.find(field)
+	if at >= 0 {
+		h.removeAt(at, pos)
+	}
+	return at >= 0
+}
+
 // historyOf draws what a collection goes through: names that collide often, and now and then a long one or a number.
 func historyOf(t *rapid.T) (keys func() []byte, steps int) {
 	space := rapid.SampledFrom([]int{4, 40, 200, 700}).Draw(t, "space")
@@ -179,7 +188,7 @@ func TestHashModel(t *testing.T) {
 				v = v[:len(v)/2]
 			}
 			i := slices.IndexFunc(model, func(p pair) bool { return p.key == string(k) })
-			got, ok := h.get(k)
+			got, ok := h.get(k, 0)
 			require.Equal(t, i >= 0, ok)
 			if ok {
 				require.Equal(t, model[i].val, got.text())

@@ -15,13 +15,14 @@ func (tx *Tx) seek(key []byte, use bool) item {
 	slot, hash := tx.address(key)
 	sh := &tx.s.shards[slot/pageSlots]
 	if db := tx.s.dbs[tx.DB].Load(); db != nil {
-		if pos, _, rec := db.find(slot, hash, key, tx.hint); rec != nil && !rec.expired(tx.now) {
+		pos, _, rec := db.find(slot, hash, key, tx.hint)
+		if it := (item{rec, db.objects.dir.Load()}); rec != nil && !it.expired(tx.now) {
 			tx.hint = pos
 			if now := tx.s.use.Load(); rec.usedBefore(now) && use && !tx.quiet {
 				tx.s.changeUse(rec, now, sh.hits.Load())
 			}
 			sh.hits.Add(1)
-			return item{rec, db.objects.dir.Load()}
+			return it
 		}
 	}
 	sh.misses.Add(1)
@@ -138,6 +139,7 @@ func (tx *Tx) write(p *place, key []byte, l layout) (value []byte) {
 	hasObject, h := p.enc() == encObject, handle(0)
 	if hasObject {
 		h = p.handle()
+		tx.unlinkFields(p)
 		tx.s.release(p.objs.at(h))
 	}
 	shared := tx.shared(p)
@@ -227,6 +229,7 @@ func (tx *Tx) drop(p *place) {
 func (tx *Tx) unlink(p *place) {
 	tx.uncount(p)
 	tx.unlinkDeadline(p, 0)
+	tx.unlinkFields(p)
 	p.db.mem.Add(-p.cost())
 	p.db.keys.Add(-1)
 	p.db.counts.add(p.slot, -1)
@@ -279,12 +282,14 @@ func (tx *Tx) privateObject(p *place) object {
 	own := holder{obj: forked(hold.obj, tx.s.epoch), size: hold.size, sum: hold.sum, epoch: tx.s.epoch}
 	own.kept, hold.kept = membersOf(own.obj), nil
 	tx.unlinkDeadline(p, p.deadline())
+	tx.unlinkFields(p)
 	tx.move(p, len(old))
 	copy(p.record, old)
 	putHandle(p.value(), p.db.objects.put(own))
 	p.objs = p.db.objects.dir.Load()
 	p.db.discard(oldRef, len(old), h, true, true, tx.s.epoch)
 	tx.linkDeadline(p)
+	tx.linkFields(p)
 	return own.obj
 }
 
@@ -319,6 +324,7 @@ func (tx *Tx) changed(p *place) {
 		tx.count(p, entrySum(k, sum, p.deadline())-entrySum(k, hold.sum, p.deadline()))
 		hold.sum = sum
 	}
+	tx.linkFields(p)
 }
 
 // delete removes a key and reports whether it existed and was not due.
@@ -347,6 +353,7 @@ func (tx *Tx) relayout(p *place, at int64) {
 	head := makeHead(old.enc(), headKeyLen(was), headBody(was), at)
 	size := headSize(head)
 	tx.unlinkDeadline(p, at)
+	tx.unlinkFields(p)
 	version, use, body := old.version(), old.use(), old[headKeyAt(was):]
 	if !shared && slab.Size(size) == slab.Size(len(old)) {
 		p.record = p.db.arena.Bytes(p.ref, size)
@@ -358,6 +365,7 @@ func (tx *Tx) relayout(p *place, at int64) {
 		p.db.discard(oldRef, len(old), 0, false, shared, tx.s.epoch)
 	}
 	tx.linkDeadline(p)
+	tx.linkFields(p)
 }
 
 // unlinkDeadline takes the key at p out of the order of expiry, in which it will stand with another deadline, 0 = none.
@@ -382,6 +390,30 @@ func (tx *Tx) linkDeadline(p *place) {
 	}
 }
 
+// unlinkFields is unlinkDeadline for the earliest deadline of a field, by which the hash at p stands in an order of its own.
+func (tx *Tx) unlinkFields(p *place) {
+	if t := p.times(); t != nil && t.linked != 0 {
+		p.db.fields.Delete(deadline{t.linked, p.ref})
+		t.linked = 0
+		p.db.timed.Add(-1)
+		tx.s.dueMoved = true
+	}
+}
+
+// linkFields puts the hash at p, if its fields have deadlines, to where it belongs in their order.
+func (tx *Tx) linkFields(p *place) {
+	t := p.times()
+	if t == nil || t.first().at == t.linked {
+		return
+	}
+	tx.unlinkFields(p)
+	if t.linked = t.first().at; t.linked != 0 {
+		p.db.fields.Set(deadline{t.linked, p.ref})
+		p.db.timed.Add(1)
+		tx.s.dueMoved = true
+	}
+}
+
 // keep takes the members of an object, if it has any, into the store's memory. The object is the value of a key of slot.
 func (tx *Tx) keep(hold *holder, slot int) {
 	if hold.kept = membersOf(hold.obj); hold.kept != nil {
@@ -396,4 +428,5 @@ func (tx *Tx) writeObject(p *place, key []byte, hold holder, at int64) {
 	value := tx.write(p, key, layout{enc: encObject, n: handleBytes, text: hold.size, at: at, sum: hold.sum})
 	putHandle(value, p.db.objects.put(hold))
 	p.objs = p.db.objects.dir.Load()
+	tx.linkFields(p)
 }

@@ -110,8 +110,8 @@ func (r record) deadline() int64 {
 	return int64(binary.LittleEndian.Uint64(r[recordFixed:]))
 }
 
-// expired reports whether the key is due at now (Unix ms). As in Redis a key still exists in the millisecond of its
-// deadline.
+// expired reports whether the key's deadline is past at now (Unix ms). As in Redis a key still exists in the millisecond of its
+// deadline. A key may be due without one: see item.expired.
 func (r record) expired(now int64) bool { return r[0]&headDeadline != 0 && now > r.deadline() }
 
 func (r record) key() []byte {
@@ -149,6 +149,34 @@ type item struct {
 }
 
 func (it *item) absent() bool { return it.record == nil }
+
+// expired reports whether the key is due at now (Unix ms): its deadline is past, or those of all fields of a hash are.
+func (it *item) expired(now int64) bool {
+	return mayExpire>>(it.record[0]&(headDeadline|headEnc))&1 != 0 && it.past(now)
+}
+
+// mayExpire has a bit for every lower half of a head that has a deadline or an object: most have neither, and no more than a look
+// at it is inlined.
+const mayExpire uint32 = 1<<encObject | 0xff<<headDeadline
+
+// past is expired for a key that has a deadline or an object.
+func (it *item) past(now int64) bool {
+	if it.record.expired(now) {
+		return true
+	}
+	h, ok := it.object().(*hashValue)
+	return ok && h.gone(now)
+}
+
+// times returns the deadlines of a hash's fields, nil if there are none.
+func (it *item) times() *fieldTimes {
+	if it.enc() == encObject {
+		if h, ok := it.object().(*hashValue); ok {
+			return h.times
+		}
+	}
+	return nil
+}
 
 // object is the value with encObject, else nil.
 func (it *item) object() object {

@@ -20,7 +20,7 @@ func runSScan(tx *Tx, args [][]byte, out Out) {
 		if s == nil {
 			s = &setValue{}
 		}
-		scanValue(tx, s.len(), cursor, args[3:], 1, out, func(i int) walker {
+		scanValue(tx, s.len(), cursor, args[3:], 1, nil, out, func(i int) walker {
 			c := s.from(i)
 			return &c
 		})
@@ -36,7 +36,11 @@ func runHScan(tx *Tx, args [][]byte, out Out) {
 		if h == nil {
 			h = &hashValue{}
 		}
-		scanValue(tx, h.len(), cursor, args[3:], 2, out, func(i int) walker {
+		var hidden func(i int) bool
+		if h.live(tx.now) < h.len() {
+			hidden = func(i int) bool { return h.due(i, tx.now) }
+		}
+		scanValue(tx, h.len(), cursor, args[3:], 2, hidden, out, func(i int) walker {
 			c := h.from(i)
 			return &c
 		})
@@ -52,7 +56,7 @@ func runZScan(tx *Tx, args [][]byte, out Out) {
 		if z == nil {
 			z = &zsetValue{}
 		}
-		scanValue(tx, z.len(), cursor, args[3:], 2, out, func(i int) walker {
+		scanValue(tx, z.len(), cursor, args[3:], 2, nil, out, func(i int) walker {
 			c := z.from(i)
 			return &c
 		})
@@ -84,9 +88,9 @@ type walker interface {
 	reply(tx *Tx, out Out)
 }
 
-// scanValue answers one step of a scan of n elements; width is how many values reply writes for one, and from returns a
-// walker whose next element is that of position i.
-func scanValue(tx *Tx, n int, cursor uint64, options [][]byte, width int, out Out, from func(i int) walker) {
+// scanValue answers one step of a scan of n elements; width is how many values reply writes for one, hidden tells which elements
+// do not show (nil = all do), and from returns a walker whose next element is that of position i.
+func scanValue(tx *Tx, n int, cursor uint64, options [][]byte, width int, hidden func(i int) bool, out Out, from func(i int) walker) {
 	o := scanOptions{}
 	if n > 0 { // as Redis: options of a missing key are not looked at
 		var ok bool
@@ -105,7 +109,7 @@ func scanValue(tx *Tx, n int, cursor uint64, options [][]byte, width int, out Ou
 	out.Array(2)
 	tx.buf = strconv.AppendInt(tx.buf[:0], int64(to), 10)
 	out.Bulk(tx.buf)
-	if o.pattern == nil {
+	if o.pattern == nil && hidden == nil {
 		out.Array((at - to) * width)
 		w := from(to)
 		for range at - to {
@@ -117,7 +121,8 @@ func scanValue(tx *Tx, n int, cursor uint64, options [][]byte, width int, out Ou
 	var found []int
 	w := from(to)
 	for i := to; i < at; i++ {
-		if key := w.next(); key.matches(o.pattern) {
+		key := w.next()
+		if (o.pattern == nil || key.matches(o.pattern)) && (hidden == nil || !hidden(i)) {
 			found = append(found, i)
 		}
 	}

@@ -25,11 +25,12 @@ import (
 // that of the state hash: who writes the snapshot compares it with the keys, and so does who reads it. Checksums of the bytes
 // are the business of whoever stores the payload.
 //
-// Version 1 has kinds in place of codes: the forms are not known. Versions 1 and 2 have no sums, versions 1 to 3 no waiters.
+// Version 1 has kinds in place of codes: the forms are not known. Versions 1 and 2 have no sums, versions 1 to 3 no waiters,
+// versions 1 to 4 no deadlines of fields.
 
 const (
 	snapshotMagic   = "kvfsm\x00\x00" // the version follows, one byte
-	snapshotVersion = 4
+	snapshotVersion = 5
 )
 
 var errSnapshot = errors.New("malformed snapshot")
@@ -295,7 +296,7 @@ func (sr *snapshotReader) key(n, slot int) error {
 		return err
 	}
 	k, f, ok := splitCode(code)
-	if !ok || (sr.version == 1) != (f == formUnknown) {
+	if !ok || (sr.version == 1) != (f == formUnknown) || sr.version < 5 && k == kindHash && f == hashTimed {
 		return fmt.Errorf("%w: unknown type %d", errSnapshot, code)
 	}
 	at, err := sr.uint(1<<63 - 1)

@@ -263,7 +263,7 @@ func (s *sorter) lookup(p *sortPattern, it *sortItem) ([]byte, bool) {
 	}
 	var l light
 	h, _ := found.collection(&l).(*hashValue)
-	val, ok := h.get(p.field)
+	val, ok := h.get(p.field, tx.now)
 	if !ok {
 		return nil, false
 	}

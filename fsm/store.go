@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/tidwall/btree"
+
 	"kvapp/fsm/slab"
 )
 
@@ -33,6 +35,7 @@ type Store struct {
 	deadline atomic.Int64 // see NextDeadline
 	noSweep  atomic.Bool  // see SetActiveExpire
 	expired  atomic.Uint64
+	subkeys  atomic.Uint64 // see ExpiredFields
 	evicted  atomic.Uint64
 	observer atomic.Pointer[Observer] // nil = none
 	live     atomic.Uint64            // see Records
@@ -97,7 +100,7 @@ func (s *Store) Applied() uint64 { return s.applied.Load() }
 // Clock is the largest stamp of any applied entry in Unix ms: what reads take for now. Any goroutine.
 func (s *Store) Clock() int64 { return s.clock.Load() }
 
-// NextDeadline is the first stamp in Unix ms at which a sweep would delete something, 0 if no key has a deadline. Any
+// NextDeadline is the first stamp in Unix ms at which a sweep would delete something, 0 if no key or field has a deadline. Any
 // goroutine.
 func (s *Store) NextDeadline() int64 {
 	if s.noSweep.Load() {
@@ -243,7 +246,7 @@ func (s *Store) Promote(c *Command) bool {
 	return changes
 }
 
-// earliest finds the first stamp at which some key is due.
+// earliest finds the first stamp at which some key, or a field of a hash, is due.
 func (s *Store) earliest() int64 {
 	first := int64(0)
 	for i := range s.dbs {
@@ -251,8 +254,10 @@ func (s *Store) earliest() int64 {
 		if db == nil {
 			continue
 		}
-		if d, ok := db.due.Min(); ok && (first == 0 || d.at < first-1) {
-			first = d.at + 1
+		for _, order := range [...]*btree.BTreeG[deadline]{db.due, db.fields} {
+			if d, ok := order.Min(); ok && (first == 0 || d.at < first-1) {
+				first = d.at + 1
+			}
 		}
 	}
 	return first
@@ -284,6 +289,18 @@ func (s *Store) AvgTTL(db int) int64 {
 
 // Expired is the number of keys deleted because they were due. Any goroutine.
 func (s *Store) Expired() uint64 { return s.expired.Load() }
+
+// ExpiredFields is the number of fields of hashes deleted because they were due; those of a hash that goes with its last one count
+// as a key. Any goroutine.
+func (s *Store) ExpiredFields() uint64 { return s.subkeys.Load() }
+
+// FieldExpires is the number of hashes of database db of which fields have deadlines. Any goroutine.
+func (s *Store) FieldExpires(db int) int64 {
+	if d := s.dbs[db].Load(); d != nil {
+		return d.timed.Load()
+	}
+	return 0
+}
 
 // Hits is the number of keys that reads found on this node. Any goroutine.
 func (s *Store) Hits() (n uint64) {

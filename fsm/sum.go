@@ -171,3 +171,11 @@ func pairSum(key, part uint64) uint64 {
 
 // dictSum is the content of a collection of so many members, and their sum.
 func dictSum(n int, sum uint64) uint64 { return fold(sum^mixD, uint64(n)*golden^mixA) }
+
+// timeSum is what the deadline of a field adds to the sum of its hash's deadlines.
+func timeSum(pos int, at int64) uint64 { return fold(splitMix(uint64(at))^mixC, uint64(pos)) }
+
+// timedSum is the content of a hash of which n fields, more than none, have deadlines of so much sum; fields is the content without.
+func timedSum(fields uint64, n int, sum uint64) uint64 {
+	return fold(fields^mixA, sum^uint64(n)*golden)
+}

@@ -3,7 +3,7 @@ package fsm
 import "sort"
 
 // specs lists every data command, sorted by name.
-var specs = collect(stringCommands, genericCommands, listCommands, setCommands, hashCommands, zsetCommands,
+var specs = collect(stringCommands, genericCommands, listCommands, setCommands, hashCommands, hashExpireCommands, zsetCommands,
 	bitmapCommands, hllCommands, geoCommands, streamCommands)
 
 // byName finds any command, also internal ones, by its lower-case name. It is never ranged over.

@@ -324,6 +324,7 @@ func infoStats(r *infoReport) {
 	r.uint("rejected_connections", uint64(diff(r.srv.guard.Rejected(), base.rejected)))
 	r.uint("sync_full", r.peers.Snapshots)
 	r.zeros("sync_partial_ok", "sync_partial_err")
+	r.uint("expired_subkeys", uint64(diff(store.ExpiredFields(), base.subkeys)))
 	r.uint("expired_keys", uint64(diff(store.Expired(), base.expired)))
 	r.float("expired_stale_perc", 0)
 	r.zeros("expired_time_cap_reached_count")
@@ -390,7 +391,11 @@ func infoKeyspace(r *infoReport) {
 	store := r.srv.node().Store()
 	for db := range fsm.Databases {
 		if keys, expires := store.Keys(db); keys > 0 {
-			r.str("db"+strconv.Itoa(db), fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d", keys, expires, store.AvgTTL(db)))
+			line := fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d", keys, expires, store.AvgTTL(db))
+			if n := store.FieldExpires(db); n > 0 { // the field came with Redis 7.4
+				line += ",subexpiry=" + strconv.FormatInt(n, 10)
+			}
+			r.str("db"+strconv.Itoa(db), line)
 		}
 	}
 }

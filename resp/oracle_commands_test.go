@@ -70,8 +70,9 @@ func parseValue(t *testing.T, rd *bufio.Reader) any {
 	}
 }
 
-// ownCommands are those that Redis 7.0 does not have: of 7.2, and of this server.
-var ownCommands = []string{"client|no-touch", "client|setinfo", "waitaof", "raft", "raft|add", "raft|demote", "raft|hash", "raft|help", "raft|priority", "raft|promote", "raft|readmode",
+// ownCommands are those that Redis 7.0 does not have: of 7.2, of 7.4, and of this server.
+var ownCommands = []string{"client|no-touch", "client|setinfo", "waitaof", "hexpire", "hexpireat", "hexpiretime", "hpersist", "hpexpire", "hpexpireat",
+	"hpexpiretime", "hpttl", "httl", "raft", "raft|add", "raft|demote", "raft|hash", "raft|help", "raft|priority", "raft|promote", "raft|readmode",
 	"raft|remove", "raft|setaddr", "raft|snapshot", "raft|status", "raft|transfer"}
 
 // Why COMMAND INFO and COMMAND DOCS differ from Redis 7.0 on purpose.

@@ -33,7 +33,7 @@ type serverStats struct {
 
 // baseline is what counters that others own stood at when CONFIG RESETSTAT was called.
 type baseline struct {
-	hits, misses, expired, evicted, netIn, netOut, rejected, moved, refused uint64
+	hits, misses, expired, subkeys, evicted, netIn, netOut, rejected, moved, refused uint64
 }
 
 // maxErrorWords bounds errorstats: the words come from replies, and those may come from clients one day.
@@ -82,8 +82,8 @@ func (s *Server) resetStats() {
 	moves := store.Moves()
 	st.mu.Lock()
 	clear(st.words)
-	st.base = baseline{hits: store.Hits(), misses: store.Misses(), expired: store.Expired(), evicted: store.Evicted(),
-		netIn: in, netOut: out, rejected: s.guard.Rejected(), moved: moves.Done, refused: moves.Refused}
+	st.base = baseline{hits: store.Hits(), misses: store.Misses(), expired: store.Expired(), subkeys: store.ExpiredFields(),
+		evicted: store.Evicted(), netIn: in, netOut: out, rejected: s.guard.Rejected(), moved: moves.Done, refused: moves.Refused}
 	st.mu.Unlock()
 	st.connections.Store(0)
 	st.commands.Store(0)

@@ -11,7 +11,8 @@
 // ziplist or a zipmap. A list is a sequence of such strings, its nodes.
 //
 // Writer writes what Redis 7.0 would, so that a server of that version or a later one reads it: for values whose order Redis
-// defines the same bytes, LZF included. Reader reads all that the versions up to 7.2 write.
+// defines the same bytes, LZF included; hashes with deadlines of fields as Redis 7.4. Reader reads all that the versions up to 7.4
+// write.
 // Streams are written and read piece by piece, see stream.go.
 //
 // # Hostile input
@@ -55,8 +56,13 @@ const (
 	TypeStreamOffsets Type = 19 // with what was ever added and read
 	TypeSetListpack   Type = 20 // since Redis 7.2
 	TypeStreamActive  Type = 21 // with when consumers were given something, since Redis 7.2
+	// Hashes with deadlines of fields, since Redis 7.4. Those of its release candidates lack the earliest deadline.
+	TypeHashTimesEarly         Type = 22
+	TypeHashListpackTimesEarly Type = 23
+	TypeHashTimes              Type = 24
+	TypeHashListpackTimes      Type = 25
 
-	typeCount = 22
+	typeCount = 26
 )
 
 const (
@@ -81,8 +87,12 @@ const (
 const (
 	// Version is the version of the format that Writer writes, that of Redis 7.0.
 	Version = 10
-	// MaxVersion is the highest version that Reader reads, that of Redis 7.2.
-	MaxVersion = 11
+	// TimesVersion is what it writes for hashes with deadlines of fields, that of Redis 7.4.
+	TimesVersion = 12
+	// MaxVersion is the highest version that Reader reads, that of Redis 7.4.
+	MaxVersion = 12
+	// MaxDeadline is the last deadline of a field in Unix ms.
+	MaxDeadline = 1<<48 - 1
 	// Frame is the bytes of a payload around its object: the type and the footer.
 	Frame = 1 + footerBytes
 	// MaxText is the longest string in bytes that Reader reads, the longest that a client can write.

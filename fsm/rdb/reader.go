@@ -25,16 +25,18 @@ type Reader struct {
 	// member of a sorted set, never NaN. They are valid until the next call of Next.
 	Key, Val []byte
 	Score    float64
+	At       int64 // the deadline of a field in Unix ms, up to MaxDeadline; 0 = none
 
 	t     Type
 	in    []byte // what is left of the payload, the footer included, as Redis has it
 	left  uint64 // strings or pairs that follow, or nodes
+	first uint64 // of TypeHashTimes: the earliest deadline
 	seq   sequence
 	inSeq bool // the next element stands in seq
 	found bool // there was an element
 	err   error
 	blob  []byte    // what a packed encoding was compressed to
-	texts [2][]byte // scratch for strings that do not stand verbatim in the payload
+	texts [3][]byte // scratch for strings that do not stand verbatim in the payload
 }
 
 // layouts says, for every type that is read, what it is and which packed encoding one string, or every node, has.
@@ -42,26 +44,31 @@ var layouts = [typeCount]struct {
 	kind   Kind
 	packed packing
 	nodes  bool // a sequence of packed strings
+	timed  bool // every field comes with its deadline
 }{
-	TypeString:        {kind: String},
-	TypeList:          {kind: List},
-	TypeSet:           {kind: Set},
-	TypeZSetText:      {kind: SortedSet},
-	TypeHash:          {kind: Hash},
-	TypeZSet:          {kind: SortedSet},
-	TypeHashZipmap:    {kind: Hash, packed: zipmap},
-	TypeListZiplist:   {kind: List, packed: ziplist},
-	TypeSetIntset:     {kind: Set, packed: intset},
-	TypeZSetZiplist:   {kind: SortedSet, packed: ziplist},
-	TypeHashZiplist:   {kind: Hash, packed: ziplist},
-	TypeListZiplists:  {kind: List, packed: ziplist, nodes: true},
-	TypeHashListpack:  {kind: Hash, packed: listpack},
-	TypeZSetListpack:  {kind: SortedSet, packed: listpack},
-	TypeListListpacks: {kind: List, packed: listpack, nodes: true},
-	TypeSetListpack:   {kind: Set, packed: listpack},
-	TypeStream:        {kind: Stream},
-	TypeStreamOffsets: {kind: Stream},
-	TypeStreamActive:  {kind: Stream},
+	TypeString:                 {kind: String},
+	TypeList:                   {kind: List},
+	TypeSet:                    {kind: Set},
+	TypeZSetText:               {kind: SortedSet},
+	TypeHash:                   {kind: Hash},
+	TypeZSet:                   {kind: SortedSet},
+	TypeHashZipmap:             {kind: Hash, packed: zipmap},
+	TypeListZiplist:            {kind: List, packed: ziplist},
+	TypeSetIntset:              {kind: Set, packed: intset},
+	TypeZSetZiplist:            {kind: SortedSet, packed: ziplist},
+	TypeHashZiplist:            {kind: Hash, packed: ziplist},
+	TypeListZiplists:           {kind: List, packed: ziplist, nodes: true},
+	TypeHashListpack:           {kind: Hash, packed: listpack},
+	TypeZSetListpack:           {kind: SortedSet, packed: listpack},
+	TypeListListpacks:          {kind: List, packed: listpack, nodes: true},
+	TypeSetListpack:            {kind: Set, packed: listpack},
+	TypeHashTimes:              {kind: Hash, timed: true},
+	TypeHashTimesEarly:         {kind: Hash, timed: true},
+	TypeHashListpackTimes:      {kind: Hash, packed: listpack, timed: true},
+	TypeHashListpackTimesEarly: {kind: Hash, packed: listpack, timed: true},
+	TypeStream:                 {kind: Stream},
+	TypeStreamOffsets:          {kind: Stream},
+	TypeStreamActive:           {kind: Stream},
 }
 
 // Open checks version and checksum of a payload, and begins to read it. The payload must not change until the reader is done. It
@@ -78,7 +85,10 @@ func Open(payload []byte) (*Reader, error) {
 	if t >= typeCount || layouts[t].kind == 0 {
 		return nil, ErrFormat
 	}
-	r := &Reader{kind: layouts[t].kind, t: t, in: payload[1:], left: 1}
+	r := &Reader{kind: layouts[t].kind, t: t, in: payload[1:], left: 1, first: 1}
+	if t == TypeHashTimes || t == TypeHashListpackTimes {
+		r.first = uint64(r.Millis())
+	}
 	if layouts[t].packed == 0 && t != TypeString && r.kind != Stream || layouts[t].nodes {
 		r.left = r.length()
 	}
@@ -87,6 +97,9 @@ func Open(payload []byte) (*Reader, error) {
 
 // Kind tells what the value is.
 func (r *Reader) Kind() Kind { return r.kind }
+
+// Timed tells that the value is a hash whose fields may have deadlines.
+func (r *Reader) Timed() bool { return layouts[r.t].timed }
 
 // Err is ErrFormat if the value is malformed, which includes that it is a collection without elements. REQUIRES: Next has
 // reported false, or the value is a stream.
@@ -115,6 +128,9 @@ func (r *Reader) Next() bool {
 			if layout.packed != 0 && !r.plain() {
 				r.open(layout.packed)
 				continue
+			}
+			if layout.timed {
+				r.deadline(r.length())
 			}
 			if r.Key = r.text(0); layout.packed == 0 {
 				r.rest()
@@ -168,6 +184,24 @@ func (r *Reader) part() {
 	if r.Val = val; r.err == nil && r.kind == SortedSet {
 		r.score(val)
 	}
+	if r.err == nil && layouts[r.t].timed {
+		at, ok := r.element(2)
+		n, isInt := smallInteger(at)
+		if r.At = n; !ok || !isInt || n < 0 || n > MaxDeadline {
+			r.err = ErrFormat
+		}
+	}
+}
+
+// deadline takes the deadline of a field, which counts from just before the first one; 0 = none.
+func (r *Reader) deadline(n uint64) {
+	if r.first > MaxDeadline || n > MaxDeadline || n != 0 && n+r.first-1 > MaxDeadline {
+		r.err = ErrFormat
+		return
+	}
+	if r.At = int64(n); n != 0 {
+		r.At = int64(n + r.first - 1)
+	}
 }
 
 // score reads a score in digits, which must be nothing else.
@@ -188,7 +222,7 @@ func (r *Reader) score(text []byte) {
 // rest reads what belongs to an element of a sequence of strings.
 func (r *Reader) rest() {
 	switch r.t {
-	case TypeHash:
+	case TypeHash, TypeHashTimes, TypeHashTimesEarly:
 		r.Val = r.text(1)
 	case TypeZSet:
 		if b := r.take(8); b != nil {

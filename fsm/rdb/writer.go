@@ -8,13 +8,14 @@ import (
 
 // Writer writes one payload. The zero value is ready to be used, and after Seal again.
 type Writer struct {
+	t    Type
 	buf  []byte
 	blob []byte // scratch for a packed encoding
 	lzf  compressor
 }
 
 // Begin forgets what was written, and writes the type.
-func (w *Writer) Begin(t Type) { w.buf = append(w.buf[:0], byte(t)) }
+func (w *Writer) Begin(t Type) { w.t, w.buf = t, append(w.buf[:0], byte(t)) }
 
 // Length writes a number, such as how many elements follow.
 func (w *Writer) Length(n int) { w.Number(uint64(n)) }
@@ -90,6 +91,14 @@ func (w *Writer) Score(f float64) {
 	w.buf = binary.LittleEndian.AppendUint64(w.buf, math.Float64bits(f))
 }
 
+// Deadline writes that of a field of TypeHashTimes, in Unix ms, 0 = none; first is the earliest of all fields.
+func (w *Writer) Deadline(at, first int64) {
+	if at != 0 {
+		at -= first - 1
+	}
+	w.Number(uint64(at))
+}
+
 const (
 	// ListpackFrame is the size in bytes of a listpack without elements.
 	ListpackFrame   = listpackHead + 1
@@ -130,7 +139,11 @@ func (w *Writer) Intset(width int, all []int64) {
 
 // Seal writes version and checksum, and returns the payload. It is valid until the next Begin.
 func (w *Writer) Seal() []byte {
-	w.buf = binary.LittleEndian.AppendUint16(w.buf, Version)
+	version := uint16(Version)
+	if layouts[w.t].timed {
+		version = TimesVersion
+	}
+	w.buf = binary.LittleEndian.AppendUint16(w.buf, version)
 	w.buf = binary.LittleEndian.AppendUint64(w.buf, checksum(w.buf))
 	return w.buf
 }
