@@ -238,6 +238,7 @@ func writeFields(tx *Tx, key []byte, ops []fieldOp, out Out) {
 		return
 	}
 	b, changed := tx.bitmapAt(&p, key, last)
+	name := tx.called("") // a string that only grew is no event in Redis
 	out.Array(len(ops))
 	for i := range ops {
 		op := &ops[i]
@@ -260,6 +261,7 @@ func writeFields(tx *Tx, key []byte, ops []fieldOp, out Out) {
 		out.Int(reply)
 		op.set(b, next)
 		changed = true
+		tx.called(name)
 	}
 	if changed {
 		tx.changed(&p)

@@ -10,7 +10,7 @@ var bitmapCommands = []*Spec{
 			argIndexUnit()).optional()},
 	},
 	{
-		Name: "bitfield", Arity: -2, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "bitfield", Event: "setbit", Arity: -2, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "update", "variable_flags"}, VaryFlags: bitfieldKeyFlags, Since: "3.2.0", Group: "bitmap", Run: runBitfield,
 		Summary:    "Reads and changes integers of any width at any bit of a string.",
 		Complexity: "O(1) per operation, plus the gap that the string grows by",
@@ -32,7 +32,7 @@ var bitmapCommands = []*Spec{
 			argBlock("encoding_offset", argString("encoding"), argInt("offset")).with("GET").optional().many().eachWith()},
 	},
 	{
-		Name: "bitop", Arity: -4, Flags: FlagWrite | FlagDenyOOM, FirstKey: 2, LastKey: -1, KeyStep: 1,
+		Name: "bitop", Event: "set", Arity: -4, Flags: FlagWrite | FlagDenyOOM, FirstKey: 2, LastKey: -1, KeyStep: 1,
 		KeySpecs: []KeySpec{oneKey(2, "OW", "update"), keysFrom(3, "RO", "access")}, Since: "2.6.0", Group: "bitmap", Run: runBitOp,
 		Summary:    "Stores the bitwise AND, OR, XOR or NOT of strings; shorter ones count as followed by zeros.",
 		Complexity: "O(N) in the bytes of all strings",

@@ -38,7 +38,9 @@ func bitAt(b []byte, offset int64) int64 {
 // changed; the caller reports that, and what it changes itself, with changed.
 func (tx *Tx) bitmapAt(p *place, key []byte, offset int64) (b *blob, grown bool) {
 	if p.absent() {
+		name := tx.called("")
 		b = tx.writeBlob(p, key, nil, 0)
+		tx.called(name)
 	} else {
 		b = tx.blobAt(p)
 	}

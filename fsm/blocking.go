@@ -309,7 +309,7 @@ func (s *Store) Orphans(index uint64) (ids []WaiterID) {
 const unblockName = "_unblock"
 
 var unblockSpec = &Spec{
-	Name: unblockName, Arity: 4, Flags: FlagWrite | FlagInternal, Group: "generic", Run: runUnblock,
+	Name: unblockName, Event: noEvent, Arity: 4, Flags: FlagWrite | FlagInternal, Group: "generic", Run: runUnblock,
 	Summary: "Ends the wait of a command.", Complexity: "O(1)",
 }
 

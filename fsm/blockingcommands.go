@@ -188,14 +188,14 @@ var blockingListCommands = []*Spec{
 		Args:       []Arg{argTimeout, argInt("numkeys"), argKey("key").many(), argSide, argInt("count").with("COUNT").optional()},
 	},
 	{
-		Name: "blpop", Arity: -3, Flags: flagsWait, FirstKey: 1, LastKey: -2, KeyStep: 1,
+		Name: "blpop", Event: "lpop", Arity: -3, Flags: flagsWait, FirstKey: 1, LastKey: -2, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "delete"}, Since: "2.0.0", Group: "list", Run: runBlockingPop(true),
 		Summary:    "Takes the first element of the first list that is not empty, and waits for one if all are.",
 		Complexity: "O(N) for N keys",
 		Args:       []Arg{argKey("key").many(), argTimeout},
 	},
 	{
-		Name: "brpop", Arity: -3, Flags: flagsWait, FirstKey: 1, LastKey: -2, KeyStep: 1,
+		Name: "brpop", Event: "rpop", Arity: -3, Flags: flagsWait, FirstKey: 1, LastKey: -2, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "delete"}, Since: "2.0.0", Group: "list", Run: runBlockingPop(false),
 		Summary:    "Takes the last element of the first list that is not empty, and waits for one if all are.",
 		Complexity: "O(N) for N keys",
@@ -225,14 +225,14 @@ var blockingZSetCommands = []*Spec{
 		},
 	},
 	{
-		Name: "bzpopmax", Arity: -3, Flags: flagsWait | FlagFast, FirstKey: 1, LastKey: -2, KeyStep: 1,
+		Name: "bzpopmax", Event: "zpopmax", Arity: -3, Flags: flagsWait | FlagFast, FirstKey: 1, LastKey: -2, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "delete"}, Since: "5.0.0", Group: "sorted-set", Run: runBZPop(false),
 		Summary:    "Takes the member with the highest score of the first sorted set that is not empty, and waits for one if all are.",
 		Complexity: "O(log(N))",
 		Args:       []Arg{argKey("key").many(), argTimeout},
 	},
 	{
-		Name: "bzpopmin", Arity: -3, Flags: flagsWait | FlagFast, FirstKey: 1, LastKey: -2, KeyStep: 1,
+		Name: "bzpopmin", Event: "zpopmin", Arity: -3, Flags: flagsWait | FlagFast, FirstKey: 1, LastKey: -2, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "delete"}, Since: "5.0.0", Group: "sorted-set", Run: runBZPop(true),
 		Summary:    "Takes the member with the lowest score of the first sorted set that is not empty, and waits for one if all are.",
 		Complexity: "O(log(N))",

@@ -157,7 +157,7 @@ func asValue[T collection](c collection, ok bool, out Out) (v T, _ bool) {
 // elements the key is deleted, unless it is a stream.
 func (tx *Tx) store(key []byte, c collection) {
 	if c.len() == 0 && c.kind() != kindStream {
-		tx.delete(key)
+		tx.empty(key)
 		return
 	}
 	p, _ := tx.findWrite(tx.DB, key)

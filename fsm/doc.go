@@ -30,6 +30,10 @@
 //
 // BLPOP and its like leave waiters, which are state; the write that feeds one serves it. See blocking.go.
 //
+// # Keyspace events
+//
+// What happens to keys can be told to a Notifier, by the names and in the order of Redis' keyspace notifications; see events.go.
+//
 // # Layout
 //
 //	Store     16 databases, 256 shards, the clock, the entry in execution

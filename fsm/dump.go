@@ -346,14 +346,19 @@ func parseRestore(args [][]byte, out Out) (o restoreOptions, ok bool) {
 
 // restore gives the key at p a value that was decoded: a collection, or without one a string. Whatever was there goes.
 func (tx *Tx) restore(p *place, key []byte, c collection, text []byte, o restoreOptions) {
-	if !p.absent() {
-		tx.remove(p)
-	}
 	at := o.ttl
 	if at != 0 && !o.absolute {
 		at, _ = expireTime(at, 1, tx.now)
 	}
-	if o.ttl != 0 && at <= tx.now {
+	late := o.ttl != 0 && at <= tx.now
+	switch {
+	case p.absent():
+	case late:
+		tx.remove(p)
+	default:
+		tx.clear(p)
+	}
+	if late {
 		return
 	}
 	*p, _ = tx.findWrite(tx.DB, key)

@@ -230,7 +230,7 @@ func (s *Store) best(need int64, most int) (victims []Victim) {
 const evictName = "_evict"
 
 var evictSpec = &Spec{
-	Name: evictName, Arity: -3, Flags: FlagWrite | FlagInternal, Group: "generic", Run: runEvict,
+	Name: evictName, Event: noEvent, Arity: -3, Flags: FlagWrite | FlagInternal, Group: "generic", Run: runEvict,
 	Summary: "Evicts keys, each behind the version that it must still have.", Complexity: "O(n) with n keys",
 }
 
@@ -287,6 +287,7 @@ func (tx *Tx) evict(version uint64, key []byte) bool {
 	if !found || p.version() != version {
 		return false
 	}
-	tx.remove(&p)
+	tx.tellAt(&p, EventEvicted, "evicted")
+	tx.clear(&p)
 	return true
 }

@@ -51,6 +51,7 @@ func setExpire(tx *Tx, args [][]byte, unit, base int64, name string, out Out) {
 	} else {
 		tx.setDeadline(&p, at)
 		tx.modified(&p)
+		tx.tell(EventGeneric, "expire", args[1])
 	}
 	out.Int(1)
 }
@@ -102,6 +103,7 @@ func runPersist(tx *Tx, args [][]byte, out Out) {
 	}
 	tx.setDeadline(&p, 0)
 	tx.modified(&p)
+	tx.tell(EventGeneric, "persist", args[1])
 	out.Int(1)
 }
 
@@ -132,7 +134,7 @@ func replyDeadline(tx *Tx, key []byte, unit, base int64, out Out) {
 const sweepName = "_sweep"
 
 var internalCommands = []*Spec{{
-	Name: sweepName, Arity: 2, Flags: FlagWrite | FlagInternal, Group: "generic", Run: runSweep,
+	Name: sweepName, Event: noEvent, Arity: 2, Flags: FlagWrite | FlagInternal, Group: "generic", Run: runSweep,
 	Summary:    "Deletes the first n keys and fields that are due at the entry's time.",
 	Complexity: "O(n log k) with k deadlines",
 }, evictSpec, execSpec, unblockSpec}

@@ -75,6 +75,8 @@ func renameKey(tx *Tx, args [][]byte, nx bool, out Out) bool {
 	c := tx.content(&from.item)
 	tx.take(&from)
 	tx.put(tx.DB, args[2], c)
+	tx.tell(EventGeneric, "rename_from", args[1])
+	tx.tell(EventGeneric, "rename_to", args[2])
 	return true
 }
 
@@ -107,7 +109,7 @@ func (tx *Tx) content(it *item) content {
 func (tx *Tx) put(n int, key []byte, c content) {
 	p, exists := tx.findWrite(n, key)
 	if exists {
-		tx.remove(&p)
+		tx.clear(&p)
 	}
 	switch c.enc {
 	case encObject:
@@ -153,6 +155,9 @@ func runMove(tx *Tx, args [][]byte, out Out) {
 	c := tx.content(&from.item)
 	tx.take(&from)
 	tx.put(db, args[1], c)
+	tx.tell(EventGeneric, "move_from", args[1])
+	tx.DB = db
+	tx.tell(EventGeneric, "move_to", args[1])
 	out.Int(1)
 }
 
@@ -193,5 +198,7 @@ func runCopy(tx *Tx, args [][]byte, out Out) {
 		c.obj, c.epoch = tx.s.copied(c.obj), tx.s.epoch
 	}
 	tx.put(db, args[2], c)
+	tx.DB = db
+	tx.tell(EventGeneric, "copy_to", args[2])
 	out.Int(1)
 }

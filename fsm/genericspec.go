@@ -20,7 +20,7 @@ func sortArgs() []Arg {
 
 var genericCommands = []*Spec{
 	{
-		Name: "copy", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 2, KeyStep: 1,
+		Name: "copy", Event: noEvent, Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 2, KeyStep: 1,
 		KeySpecs: []KeySpec{oneKey(1, "RO", "access"), oneKey(2, "OW", "update")}, Categories: "keyspace", Since: "6.2.0", Group: "generic", Run: runCopy,
 		Summary:    "Copies a value and its deadline to another key.",
 		Complexity: "O(N) in the number of elements of a collection, O(1) for a string",
@@ -55,14 +55,14 @@ var genericCommands = []*Spec{
 		Args:       []Arg{argKey("key").many()},
 	},
 	{
-		Name: "expire", Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "expire", Event: noEvent, Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Categories: "keyspace", Since: "1.0.0", Group: "generic", Run: runExpire,
 		Summary:    "Sets the time to live of a key in seconds.",
 		Complexity: "O(log N) in the number of deadlines",
 		Args:       expireArgs(argInt("seconds")),
 	},
 	{
-		Name: "expireat", Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "expireat", Event: noEvent, Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Categories: "keyspace", Since: "1.2.0", Group: "generic", Run: runExpireAt,
 		Summary:    "Sets the deadline of a key as a Unix time in seconds.",
 		Complexity: "O(log N) in the number of deadlines",
@@ -98,7 +98,7 @@ var genericCommands = []*Spec{
 		Args:       []Arg{argPattern("pattern")},
 	},
 	{
-		Name: "move", Arity: 3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "move", Event: noEvent, Arity: 3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "update"}, Categories: "keyspace", Since: "1.0.0", Group: "generic",
 		Run:        runMove,
 		Summary:    "Moves a key to another database.",
@@ -106,21 +106,21 @@ var genericCommands = []*Spec{
 		Args:       []Arg{argKey("key"), argInt("db")},
 	},
 	{
-		Name: "persist", Arity: 2, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "persist", Event: noEvent, Arity: 2, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Categories: "keyspace", Since: "2.2.0", Group: "generic", Run: runPersist,
 		Summary:    "Removes the deadline of a key.",
 		Complexity: "O(log N) in the number of deadlines",
 		Args:       []Arg{argKey("key")},
 	},
 	{
-		Name: "pexpire", Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "pexpire", Event: noEvent, Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Categories: "keyspace", Since: "2.6.0", Group: "generic", Run: runPExpire,
 		Summary:    "Sets the time to live of a key in milliseconds.",
 		Complexity: "O(log N) in the number of deadlines",
 		Args:       expireArgs(argInt("milliseconds")),
 	},
 	{
-		Name: "pexpireat", Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "pexpireat", Event: noEvent, Arity: -3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Categories: "keyspace", Since: "2.6.0", Group: "generic", Run: runPExpireAt,
 		Summary:    "Sets the deadline of a key as a Unix time in milliseconds.",
 		Complexity: "O(log N) in the number of deadlines",
@@ -148,7 +148,7 @@ var genericCommands = []*Spec{
 		Complexity: "O(1)",
 	},
 	{
-		Name: "rename", Arity: 3, Flags: FlagWrite, FirstKey: 1, LastKey: 2, KeyStep: 1,
+		Name: "rename", Event: noEvent, Arity: 3, Flags: FlagWrite, FirstKey: 1, LastKey: 2, KeyStep: 1,
 		KeySpecs: []KeySpec{oneKey(1, "RW", "access", "delete"), oneKey(2, "OW", "update")}, Categories: "keyspace", Since: "1.0.0", Group: "generic",
 		Run:        runRename,
 		Summary:    "Gives a value another key, whatever that key held.",
@@ -156,7 +156,7 @@ var genericCommands = []*Spec{
 		Args:       []Arg{argKey("key"), argKeyOf("newkey", 1)},
 	},
 	{
-		Name: "renamenx", Arity: 3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 2, KeyStep: 1,
+		Name: "renamenx", Event: noEvent, Arity: 3, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 2, KeyStep: 1,
 		KeySpecs: []KeySpec{oneKey(1, "RW", "access", "delete"), oneKey(2, "OW", "insert")}, Categories: "keyspace", Since: "1.0.0", Group: "generic",
 		Run:        runRenameNX,
 		Summary:    "Gives a value another key, if that key does not exist.",
@@ -181,7 +181,7 @@ var genericCommands = []*Spec{
 			argInt("count").with("COUNT").optional(), argString("type").with("TYPE").since("6.0.0").optional()},
 	},
 	{
-		Name: "sort", Arity: -2, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "sort", Event: "sortstore", Arity: -2, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		Keys: sortKeys, Wide: sortWide,
 		KeySpecs:   []KeySpec{oneKey(1, "RO", "access"), madeKeys("RO", "access"), {Flags: []string{"OW", "update"}, Find: sortStore}},
 		Categories: "set sortedset list dangerous", Since: "1.0.0", Group: "generic", Run: runSort,

@@ -2,7 +2,7 @@ package fsm
 
 var geoCommands = []*Spec{
 	{
-		Name: "geoadd", Arity: -5, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "geoadd", Event: "zadd", Arity: -5, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Since: "3.2.0", Group: "geo", Run: runGeoAdd,
 		Summary:    "Adds members at places on earth, or moves them.",
 		Complexity: "O(log(N)) per member, N = size of the sorted set",
@@ -33,7 +33,7 @@ var geoCommands = []*Spec{
 		Args:       []Arg{argKey("key"), argString("member").many()},
 	},
 	{
-		Name: "georadius", Arity: -6, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "georadius", Event: "georadiusstore", Arity: -6, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeySpecs: geoStoreKeys(6), Keys: geoKeys(6), Since: "3.2.0", Group: "geo", Run: geoQuery{from: fromPlace, stores: true}.run,
 		Summary:    "Finds the members within a distance of a place, or stores them.",
 		Complexity: geoComplexity,
@@ -50,7 +50,7 @@ var geoCommands = []*Spec{
 		Args: geoRadiusArgs("6.2.0", argDouble("longitude"), argDouble("latitude")),
 	},
 	{
-		Name: "georadiusbymember", Arity: -5, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "georadiusbymember", Event: "georadiusstore", Arity: -5, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeySpecs: geoStoreKeys(5), Keys: geoKeys(5), Since: "3.2.0", Group: "geo", Run: geoQuery{from: fromMember, stores: true}.run,
 		Summary:    "Finds the members within a distance of a member, or stores them.",
 		Complexity: geoComplexity,

@@ -65,7 +65,7 @@ var hashCommands = []*Spec{
 		Args:       []Arg{argKey("key"), argString("field").many()},
 	},
 	{
-		Name: "hmset", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "hmset", Event: "hset", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Since: "2.0.0", Group: "hash", Run: runHSet("hmset", true),
 		Summary:    "Sets fields of a hash; HSET does the same and tells how many are new.",
 		Complexity: "O(N) in the fields given",
@@ -100,7 +100,7 @@ var hashCommands = []*Spec{
 		Args:       []Arg{argKey("key"), argBlock("field_value", argString("field"), argString("value")).many()},
 	},
 	{
-		Name: "hsetnx", Arity: 4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "hsetnx", Event: "hset", Arity: 4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "insert"}, Since: "2.0.0", Group: "hash", Run: runHSetNX,
 		Summary:    "Sets a field only if the hash does not have it.",
 		Complexity: "O(1)",

@@ -14,28 +14,28 @@ const (
 
 var hllCommands = []*Spec{
 	{
-		Name: "pfadd", Arity: -2, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "pfadd", Event: noEvent, Arity: -2, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "insert"}, Since: "2.8.9", Group: "hyperloglog", Run: runPFAdd,
 		Summary:    "Adds elements to a HyperLogLog, and tells whether its estimate may have changed.",
 		Complexity: "O(1) per element",
 		Args:       []Arg{argKey("key"), argString("element").optional().many()},
 	},
 	{
-		Name: "pfcount", Arity: -2, Flags: FlagReadonly, FirstKey: 1, LastKey: -1, KeyStep: 1,
+		Name: "pfcount", Event: noEvent, Arity: -2, Flags: FlagReadonly, FirstKey: 1, LastKey: -1, KeyStep: 1,
 		KeyFlags: []string{"RW", "access"}, Since: "2.8.9", Group: "hyperloglog", Run: runPFCount, Logged: pfcountLogged, Changes: pfcountChanges,
 		Summary:    "Estimates how many different elements were added to the HyperLogLogs, all together.",
 		Complexity: "O(1) for one key that has not changed, else O(N) for N keys with a large constant",
 		Args:       []Arg{argKey("key").many()},
 	},
 	{
-		Name: "pfdebug", Arity: 3, Flags: FlagWrite | FlagDenyOOM | FlagAdmin, FirstKey: 2, LastKey: 2, KeyStep: 1,
+		Name: "pfdebug", Event: noEvent, Arity: 3, Flags: FlagWrite | FlagDenyOOM | FlagAdmin, FirstKey: 2, LastKey: 2, KeyStep: 1,
 		KeyFlags: []string{"RW", "access"}, Since: "2.8.9", Categories: "dangerous", Group: "hyperloglog", System: true, Run: runPFDebug,
 		Summary:    "Shows how a HyperLogLog is encoded, or makes it dense.",
 		Complexity: "N/A",
 		Args:       []Arg{argString("subcommand"), argKey("key")},
 	},
 	{
-		Name: "pfmerge", Arity: -2, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 1,
+		Name: "pfmerge", Event: noEvent, Arity: -2, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 1,
 		KeySpecs: []KeySpec{oneKey(1, "RW", "access", "insert"), keysFrom(2, "RO", "access")}, Since: "2.8.9", Group: "hyperloglog", Run: runPFMerge,
 		Summary:    "Merges HyperLogLogs into the first one.",
 		Complexity: "O(N) for N keys with a large constant",
@@ -45,7 +45,7 @@ var hllCommands = []*Spec{
 
 // pfcountLogged is what PFCOUNT is in the log, where it notes the count.
 var pfcountLogged = &Spec{
-	Name: "pfcount", Arity: -2, Flags: FlagWrite, FirstKey: 1, LastKey: -1, KeyStep: 1, Since: "2.8.9", Group: "hyperloglog", Run: runPFCount,
+	Name: "pfcount", Event: noEvent, Arity: -2, Flags: FlagWrite, FirstKey: 1, LastKey: -1, KeyStep: 1, Since: "2.8.9", Group: "hyperloglog", Run: runPFCount,
 }
 
 // hllOf is the HyperLogLog at it, nil if it is absent; if ok is false, the error is answered.
@@ -128,6 +128,7 @@ func runPFAdd(tx *Tx, args [][]byte, out Out) {
 	case res == hllDamaged:
 		out.Error(errHLLDamaged)
 	case changed:
+		tx.tell(EventString, "pfadd", args[1])
 		out.Int(1)
 	default:
 		out.Int(0)
@@ -290,6 +291,7 @@ func runPFMerge(tx *Tx, args [][]byte, out Out) {
 	}
 	h.spoil()
 	tx.writeHLL(&p, args[1], h)
+	tx.tell(EventString, "pfadd", args[1])
 	out.Simple("OK")
 }
 

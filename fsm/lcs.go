@@ -11,14 +11,20 @@ type lcsOptions struct {
 
 func runLCS(tx *Tx, args [][]byte, out Out) {
 	var text [2][]byte
-	for i := range text {
-		if it := tx.find(args[1+i]); !it.absent() {
-			if it.kind() != kindString {
-				out.Error(errLCSType)
-				return
-			}
+	wrong := false
+	for i := range text { // both are looked up in any case: a miss is an event
+		it := tx.find(args[1+i])
+		switch {
+		case it.absent():
+		case it.kind() != kindString:
+			wrong = true
+		default:
 			text[i] = it.appendString(nil)
 		}
+	}
+	if wrong {
+		out.Error(errLCSType)
+		return
 	}
 	opts, ok := parseLCSOptions(args[3:], out)
 	if !ok {

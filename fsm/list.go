@@ -73,7 +73,7 @@ var listCommands = append([]*Spec{
 		Args:       []Arg{argKey("key"), argString("element").many()},
 	},
 	{
-		Name: "lpushx", Arity: -3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "lpushx", Event: "lpush", Arity: -3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "insert"}, Since: "2.2.0", Group: "list", Run: runPush(true, true),
 		Summary:    "Adds elements to the head of a list that exists already.",
 		Complexity: "O(N) in the elements added",
@@ -130,7 +130,7 @@ var listCommands = append([]*Spec{
 		Args:       []Arg{argKey("key"), argString("element").many()},
 	},
 	{
-		Name: "rpushx", Arity: -3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "rpushx", Event: "rpush", Arity: -3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "insert"}, Since: "2.2.0", Group: "list", Run: runPush(false, true),
 		Summary:    "Adds elements to the tail of a list that exists already.",
 		Complexity: "O(N) in the elements added",

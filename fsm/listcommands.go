@@ -120,6 +120,7 @@ func popList(tx *Tx, key []byte, l *listValue, front bool, count int64, out Out)
 		l.popReply(tx, front, out)
 	}
 	l.shrunk()
+	tx.called(popEvent(front))
 	tx.store(key, l)
 }
 
@@ -285,8 +286,10 @@ func runLTrim(tx *Tx, args [][]byte, out Out) {
 	if l != nil {
 		switch from, to := rankRange(start, stop, l.len()); {
 		case from == to:
-			tx.delete(args[1])
-		case to-from < l.len():
+			tx.empty(args[1])
+		case to-from == l.len():
+			tx.tell(EventList, "ltrim", args[1])
+		default:
 			l.trim(from, l.len()-to)
 			l.shrunk()
 			tx.store(args[1], l)
@@ -422,6 +425,22 @@ func runRPopLPush(tx *Tx, args [][]byte, out Out) {
 	moveElement(tx, args[1], args[2], false, true, out)
 }
 
+// popEvent is what keyspace notifications call taking elements from one end of a list.
+func popEvent(front bool) string {
+	if front {
+		return "lpop"
+	}
+	return "rpop"
+}
+
+// pushEvent is popEvent of adding.
+func pushEvent(front bool) string {
+	if front {
+		return "lpush"
+	}
+	return "rpush"
+}
+
 // moveElement takes an element from one end of the list at src, adds it to one end of the list at dst and answers it.
 func moveElement(tx *Tx, src, dst []byte, from, to bool, out Out) {
 	s, ok := writeList(tx, src, out)
@@ -432,13 +451,13 @@ func moveElement(tx *Tx, src, dst []byte, from, to bool, out Out) {
 		out.Null()
 		return
 	}
-	d := s
+	d, fresh := s, false
 	if string(src) != string(dst) {
 		if d, ok = writeList(tx, dst, out); !ok {
 			return
 		}
 		if d == nil {
-			d = &tx.fresh().list
+			d, fresh = &tx.fresh().list, true
 		}
 	}
 	e := s.end(from)
@@ -448,10 +467,21 @@ func moveElement(tx *Tx, src, dst []byte, from, to bool, out Out) {
 	d.push(tx.buf, to)
 	s.shrunk()
 	out.Bulk(tx.buf)
+	told := tx.events.to
+	tx.events.to = nil // Redis tells of the destination first
 	if s != d {
 		tx.store(src, s)
 	}
 	tx.store(dst, d)
+	tx.events.to = told
+	if fresh {
+		tx.tell(EventNew, "new", dst)
+	}
+	tx.tell(EventList, pushEvent(to), dst)
+	tx.tell(EventList, popEvent(from), src)
+	if s.len() == 0 {
+		tx.tell(EventGeneric, "del", src)
+	}
 }
 
 // mpopArgs reads "numkeys key [key ...] SIDE [COUNT count]" as LMPOP and ZMPOP have it; first and second are the words

@@ -142,7 +142,7 @@ func objectSpec(name, since string, run runFunc, summary string) *Spec {
 }
 
 func runObjectEncoding(tx *Tx, args [][]byte, out Out) {
-	it := tx.look(args[2])
+	it := tx.inspect(args[2])
 	if it.absent() {
 		out.Null()
 		return
@@ -151,7 +151,7 @@ func runObjectEncoding(tx *Tx, args [][]byte, out Out) {
 }
 
 func runObjectRefCount(tx *Tx, args [][]byte, out Out) {
-	it := tx.look(args[2])
+	it := tx.inspect(args[2])
 	switch {
 	case it.absent():
 		out.Null()

@@ -11,6 +11,12 @@ func (tx *Tx) find(key []byte) item { return tx.seek(key, true) }
 // look is find that is no use of the key, as Redis has it for commands that look at keys from outside.
 func (tx *Tx) look(key []byte) item { return tx.seek(key, false) }
 
+// inspect is look for commands that tell no miss either.
+func (tx *Tx) inspect(key []byte) item {
+	tx.events.to = nil
+	return tx.look(key)
+}
+
 func (tx *Tx) seek(key []byte, use bool) item {
 	slot, hash := tx.address(key)
 	sh := &tx.s.shards[slot/pageSlots]
@@ -26,6 +32,7 @@ func (tx *Tx) seek(key []byte, use bool) item {
 		}
 	}
 	sh.misses.Add(1)
+	tx.tell(EventMiss, "keymiss", key)
 	return item{}
 }
 
@@ -166,6 +173,7 @@ func (tx *Tx) write(p *place, key []byte, l layout) (value []byte) {
 		tx.linkDeadline(p)
 	}
 	tx.note(p)
+	tx.tellChange(p)
 	return p.value()
 }
 
@@ -189,6 +197,8 @@ func (tx *Tx) insert(p *place, key []byte, l layout) (value []byte) {
 	p.db.mem.Add(entryCost + int64(len(key)) + l.text)
 	tx.linkDeadline(p)
 	tx.note(p)
+	tx.tellAt(p, EventNew, "new")
+	tx.tellChange(p)
 	return p.value()
 }
 
@@ -201,6 +211,12 @@ func (tx *Tx) move(p *place, size int) {
 
 // remove takes the key at p out of its database, and its value out of the state.
 func (tx *Tx) remove(p *place) {
+	tx.tellAt(p, EventGeneric, "del")
+	tx.clear(p)
+}
+
+// clear is remove for a key that another value takes the place of: no event is told.
+func (tx *Tx) clear(p *place) {
 	tx.note(p)
 	tx.drop(p)
 }
@@ -208,6 +224,7 @@ func (tx *Tx) remove(p *place) {
 // removeDue is remove for a key that is due.
 func (tx *Tx) removeDue(p *place) {
 	tx.noteExpired(p)
+	tx.tellAt(p, EventExpired, "expired")
 	tx.drop(p)
 }
 
@@ -309,6 +326,7 @@ func (tx *Tx) touched(key []byte) {
 // changed is touched for the key at p: its version becomes the index of the entry. REQUIRES: it has an object.
 func (tx *Tx) changed(p *place) {
 	tx.note(p)
+	tx.tellChange(p)
 	tx.modified(p)
 	hold := p.objs.at(p.handle())
 	if m := membersOf(hold.obj); m != hold.kept {
@@ -334,6 +352,14 @@ func (tx *Tx) delete(key []byte) bool {
 		tx.remove(&p)
 	}
 	return ok
+}
+
+// empty deletes a key of which the command has taken all elements.
+func (tx *Tx) empty(key []byte) {
+	if p, ok := tx.findWrite(tx.DB, key); ok {
+		tx.tellChange(&p)
+		tx.remove(&p)
+	}
 }
 
 // setDeadline gives the key at p another deadline in Unix ms; 0 = none.

@@ -187,7 +187,9 @@ func runSMove(tx *Tx, args [][]byte, out Out) {
 		out.Int(0)
 		return
 	}
+	tx.called("srem")
 	tx.store(args[1], src)
+	tx.called("sadd")
 	if dst == nil {
 		dst = &tx.fresh().set
 	}

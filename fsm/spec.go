@@ -54,6 +54,8 @@ type Spec struct {
 	Deprecated string // since which version; empty = it is not
 	ReplacedBy string // what to use instead of a deprecated command
 	System     bool   // for developers of servers only: COMMAND DOCS marks it
+	// Event is what keyspace notifications call the changes of keys that it makes; empty = Name, see noEvent.
+	Event string
 	// Args documents the arguments for COMMAND DOCS; nil = none.
 	Args []Arg
 	// Run executes a data command; args[0] is the command's name. nil for commands that resp handles.

@@ -38,6 +38,7 @@ type Store struct {
 	subkeys  atomic.Uint64 // see ExpiredFields
 	evicted  atomic.Uint64
 	observer atomic.Pointer[Observer] // nil = none
+	notifier atomic.Pointer[Notifier] // of keyspace events; nil most of the time
 	live     atomic.Uint64            // see Records
 	mapped   atomic.Uint64            // see Records
 	moves    atomic.Uint64            // see Moves

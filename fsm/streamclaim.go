@@ -81,15 +81,16 @@ func (c *streamClaim) parse(args [][]byte, now int64, out Out) bool {
 	return true
 }
 
-// attend returns the number of a consumer, which there is then, and notes that a command has named it.
-func (s *streamValue) attend(g *streamGroup, name []byte, now int64) uint32 {
+// attend returns the number of a consumer of the stream at key, which there is then, and notes that a command has named it.
+func (tx *Tx) attend(key []byte, s *streamValue, g *streamGroup, name []byte) uint32 {
 	n, ok := g.consumer(name)
 	if !ok {
-		return s.addConsumer(g, name, now)
+		tx.tell(EventStream, "xgroup-createconsumer", key)
+		return s.addConsumer(g, name, tx.now)
 	}
-	if g.consumers[n].seen != now {
+	if g.consumers[n].seen != tx.now {
 		c := g.writable(n)
-		c.seen = now
+		c.seen = tx.now
 		g.counted(c)
 	}
 	return n
@@ -103,6 +104,7 @@ func (g *streamGroup) served(n uint32, now int64) {
 }
 
 func runXClaim(tx *Tx, args [][]byte, out Out) {
+	tx.missed(args[1])
 	s, g := claimedGroup(tx, args, out)
 	if g == nil {
 		return
@@ -128,7 +130,7 @@ func runXClaim(tx *Tx, args [][]byte, out Out) {
 	if g.last.less(c.last) {
 		g.last = c.last
 	}
-	who := s.attend(g, args[3], tx.now)
+	who := tx.attend(args[1], s, g, args[3])
 	var claimed []streamEntry
 	for _, id := range ids {
 		if e, ok := s.claim(g, id, who, &c, tx.now); ok {
@@ -219,6 +221,7 @@ func (c *autoClaim) parse(args [][]byte, now int64, out Out) (ok bool) {
 
 func runXAutoClaim(tx *Tx, args [][]byte, out Out) {
 	var c autoClaim
+	tx.missed(args[1])
 	if !c.parse(args, tx.now, out) {
 		return
 	}
@@ -226,7 +229,7 @@ func runXAutoClaim(tx *Tx, args [][]byte, out Out) {
 	if g == nil {
 		return
 	}
-	who := s.attend(g, args[3], tx.now)
+	who := tx.attend(args[1], s, g, args[3])
 	// What is looked at comes first: claiming changes the tree.
 	var ids []streamID
 	next, left, attempts := streamID{}, c.count, c.count*claimAttempts

@@ -33,11 +33,15 @@ func runXAdd(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	s.add(id, pairs)
+	trimmed := int64(0)
 	if o.trim.by != trimNone {
-		s.trim(o.trim)
+		trimmed = s.trim(o.trim)
 	}
 	id.reply(tx, out)
 	tx.store(args[1], s)
+	if trimmed > 0 {
+		tx.tell(EventStream, "xtrim", args[1])
+	}
 }
 
 func pairsSize(pairs [][]byte) (n int) {

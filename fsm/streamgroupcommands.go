@@ -162,6 +162,7 @@ func runXGroupDelConsumer(tx *Tx, args [][]byte, out Out) {
 }
 
 func runXAck(tx *Tx, args [][]byte, out Out) {
+	tx.missed(args[1])
 	s, ok := writeStream(tx, args[1], out)
 	if !ok {
 		return

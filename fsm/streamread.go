@@ -150,6 +150,9 @@ func (r *streamRead) resolve(tx *Tx, args [][]byte, out Out) bool {
 		if k.s, ok = find(tx, args[at], out); !ok {
 			return false
 		}
+		if r.grouped {
+			tx.missed(args[at])
+		}
 		if r.grouped && (k.s == nil || k.s.group(r.group) == nil) {
 			out.Error(errReadNoGroup(args[at], r.group))
 			return false
@@ -181,6 +184,9 @@ func (r *streamRead) resolve(tx *Tx, args [][]byte, out Out) bool {
 // take finds out what there is to read of a stream, notes it as delivered, and reports whether the stream is answered at all.
 func (r *streamRead) take(tx *Tx, args [][]byte, k *keyRead) bool {
 	if k.s == nil {
+		if !tx.writes {
+			tx.tell(EventMiss, "keymiss", args[k.at]) // Redis looks twice
+		}
 		return false
 	}
 	if !r.grouped {
@@ -196,7 +202,7 @@ func (r *streamRead) take(tx *Tx, args [][]byte, k *keyRead) bool {
 	if k.unread && !fresh && tx.offered(nil) != nil {
 		return false // what changes nothing leaves no trace: it would wake this command again
 	}
-	who := s.attend(g, r.consumer, tx.now)
+	who := tx.attend(args[k.at], s, g, r.consumer)
 	switch {
 	case fresh:
 		k.after = g.last

@@ -23,7 +23,7 @@ var xreadLogged = &Spec{
 
 var streamCommands = []*Spec{
 	{
-		Name: "xack", Arity: -4, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "xack", Event: noEvent, Arity: -4, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Since: "5.0.0", Group: "stream", Run: runXAck,
 		Summary:    "Notes that entries which a group was given are dealt with.",
 		Complexity: "O(log N) for each entry, in what is pending",
@@ -41,7 +41,7 @@ var streamCommands = []*Spec{
 		},
 	},
 	{
-		Name: "xautoclaim", Arity: -6, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "xautoclaim", Event: noEvent, Arity: -6, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "delete"}, Since: "6.2.0", Group: "stream", Run: runXAutoClaim,
 		Summary:    "Gives entries that are pending for long to a consumer, from an id on.",
 		Complexity: "O(log N) for each entry that is looked at, in what is pending",
@@ -51,7 +51,7 @@ var streamCommands = []*Spec{
 		},
 	},
 	{
-		Name: "xclaim", Arity: -6, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "xclaim", Event: noEvent, Arity: -6, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Since: "5.0.0", Group: "stream", Run: runXClaim,
 		Summary:    "Gives pending entries to a consumer, whoever had them.",
 		Complexity: "O(log N) for each entry, in what is pending",
@@ -74,7 +74,7 @@ var streamCommands = []*Spec{
 		Summary: "Commands that make, change and remove groups and consumers.", Complexity: "Depends on subcommand.",
 		Subs: []*Spec{
 			{
-				Name: "create", Arity: -5, Flags: FlagWrite | FlagDenyOOM, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				Name: "create", Event: "xgroup-create", Arity: -5, Flags: FlagWrite | FlagDenyOOM, FirstKey: 2, LastKey: 2, KeyStep: 1,
 				KeyFlags: []string{"RW", "insert"}, Since: "5.0.0", Group: "stream", Run: runXGroupCreate,
 				Summary:    "Makes a group, to be given the entries behind an id.",
 				Complexity: "O(N) in the groups of the stream",
@@ -82,28 +82,28 @@ var streamCommands = []*Spec{
 					argInt("entries_read").with("ENTRIESREAD").optional()},
 			},
 			{
-				Name: "createconsumer", Arity: 5, Flags: FlagWrite | FlagDenyOOM, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				Name: "createconsumer", Event: "xgroup-createconsumer", Arity: 5, Flags: FlagWrite | FlagDenyOOM, FirstKey: 2, LastKey: 2, KeyStep: 1,
 				KeyFlags: []string{"RW", "insert"}, Since: "6.2.0", Group: "stream", Run: runXGroupCreateConsumer,
 				Summary:    "Makes a consumer of a group.",
 				Complexity: "O(N) in the consumers of the group",
 				Args:       []Arg{argKey("key"), argString("groupname"), argString("consumername")},
 			},
 			{
-				Name: "delconsumer", Arity: 5, Flags: FlagWrite, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				Name: "delconsumer", Event: "xgroup-delconsumer", Arity: 5, Flags: FlagWrite, FirstKey: 2, LastKey: 2, KeyStep: 1,
 				KeyFlags: []string{"RW", "delete"}, Since: "5.0.0", Group: "stream", Run: runXGroupDelConsumer,
 				Summary:    "Removes a consumer from a group, with what is pending for it.",
 				Complexity: "O(N) in what is pending for it",
 				Args:       []Arg{argKey("key"), argString("groupname"), argString("consumername")},
 			},
 			{
-				Name: "destroy", Arity: 4, Flags: FlagWrite, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				Name: "destroy", Event: "xgroup-destroy", Arity: 4, Flags: FlagWrite, FirstKey: 2, LastKey: 2, KeyStep: 1,
 				KeyFlags: []string{"RW", "delete"}, Since: "5.0.0", Group: "stream", Run: runXGroupDestroy,
 				Summary:    "Removes a group.",
 				Complexity: "O(N) in the consumers of the group",
 				Args:       []Arg{argKey("key"), argString("groupname")},
 			},
 			{
-				Name: "setid", Arity: -5, Flags: FlagWrite, FirstKey: 2, LastKey: 2, KeyStep: 1,
+				Name: "setid", Event: "xgroup-setid", Arity: -5, Flags: FlagWrite, FirstKey: 2, LastKey: 2, KeyStep: 1,
 				KeyFlags: []string{"RW", "update"}, Since: "5.0.0", Group: "stream", Run: runXGroupSetID,
 				Summary:    "Sets the id behind which a group is given entries.",
 				Complexity: "O(1)",
@@ -175,7 +175,7 @@ var streamCommands = []*Spec{
 		},
 	},
 	{
-		Name: "xreadgroup", Arity: -7, Flags: FlagWrite | FlagBlocking | FlagMovableKeys,
+		Name: "xreadgroup", Event: noEvent, Arity: -7, Flags: FlagWrite | FlagBlocking | FlagMovableKeys,
 		KeySpecs: []KeySpec{keysBehind("STREAMS", 4, "RO", "access")}, Keys: readKeys, Since: "5.0.0", Group: "stream",
 		Run: runXReadGroup, Blocks: readWaits,
 		Summary:    "Gives entries of streams that a group was not given yet to a consumer, or what is pending for it; or waits for some.",

@@ -14,14 +14,14 @@ var stringCommands = []*Spec{
 		Args:       []Arg{argKey("key"), argString("value")},
 	},
 	{
-		Name: "decr", Arity: 2, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "decr", Event: "incrby", Arity: 2, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "update"}, Since: "1.0.0", Group: "string", Run: runDecr,
 		Summary:    "Subtracts one from an integer; a missing key counts as 0.",
 		Complexity: "O(1)",
 		Args:       []Arg{argKey("key")},
 	},
 	{
-		Name: "decrby", Arity: 3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "decrby", Event: "incrby", Arity: 3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "update"}, Since: "1.0.0", Group: "string", Run: runDecrBy,
 		Summary:    "Subtracts a number from an integer; a missing key counts as 0.",
 		Complexity: "O(1)",
@@ -42,7 +42,7 @@ var stringCommands = []*Spec{
 		Args:       []Arg{argKey("key")},
 	},
 	{
-		Name: "getex", Arity: -2, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "getex", Event: noEvent, Arity: -2, Flags: FlagWrite | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "update"}, Since: "6.2.0", Group: "string", Run: runGetEx,
 		Summary:    "Returns a string and sets or removes the deadline of its key.",
 		Complexity: "O(1)",
@@ -59,7 +59,7 @@ var stringCommands = []*Spec{
 		Args:       []Arg{argKey("key"), argInt("start"), argInt("end")},
 	},
 	{
-		Name: "getset", Arity: 3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "getset", Event: "set", Arity: 3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "update"}, Since: "1.0.0", Group: "string", Run: runGetSet,
 		Summary:    "Sets a string and returns the one before.",
 		Complexity: "O(1)",
@@ -67,7 +67,7 @@ var stringCommands = []*Spec{
 		Args: []Arg{argKey("key"), argString("value")},
 	},
 	{
-		Name: "incr", Arity: 2, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "incr", Event: "incrby", Arity: 2, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "update"}, Since: "1.0.0", Group: "string", Run: runIncr,
 		Summary:    "Adds one to an integer; a missing key counts as 0.",
 		Complexity: "O(1)",
@@ -103,21 +103,21 @@ var stringCommands = []*Spec{
 		Args:       []Arg{argKey("key").many()},
 	},
 	{
-		Name: "mset", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 2,
+		Name: "mset", Event: "set", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 2,
 		KeyFlags: []string{"OW", "update"}, Since: "1.0.1", Group: "string", Run: runMSet,
 		Summary:    "Sets several strings at once.",
 		Complexity: "O(N) in the number of keys",
 		Args:       []Arg{argBlock("key_value", argKey("key"), argString("value")).many()},
 	},
 	{
-		Name: "msetnx", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 2,
+		Name: "msetnx", Event: "set", Arity: -3, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: -1, KeyStep: 2,
 		KeyFlags: []string{"OW", "insert"}, Since: "1.0.1", Group: "string", Run: runMSetNX,
 		Summary:    "Sets several strings at once, if none of the keys exists.",
 		Complexity: "O(N) in the number of keys",
 		Args:       []Arg{argBlock("key_value", argKey("key"), argString("value")).many()},
 	},
 	{
-		Name: "psetex", Arity: 4, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "psetex", Event: "set", Arity: 4, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"OW", "update"}, Since: "2.6.0", Group: "string", Run: runPSetEx,
 		Summary:    "Sets a string with its time to live in milliseconds.",
 		Complexity: "O(1)",
@@ -138,14 +138,14 @@ var stringCommands = []*Spec{
 				argToken("keepttl", "KEEPTTL").since("6.0.0")).optional()},
 	},
 	{
-		Name: "setex", Arity: 4, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "setex", Event: "set", Arity: 4, Flags: FlagWrite | FlagDenyOOM, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"OW", "update"}, Since: "2.0.0", Group: "string", Run: runSetEx,
 		Summary:    "Sets a string with its time to live in seconds.",
 		Complexity: "O(1)",
 		Args:       []Arg{argKey("key"), argInt("seconds"), argString("value")},
 	},
 	{
-		Name: "setnx", Arity: 3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "setnx", Event: "set", Arity: 3, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"OW", "insert"}, Since: "1.0.0", Group: "string", Run: runSetNX,
 		Summary:    "Sets a string, if the key does not exist.",
 		Complexity: "O(1)",
@@ -247,6 +247,7 @@ func clampRange(start, end, n int64) (from, to int64) {
 func runGetDel(tx *Tx, args [][]byte, out Out) {
 	p, ok := tx.findWrite(tx.DB, args[1])
 	if !ok {
+		tx.missed(args[1])
 		out.Null()
 		return
 	}
@@ -258,6 +259,7 @@ func runGetDel(tx *Tx, args [][]byte, out Out) {
 func runGetSet(tx *Tx, args [][]byte, out Out) {
 	p, ok := tx.findWrite(tx.DB, args[1])
 	if !ok {
+		tx.missed(args[1])
 		out.Null()
 	} else if !tx.replyString(&p.item, out) {
 		return
@@ -282,6 +284,7 @@ func runSet(tx *Tx, args [][]byte, out Out) {
 	p, found := tx.findWrite(tx.DB, args[1])
 	if opts.get {
 		if !found {
+			tx.missed(args[1])
 			out.Null()
 		} else if !tx.replyString(&p.item, out) {
 			return
@@ -333,6 +336,7 @@ func runGetEx(tx *Tx, args [][]byte, out Out) {
 	}
 	p, found := tx.findWrite(tx.DB, args[1])
 	if !found {
+		tx.missed(args[1])
 		out.Null()
 		return
 	}
@@ -351,6 +355,11 @@ func runGetEx(tx *Tx, args [][]byte, out Out) {
 	case opts.expire != nil, opts.persist && p.deadline() != 0:
 		tx.setDeadline(&p, at)
 		tx.modified(&p)
+		if at == 0 {
+			tx.tell(EventGeneric, "persist", args[1])
+		} else {
+			tx.tell(EventGeneric, "expire", args[1])
+		}
 	}
 }
 
@@ -432,7 +441,9 @@ func runSetRange(tx *Tx, args [][]byte, out Out) {
 		return
 	}
 	if !found {
+		name := tx.called("")
 		tx.writeBlob(&p, args[1], nil, 0)
+		tx.called(name)
 	}
 	b := tx.blobAt(&p)
 	b.put(int(offset), val)

@@ -160,15 +160,31 @@ func (p *place) keptDeadline() int64 {
 // setUntil stores a string with a deadline in Unix ms (0 = none, or the old one with keepTTL). A deadline in the past
 // leaves no key.
 func (tx *Tx) setUntil(key, val []byte, at int64, keepTTL bool) {
+	p, found := tx.findWrite(tx.DB, key)
 	if at != 0 && at < tx.now {
-		tx.delete(key)
+		tx.setDue(&p, found, key)
 		return
 	}
-	p, _ := tx.findWrite(tx.DB, key)
 	if at == 0 && keepTTL {
 		at = p.keptDeadline()
 	}
 	tx.writeString(&p, key, val, at)
+	if at != 0 && !keepTTL {
+		tx.tell(EventGeneric, "expire", key)
+	}
+}
+
+// setDue is setUntil with a deadline that has passed. As in Redis, the key is set, and then it has expired.
+func (tx *Tx) setDue(p *place, found bool, key []byte) {
+	if !found {
+		tx.tell(EventNew, "new", key)
+	}
+	tx.tell(EventString, "set", key)
+	tx.tell(EventGeneric, "expire", key)
+	tx.tell(EventExpired, "expired", key)
+	if found {
+		tx.clear(p)
+	}
 }
 
 // blobAt turns the string at p into one that may be changed in place. The caller reports the change with touched.
@@ -179,6 +195,7 @@ func (tx *Tx) blobAt(p *place) *blob {
 		}
 	}
 	tx.held = append(tx.held[:0], p.key()...) // write may move the record
+	defer tx.called(tx.called(""))            // the change comes only now
 	return tx.writeBlob(p, tx.held, tx.stringBytes(&p.item), p.deadline())
 }
 

@@ -34,8 +34,9 @@ type Tx struct {
 	held []byte // scratch for a value between two keys
 	keys []int  // scratch for key positions
 
-	txn  *Transaction // of the command, nil if it is none
-	wait awaiting     // see blocking.go
+	txn    *Transaction // of the command, nil if it is none
+	wait   awaiting     // see blocking.go
+	events events       // see events.go
 
 	lights [2]light // values of collections that are packed in their records or new
 	lit    int      // how many of them are in use
@@ -50,6 +51,9 @@ func (tx *Tx) begin(s *Store, db int, now int64, rng uint64) {
 
 // run executes the command.
 func (tx *Tx) run(c *Command, out Out) {
+	if to := tx.s.notifier.Load(); to != nil || tx.events.to != nil {
+		tx.listen(to, c.Spec)
+	}
 	c.Spec.Run(tx, c.Args, out)
 	for ; tx.lit > 0; tx.lit-- {
 		tx.lights[tx.lit-1].hold(nil) // records go, and with them the memory they stood in

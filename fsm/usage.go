@@ -125,7 +125,7 @@ var (
 
 func runObjectFreq(tx *Tx, args [][]byte, out Out) {
 	s := tx.s
-	it := tx.look(args[2])
+	it := tx.inspect(args[2])
 	now := s.use.Load()
 	switch {
 	case it.absent():
@@ -138,7 +138,7 @@ func runObjectFreq(tx *Tx, args [][]byte, out Out) {
 }
 
 func runObjectIdleTime(tx *Tx, args [][]byte, out Out) {
-	it := tx.look(args[2])
+	it := tx.inspect(args[2])
 	switch {
 	case it.absent():
 		out.Null()

@@ -48,7 +48,7 @@ var zsetCommands = append([]*Spec{
 		Args:       []Arg{argKey("destination"), argInt("numkeys"), argKeyOf("key", 1).many()},
 	},
 	{
-		Name: "zincrby", Arity: 4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: "zincrby", Event: "zincr", Arity: 4, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "access", "update"}, Since: "1.2.0", Group: "sorted-set", Run: runZIncrBy,
 		Summary:    "Adds to the score of a member; a missing member counts as 0.",
 		Complexity: "O(log(N)) in the size of the sorted set",

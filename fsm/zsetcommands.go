@@ -136,6 +136,9 @@ func zaddScores(tx *Tx, key []byte, scores []float64, members [][]byte, step int
 		if len(scores) > ZSetMaxListpackEntries {
 			z.grow() // as Redis 7.2, however many members were new
 		}
+		if o.incr {
+			tx.called("zincr")
+		}
 		tx.store(key, z)
 	}
 	if o.ch {
@@ -324,7 +327,16 @@ func popZSet(tx *Tx, key []byte, z *zsetValue, lowest bool, count int64, nested 
 		z.walk(r, r+1, false, func(m word, score float64) { replyItem(tx, m, score, true, nested, out) })
 		z.removeRank(r)
 	}
+	tx.called(zpopEvent(lowest))
 	tx.store(key, z)
+}
+
+// zpopEvent is what keyspace notifications call taking members.
+func zpopEvent(lowest bool) string {
+	if lowest {
+		return "zpopmin"
+	}
+	return "zpopmax"
 }
 
 func runZMPop(tx *Tx, args [][]byte, out Out) {

@@ -287,7 +287,7 @@ func runZRemRange(by rangeBy) runFunc {
 		switch {
 		case from == to:
 		case to-from == z.len():
-			tx.delete(args[1])
+			tx.empty(args[1])
 		default:
 			for range to - from {
 				z.removeRank(from)
