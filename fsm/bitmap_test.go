@@ -48,6 +48,8 @@ func TestBitmapReplies(t *testing.T) {
 		{"BITCOUNT f 0 0", ":4", ""},
 		{"BITCOUNT f 1 1 BYTE", ":6", ""},
 		{"BITCOUNT f 5 30 BIT", ":17", ""},
+		{"BITCOUNT f -1 -2 BITS", ":0", ""},
+		{"BITCOUNT f -2 -1 BITS", "-ERR syntax error", ""},
 		{"BITCOUNT f -1 -2", ":0", ""},
 		{"BITCOUNT f 1", "-ERR syntax error", ""},
 		{"BITCOUNT f 1 2 3", "-ERR syntax error", ""},

@@ -145,6 +145,10 @@ func runBitCount(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		return
 	}
+	if start < 0 && end < 0 && start > end { // whatever the unit is, as in Redis 7.0
+		out.Int(0)
+		return
+	}
 	isBit := false
 	if len(args) == 5 {
 		if isBit, ok = parseUnit(args[4], out); !ok {
