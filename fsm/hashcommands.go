@@ -23,6 +23,9 @@ func writeHash(tx *Tx, key []byte, out Out) (*hashValue, bool) {
 // storeHash is tx.store for a hash: it goes also when all fields that are left are due.
 func storeHash(tx *Tx, key []byte, h *hashValue) {
 	if h.gone(tx.now) {
+		tx.tell(EventHash, tx.events.name, key)
+		tx.tell(EventGeneric, "del", key)
+		tx.events.to = nil // by now it counts as due
 		tx.delete(key)
 		return
 	}

@@ -4,7 +4,7 @@ package fsm
 
 func hexpireSpec(name, summary string, time Arg, unit int64, relative bool) *Spec {
 	return &Spec{
-		Name: name, Arity: -6, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
+		Name: name, Event: "hexpire", Arity: -6, Flags: FlagWrite | FlagDenyOOM | FlagFast, FirstKey: 1, LastKey: 1, KeyStep: 1,
 		KeyFlags: []string{"RW", "update"}, Since: "7.4.0", Group: "hash", Run: runHExpire(name, unit, relative),
 		Summary: summary, Complexity: "O(N) in the fields given",
 		Args: []Arg{
@@ -265,6 +265,7 @@ func (tx *Tx) sweepFields(p *place, limit int64) (n int64) {
 		h.removeAt(h.offset(f.pos), f.pos)
 	}
 	tx.s.subkeys.Add(uint64(n))
+	tx.tellAt(p, EventHash, "hexpired")
 	tx.changed(p)
 	return n
 }
