@@ -21,14 +21,13 @@ func (tx *Tx) seek(key []byte, use bool) item {
 	slot, hash := tx.address(key)
 	sh := &tx.s.shards[slot/pageSlots]
 	if db := tx.s.dbs[tx.DB].Load(); db != nil {
-		pos, _, rec := db.find(slot, hash, key, tx.hint)
-		if it := (item{rec, db.objects.dir.Load()}); rec != nil && !it.expired(tx.now) {
+		if pos, _, rec := db.find(slot, hash, key, tx.hint); rec != nil && !(rec.mayExpire() && db.past(rec, tx.now)) {
 			tx.hint = pos
 			if now := tx.s.use.Load(); rec.usedBefore(now) && use && !tx.quiet {
 				tx.s.changeUse(rec, now, sh.hits.Load())
 			}
 			sh.hits.Add(1)
-			return it
+			return item{rec, db.objects.dir.Load()}
 		}
 	}
 	sh.misses.Add(1)

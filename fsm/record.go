@@ -151,13 +151,19 @@ type item struct {
 func (it *item) absent() bool { return it.record == nil }
 
 // expired reports whether the key is due at now (Unix ms): its deadline is past, or those of all fields of a hash are.
-func (it *item) expired(now int64) bool {
-	return mayExpire>>(it.record[0]&(headDeadline|headEnc))&1 != 0 && it.past(now)
-}
+func (it *item) expired(now int64) bool { return it.record.mayExpire() && it.past(now) }
 
-// mayExpire has a bit for every lower half of a head that has a deadline or an object: most have neither, and no more than a look
-// at it is inlined.
-const mayExpire uint32 = 1<<encObject | 0xff<<headDeadline
+// mayExpire reports whether the record has a deadline or an object: most have neither, and no more than this is inlined.
+func (r record) mayExpire() bool { return expiring>>(r[0]&(headDeadline|headEnc))&1 != 0 }
+
+// expiring has a bit for every lower half of a head's first byte that mayExpire is true of.
+const expiring uint32 = 1<<encObject | 0xff<<headDeadline
+
+// past is item.past for a record of the database.
+func (db *database) past(rec record, now int64) bool {
+	it := item{rec, db.objects.dir.Load()}
+	return it.past(now)
+}
 
 // past is expired for a key that has a deadline or an object.
 func (it *item) past(now int64) bool {
