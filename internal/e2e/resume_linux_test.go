@@ -135,11 +135,20 @@ func (g *gate) awaitCut(t *testing.T) {
 	}
 }
 
+// fewer is what the sizes of these tests are divided by: a byte costs much under the race detector.
+func fewer() int {
+	if race.Enabled {
+		return 3
+	}
+	return 1
+}
+
 // behindGate is a cluster whose node 3 is down, behind a gate, and so far behind that it needs a
 // snapshot: the others have written values that end with pad to about so many keys.
 func behindGate(t *testing.T) (c *cluster.Cluster, g *gate, keys int, pad string) {
+	size := fmt.Sprintf("%dmb", 8/fewer())
 	c = cluster.New(t, cluster.Options{
-		Args:  []string{"--raft-snapshot-bytes", "8mb", "--raft-election-ms", "2000"}, // a busy machine is no reason to elect
+		Args:  []string{"--raft-snapshot-bytes", size, "--raft-election-ms", "2000"}, // a busy machine is no reason to elect
 		Hosts: map[int]string{3: farHost},
 	})
 	g = newGate(t, c, 3)
@@ -163,10 +172,12 @@ func behindGate(t *testing.T) (c *cluster.Cluster, g *gate, keys int, pad string
 	}))
 	keys, pad = 40_000, strings.Repeat("x", 600)
 	if race.Enabled {
-		keys, pad = 12_000, strings.Repeat("x", 2000) // as many bytes
+		keys, pad = 6000, strings.Repeat("x", 1000)
 	}
+	begin := time.Now()
 	_, err := flood(context.Background(), c, 4, keys, 2*int64(keys), pad)
 	require.NoError(t, err)
+	t.Logf("%d keys of %d bytes are written after %v", keys, len(pad), time.Since(begin))
 	return c, g, keys, pad
 }
 
@@ -199,7 +210,7 @@ func TestSnapshotStreamIsCutTenTimes(t *testing.T) {
 	var err error
 	var wg sync.WaitGroup
 	wg.Go(func() { more, err = flood(ctx, c, 1, keys, 1<<60, pad) })
-	g.limit.Store(1_300_000) // of some 15 MB
+	g.limit.Store(1_300_000 / int64(fewer())) // of some 15 MB
 	c.Start(3)
 	for range 5 {
 		g.awaitCut(t)
