@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	differFrom   = flag.Int64("differ.from", 0, "first seed of the random comparison with redis-server")
+	differFrom   = flag.Int64("differ.from", 0, "first seed of the random comparison with redis-server, of the fresh ones 0 = by the clock")
 	differRounds = flag.Int64("differ.rounds", 12, "how many seeds it tries")
 	differFor    = flag.Duration("differ.for", 5*time.Second, "how long fresh seeds are tried")
 )
@@ -73,7 +73,10 @@ func TestDiffer(t *testing.T) {
 func TestDifferFresh(t *testing.T) {
 	oracles := map[string]*oracle{"2": startOracle(t, "2"), "3": startOracle(t, "3")}
 	began := time.Now()
-	first := began.UnixNano() / 1000
+	first := *differFrom
+	if first == 0 {
+		first = began.UnixNano() / 1000
+	}
 	seed, compared, looked, slow, failed := first, 0, 0, 0, 0
 	for ; time.Since(began) < *differFor && failed < 5; seed++ {
 		proto := []string{"2", "3"}[seed%2]
@@ -242,8 +245,9 @@ func (d *differ) shrink() [][]string {
 		return cmds
 	}
 	cmds = cmds[:at+1]
+	until := time.Now().Add(time.Minute)
 	for size := len(cmds) / 2; size > 0; size /= 2 {
-		for from := 0; from+size < len(cmds); {
+		for from := 0; from+size < len(cmds) && time.Now().Before(until); {
 			rest := slices.Concat(cmds[:from], cmds[from+size:])
 			if at := d.play(rest); at >= 0 {
 				cmds = rest[:at+1]
@@ -256,6 +260,7 @@ func (d *differ) shrink() [][]string {
 }
 
 func (d *differ) report(cmd []string, want, got string) {
+	d.t.Logf("seed %d, RESP3 %v, %q: want %.100q got %.100q", d.g.seed, d.w.resp3, cmd, want, got)
 	var script strings.Builder
 	for _, c := range d.shrink() {
 		fmt.Fprintf(&script, "%.300q\n", c)
