@@ -180,7 +180,10 @@ func (d *differ) ours(cmd []string) string {
 func (d *differ) batch(cmds [][]string) bool {
 	d.m.now = d.clock()
 	want := d.o.do(d.t, cmds...)
-	ok := !d.g.brief || d.clock()-d.began < batchTime
+	ok := d.clock()-d.m.now < d.slack()/2
+	if d.g.brief {
+		ok = d.clock()-d.began < batchTime
+	}
 	for i, cmd := range cmds {
 		d.history = append(d.history, cmd)
 		got, same := d.step(cmd, want[i])
