@@ -54,8 +54,9 @@ func (w *World) onWire(h *host, m *raft.Message) {
 			w.acks[h.n][to] = ack{m.Term, w.now}
 		}
 	case raft.MsgTimeoutNow:
-		if to := w.index(m.To); h.core.Brief().Last > w.hosts[to].shadow.last() {
-			w.fail("heir-has-everything", "%s, whose disk holds entries up to %d, of %d", describe{m}, w.hosts[to].shadow.last(), h.core.Brief().Last)
+		b := h.core.Brief() // as of the turn's end: by then it may follow the heir, and have its entries
+		if to := w.index(m.To); b.Term == m.Term && b.Last > w.hosts[to].shadow.last() {
+			w.fail("heir-has-everything", "%s, whose disk holds entries up to %d, of %d", describe{m}, w.hosts[to].shadow.last(), b.Last)
 		}
 	}
 }
