@@ -93,12 +93,20 @@ func fieldExpireTime(arg []byte, name string, unit, base int64, out Out) (at int
 	return at, true
 }
 
-// replyMissing answers for fields of a key that there is not.
-func replyMissing(fields [][]byte, out Out) {
-	out.Array(len(fields))
-	for range fields {
-		out.Int(timeNoField)
+// fieldsOf is fieldArgs for h, which begins the array of answers. Without a hash, nil, it gives them all.
+func fieldsOf(h *hashValue, args [][]byte, count string, out Out) (fields [][]byte, ok bool) {
+	fields, ok = fieldArgs(args, count, out)
+	if !ok {
+		return nil, false
 	}
+	out.Array(len(fields))
+	if h == nil {
+		for range fields {
+			out.Int(timeNoField)
+		}
+		return nil, false
+	}
+	return fields, true
 }
 
 // runHExpire serves the HEXPIRE family: unit is that of the argument in ms, which counts from now if it is relative. The type of
@@ -118,16 +126,11 @@ func runHExpire(name string, unit int64, relative bool) runFunc {
 			return
 		}
 		cond, rest := fieldCondition(args[3:])
-		fields, ok := fieldArgs(rest, errFieldsZero, out)
+		fields, ok := fieldsOf(h, rest, errFieldsZero, out)
 		if !ok {
 			return
 		}
-		if h == nil {
-			replyMissing(fields, out)
-			return
-		}
 		changed := false
-		out.Array(len(fields))
 		for _, f := range fields {
 			r := tx.expireField(h, f, at, cond)
 			changed = changed || r > timeKept
@@ -185,19 +188,14 @@ func runHTTL(unit int64, relative bool) runFunc {
 		if !ok {
 			return
 		}
-		fields, ok := fieldArgs(args[2:], errFieldsCount, out)
+		fields, ok := fieldsOf(h, args[2:], errFieldsCount, out)
 		if !ok {
-			return
-		}
-		if h == nil {
-			replyMissing(fields, out)
 			return
 		}
 		base := int64(0)
 		if relative {
 			base = tx.now
 		}
-		out.Array(len(fields))
 		for _, f := range fields {
 			r := h.deadlineOf(f, tx.now)
 			if r > 0 {
@@ -226,16 +224,11 @@ func runHPersist(tx *Tx, args [][]byte, out Out) {
 	if !ok {
 		return
 	}
-	fields, ok := fieldArgs(args[2:], errFieldsCount, out)
+	fields, ok := fieldsOf(h, args[2:], errFieldsCount, out)
 	if !ok {
 		return
 	}
-	if h == nil {
-		replyMissing(fields, out)
-		return
-	}
 	changed := false
-	out.Array(len(fields))
 	for _, f := range fields {
 		r := h.deadlineOf(f, tx.now)
 		if r > 0 {
